@@ -1,0 +1,1 @@
+"""API group admission: generated wire types, one module a version."""

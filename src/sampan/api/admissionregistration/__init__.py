@@ -1,0 +1,1 @@
+"""API group admissionregistration: generated wire types, one module a version."""

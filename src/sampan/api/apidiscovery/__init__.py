@@ -1,0 +1,1 @@
+"""API group apidiscovery: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group apiextensions: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group apiregistration: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group apps: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group authentication: generated wire types, one module a version."""

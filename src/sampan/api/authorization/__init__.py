@@ -1,0 +1,1 @@
+"""API group authorization: generated wire types, one module a version."""

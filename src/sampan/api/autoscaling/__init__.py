@@ -1,0 +1,1 @@
+"""API group autoscaling: generated wire types, one module a version."""

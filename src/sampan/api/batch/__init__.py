@@ -1,0 +1,1 @@
+"""API group batch: generated wire types, one module a version."""

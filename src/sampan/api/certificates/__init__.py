@@ -1,0 +1,1 @@
+"""API group certificates: generated wire types, one module a version."""

@@ -1,0 +1,87 @@
+"""Bytes ↔ Structs: the one encoder, and a decoder per wire type, built on first use and kept.
+
+Owns the fast path. Where msgspec refuses a body (`DecodeError`), `sampan.api.strict` walks it again and names
+every path as upstream does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from sampan.api.quantity import canonical
+from sampan.api.scalars import MicroTime, Quantity, Time
+
+T = TypeVar("T")
+DecodeError = msgspec.DecodeError
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+_loose = msgspec.json.Decoder()
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"expected a {kind.__name__.lower()}, got {type(value).__name__}")
+    if kind is Quantity:
+        return canonical(str(value))
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {type(value).__name__}")
+    if kind is Time:
+        return Time.parse(value)
+    if kind is MicroTime:
+        return MicroTime.parse(value)
+    raise TypeError(f"no decoder for {kind}")
+
+
+@cache
+def _decoder(wire: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(wire, dec_hook=_scalar)
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a Struct, dict or scalar."""
+    return _encoder.encode(value)
+
+
+def decode(wire: type[T], body: bytes | str) -> T:
+    """Decode, validate structurally and canonicalise scalars.
+
+    Raises:
+        msgspec.ValidationError: A field has the wrong type or is not known (a subclass of DecodeError).
+        msgspec.DecodeError: It is not JSON.
+    """
+    if wire is dict:
+        return cast("T", _loose.decode(body))
+    return cast("T", _decoder(wire).decode(body))
+
+
+def loads(body: bytes | str) -> Any:
+    """JSON to dicts and lists.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON.
+    """
+    return _loose.decode(body)
+
+
+def convert(wire: type[T], value: Any) -> T:
+    """Dicts to Structs, with the same rules as `decode`.
+
+    Raises:
+        msgspec.ValidationError: A field has the wrong type or is not known.
+    """
+    if wire is dict:
+        return value  # type: ignore[no-any-return]
+    return decode(wire, encode(value))
+
+
+def to_builtins(value: Any) -> Any:
+    """Structs to dicts and lists, as their JSON would be read back."""
+    return _loose.decode(_encoder.encode(value))
+
+
+def clone(value: T) -> T:
+    """A deep copy of a Struct or dict that may be changed."""
+    return decode(type(value), encode(value))

@@ -1,0 +1,1 @@
+"""API group coordination: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group core: generated wire types, one module a version."""

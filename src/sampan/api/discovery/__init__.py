@@ -1,0 +1,1 @@
+"""API group discovery: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group events: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group flowcontrol: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group meta: generated wire types, one module a version."""

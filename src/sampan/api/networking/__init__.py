@@ -1,0 +1,1 @@
+"""API group networking: generated wire types, one module a version."""

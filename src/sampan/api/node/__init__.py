@@ -1,0 +1,1 @@
+"""API group node: generated wire types, one module a version."""

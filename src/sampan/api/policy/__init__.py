@@ -1,0 +1,1 @@
+"""API group policy: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group rbac: generated wire types, one module a version."""

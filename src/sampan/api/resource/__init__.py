@@ -1,0 +1,1 @@
+"""API group resource: generated wire types, one module a version."""

@@ -1,0 +1,1 @@
+"""API group scheduling: generated wire types, one module a version."""

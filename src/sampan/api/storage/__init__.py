@@ -1,0 +1,1 @@
+"""API group storage: generated wire types, one module a version."""

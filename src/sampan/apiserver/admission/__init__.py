@@ -1,0 +1,1 @@
+"""Plugins that change or refuse a write after authorization and before the registry; `all.ALL` has their order."""

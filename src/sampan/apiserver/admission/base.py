@@ -1,0 +1,63 @@
+"""The contract of admission plugins and what they are given.
+
+Source: `k8s.io/apiserver/pkg/admission`. Mutating plugins run in the order of `all.ALL`, then validation of the
+object, then validating plugins. A plugin changes `request.object` in place (it was made for this request alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from sampan.api.resourceinfo import Resource
+from sampan.apiserver.request import User
+
+Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
+
+
+@dataclass
+class AdmissionRequest:
+    """One write on its way. `object` is a Struct (a dict for custom resources), None for DELETE."""
+
+    operation: Operation
+    resource: Resource[Any]
+    subresource: str
+    namespace: str
+    name: str
+    user: User
+    object: Any = None
+    old: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+    audit_annotations: dict[str, str] = field(default_factory=dict)
+
+
+class Admission(Protocol):
+    """One plugin under its upstream name."""
+
+    name: str
+
+    def handles(self, request: AdmissionRequest) -> bool:
+        """Cheap: whether the plugin has anything to say about this operation and resource."""
+        ...
+
+
+class Mutating(Admission, Protocol):
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Change `request.object`, or refuse.
+
+        Raises:
+            ApiError: Forbidden as a rule; it becomes the answer.
+        """
+        ...
+
+
+class Validating(Admission, Protocol):
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Look at the final object; refuse or not.
+
+        Raises:
+            ApiError: Forbidden as a rule; it becomes the answer.
+        """
+        ...

@@ -1,0 +1,36 @@
+"""The two questions of identity, as protocols."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from sampan.apiserver.request import Attributes, RequestInfo, User
+
+
+class Authenticator(Protocol):
+    """Tells who is asking from credentials that it knows."""
+
+    async def authenticate(self, request: RequestInfo) -> User | None:
+        """The user, with `system:authenticated` among the groups; None: no credentials of this kind.
+
+        Raises:
+            Unauthorized: There are credentials of this kind and they are not good.
+        """
+        ...
+
+
+class Decision(NamedTuple):
+    """`allowed`, or why not (`reason` may be empty; upstream's words)."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class Authorizer(Protocol):
+    """Tells whether it may be done. The first authorizer that allows decides; none: forbidden."""
+
+    def authorize(self, attributes: Attributes) -> Decision: ...
+
+    def rules_for(self, user: User, namespace: str) -> tuple[list[dict[str, list[str]]], list[dict[str, list[str]]], bool]:
+        """(resource rules, non-resource rules, incomplete) for SelfSubjectRulesReview."""
+        ...

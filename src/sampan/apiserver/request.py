@@ -1,0 +1,76 @@
+"""What a request is about: parsed once from method, path and query, then carried through the whole pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class User:
+    """Who is asking. Source: `k8s.io/apiserver/pkg/authentication/user`."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+ADMIN = User("kubernetes-admin", groups=("system:masters", "system:authenticated"))
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What authorization is asked about. `path` and `verb` alone (lower-case method) for non-resource requests.
+
+    Source: `k8s.io/apiserver/pkg/authorization/authorizer`, `Attributes`.
+    """
+
+    user: User
+    verb: str
+    path: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+
+
+@dataclass
+class RequestInfo:
+    """A parsed request. `verb` is the API verb (get, list, watch, create, update, patch, delete,
+    deletecollection, or connect's get/create), the lower-case method for non-resource requests.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]  # lower-case names
+    verb: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    subpath: str = ""  # what follows a proxy subresource
+    namespace: str = ""
+    name: str = ""
+    peer_certificate: bytes = b""  # DER, verified against the client CA during the handshake
+    remote_address: str = ""
+    trusted_user: User | None = None  # set by the in-process client only, never from the network
+    user: User = ANONYMOUS
+    warnings: list[str] = field(default_factory=list)
+
+    def attributes(self) -> Attributes:
+        """What the authorizer is asked."""
+        return Attributes(
+            user=self.user, verb=self.verb, path=self.path, is_resource=self.is_resource, group=self.group,
+            version=self.version, resource=self.resource, subresource=self.subresource, namespace=self.namespace,
+            name=self.name, label_selector="".join(self.query.get("labelSelector", [])[:1]),
+            field_selector="".join(self.query.get("fieldSelector", [])[:1]),
+        )

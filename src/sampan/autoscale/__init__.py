@@ -1,0 +1,1 @@
+"""autoscale: see docs/architecture.md."""

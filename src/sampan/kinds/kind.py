@@ -1,0 +1,108 @@
+"""`Kind`: everything the API server needs to know about one kind of object, as data and pure functions.
+
+Owns the class; each kind's module makes one `KIND`. Custom resources build a `Kind` at run time through the
+same class, with dicts for objects.
+
+The life of a write (`sampan.apiserver.registry` calls, in this order):
+create: `prepare_create` → `default` → admission → `validate`;
+update: `prepare_update(new, old)` → `default` → admission → `validate` + `validate_update`;
+a subresource write: that subresource's `prepare` and `validate` in place of the kind's own.
+Functions change `new` in place where they say so and never `old`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sampan.api.errors import FieldError
+from sampan.api.resourceinfo import Resource
+
+T = TypeVar("T")
+
+Cell = str | int | float | bool | None | dict[str, Any] | list[Any]
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column of the Table output. `value(obj, now)` returns a string or number (upstream's printers)."""
+
+    name: str
+    value: Callable[[T, datetime], Cell]
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+def _nothing(_: Any) -> None: ...
+
+
+def _no_errors(*_: Any) -> Sequence[FieldError]:
+    return ()
+
+
+def _keep(new: Any, old: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class SubKind(Generic[T]):
+    """How a subresource that reads and writes the object itself (status, resize, approval, …) behaves.
+
+    `prepare(new, old)` changes `new` so that only what this subresource may change differs from `old`.
+    """
+
+    name: str
+    prepare: Callable[[T, T], None]
+    validate: Callable[[T, T], Sequence[FieldError]] = _no_errors
+
+
+@dataclass(frozen=True)
+class ScalePaths(Generic[T]):
+    """How the scale subresource reads and writes a kind."""
+
+    replicas: Callable[[T], int]
+    set_replicas: Callable[[T, int], None]
+    status_replicas: Callable[[T], int]
+    selector: Callable[[T], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Generic[T]):
+    """See the module's text for the order in which the functions are called."""
+
+    resource: Resource[T]
+    default: Callable[[T], None] = _nothing
+    """Fill what was left out, in place. Idempotent."""
+    prepare_create: Callable[[T], None] = _nothing
+    """Strategy: drop what a creator may not set (status), set generation 1 where the kind has generations."""
+    prepare_update: Callable[[T, T], None] = _keep
+    """Strategy: keep the old status, raise `metadata.generation` when the spec changed."""
+    validate: Callable[[T], Sequence[FieldError]] = _no_errors
+    """All findings, besides metadata's (the registry validates ObjectMeta itself with `name_check`)."""
+    validate_update: Callable[[T, T], Sequence[FieldError]] = _no_errors
+    """Findings about the change `(new, old)`: immutable fields and the like; `validate` runs as well."""
+    name_check: Callable[[str], Sequence[str]] | None = None
+    """Why a name is not valid, in upstream's words; None: DNS subdomain."""
+    subkinds: tuple[SubKind[T], ...] = ()
+    scale: ScalePaths[T] | None = None
+    columns: tuple[Column[T], ...] = ()
+    """Without columns the Table has upstream's default (Name, Created At)."""
+    fields: Mapping[str, Callable[[T], str]] = field(default_factory=dict)
+    """Field selectors besides `metadata.name` and `metadata.namespace`, by their path."""
+    allow_create_on_update: bool = False
+    """A PUT to a name that does not exist creates it."""
+    unconditional_update: bool = True
+    """A PUT without a resourceVersion overwrites."""
+    ttl_seconds: float = 0.0
+    """Objects of this kind delete themselves after this long (events: one hour)."""
+    graceful_seconds: Callable[[T, int | None], int | None] | None = None
+    """How long a deletion waits before the object goes (pods): given the grace period asked for; None or 0: at once."""
+    warnings: Callable[[T, T | None], Sequence[str]] = _no_errors  # type: ignore[assignment]
+    """Texts for `Warning` headers about `(new, old or None)`: deprecated fields, doubtful values."""
+
+    def subkind(self, name: str) -> SubKind[T] | None:
+        """The subresource of that name, if the kind has it."""
+        return next((sub for sub in self.subkinds if sub.name == name), None)

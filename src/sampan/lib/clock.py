@@ -1,0 +1,43 @@
+"""Time and identity as arguments: the protocols that components are given instead of calling `time` or `uuid`."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time and steady time. `sampan.aio.clock` adds sleeping and has the system's and the virtual one."""
+
+    def now(self) -> datetime:
+        """The wall time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, from an arbitrary start."""
+        ...
+
+
+class Identity:
+    """Where uids, random suffixes and jitter come from; seeded in tests, the system's entropy otherwise."""
+
+    # upstream's alphabet for generated names: no vowels, nothing that reads like another character
+    ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+    def __init__(self, rng: random.Random | None = None) -> None:
+        self.rng = rng or random.SystemRandom()
+
+    def uid(self) -> str:
+        """A version 4 UUID as text."""
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+
+    def suffix(self, length: int = 5) -> str:
+        """The random end of a generated name."""
+        return "".join(self.rng.choices(self.ALPHABET, k=length))
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC."""
+    return moment.astimezone(UTC)

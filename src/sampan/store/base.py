@@ -1,0 +1,177 @@
+"""The contract of a store: keys, values as bytes, one revision counter, watching from a revision.
+
+Modelled on etcd v3's KV and Watch. Keys are `/registry/<group or core>/<resource>/<namespace>/<name>` (no
+namespace segment for cluster-scoped objects). The conformance suite is `sampan.testing.store`.
+
+Order is part of the contract: when `transact` returns, every subscriber of this process has already been given
+the change. A cache that is fed by `subscribe` is therefore never behind what a caller wrote through this store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from sampan.lib.errors import SampanError
+
+
+class StoreError(SampanError):
+    """Base of what a store raises."""
+
+
+class Compacted(StoreError):
+    """The revision asked for is older than the history that is kept; `oldest` is the first that can be read."""
+
+    def __init__(self, asked: int, oldest: int) -> None:
+        self.asked, self.oldest = asked, oldest
+        super().__init__(f"revision {asked} has been compacted, the oldest is {oldest}; list again")
+
+
+class FutureRevision(StoreError):
+    """The revision asked for has not been given yet; `current` is the newest."""
+
+    def __init__(self, asked: int, current: int) -> None:
+        self.asked, self.current = asked, current
+        super().__init__(f"revision {asked} is in the future, the newest is {current}")
+
+
+class CompareFailed(StoreError):
+    """A compare of a transaction did not hold; `found` has the record of each compared key as it is now."""
+
+    def __init__(self, found: dict[str, Record | None]) -> None:
+        self.found = found
+        super().__init__("the compared keys have changed: " + ", ".join(found))
+
+
+class StoreFull(StoreError):
+    """No space is left where the store keeps its files. Nothing of the transaction was written."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be reached or has been closed. Whether the transaction was written is not known."""
+
+
+class NewerFormat(StoreError):
+    """The files were written by a newer version of Sampan; they were not touched."""
+
+
+class Record(NamedTuple):
+    """One key as it is at some revision."""
+
+    key: str
+    value: bytes
+    mod_revision: int
+    create_revision: int
+
+
+class Change(NamedTuple):
+    """One key changed at `revision`: `value` is None where it was deleted, `previous` None where it was made."""
+
+    key: str
+    value: bytes | None
+    revision: int
+    previous: Record | None
+
+
+class Page(NamedTuple):
+    """A part of a range, in the order of keys."""
+
+    records: list[Record]
+    revision: int  # the store's revision that this is the state of
+    more: bool  # whether keys of the range follow the last record
+    remaining: int  # how many do
+
+
+@dataclass(frozen=True)
+class Put:
+    """Write a key. `ttl_seconds` > 0: it deletes itself then.
+
+    `volatile`: a crash may forget the write (node heartbeats), its revision is never given again.
+    """
+
+    key: str
+    value: bytes
+    ttl_seconds: float = 0.0
+    volatile: bool = False
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete a key; one that is not there is no error and no change."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Holds when the key's mod revision is this one; 0: when it does not exist."""
+
+    key: str
+    mod_revision: int
+
+
+class Subscription(Protocol):
+    """Ends a subscription; calling it again does nothing."""
+
+    def close(self) -> None: ...
+
+
+# given, in order, every transaction's changes below the prefix; runs on the event loop and must not block
+Sink = Callable[[Sequence[Change]], None]
+
+
+class Store(Protocol):
+    """Every method raises `StoreUnavailable` when the store is closed or out of reach."""
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that this process has seen."""
+        ...
+
+    async def get(self, key: str, *, revision: int = 0) -> Record | None:
+        """One key, now or as it was at `revision`.
+
+        Raises:
+            Compacted: The revision is gone.
+            FutureRevision: The revision was not given yet.
+        """
+        ...
+
+    async def range(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+        """Keys that start with `prefix` and sort after `after`, now or as they were at `revision`; 0 is no limit.
+
+        Raises:
+            Compacted: The revision is gone.
+            FutureRevision: The revision was not given yet.
+        """
+        ...
+
+    async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
+        """Write all or nothing; durable when it returns (but for volatile puts). One transaction, one revision.
+
+        Returns:
+            The revision of the writes (the current one when nothing was changed).
+
+        Raises:
+            CompareFailed: A compare did not hold; nothing was written.
+            StoreFull: No space; nothing was written.
+        """
+        ...
+
+    async def subscribe(self, prefix: str, since: int, sink: Sink) -> Subscription:
+        """Give `sink` every change below `prefix` with a revision over `since`, those that were already made
+        first, without a gap. Each call of `sink` is a batch of whole transactions.
+
+        Raises:
+            Compacted: Changes after `since` are gone.
+        """
+        ...
+
+    async def compact(self, revision: int) -> None:
+        """Forget the history before `revision`; reads at `revision` and later go on working."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is waiting, then release files and threads."""
+        ...
