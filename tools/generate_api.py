@@ -222,7 +222,7 @@ class Generator:
         self.used.add(module)
         constant = self.constant(kind, fact["resource"])
         if constant in names:
-            constant += f"_{version.upper()}" if group == "autoscaling" else f"_{group.partition(".")[0].upper()}"
+            constant += f"_{version.upper()}" if group == "autoscaling" else f"_{group.partition('.')[0].upper()}"
         names.append(constant)
         subresources = ", ".join(self.subresource(group, version, s) for s in fact.get("subresources", []))
         comma = "," if subresources and len(fact.get("subresources", [])) == 1 else ""

@@ -54,7 +54,7 @@ def decode(wire: type[T], body: bytes | str) -> T:
     """
     if wire is dict:
         return cast("T", _loose.decode(body))
-    return cast("T", _decoder(wire).decode(body))
+    return cast("T", _decoder(cast("Any", wire)).decode(body))
 
 
 def loads(body: bytes | str) -> Any:
