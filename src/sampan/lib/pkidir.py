@@ -1,0 +1,229 @@
+"""The folder in which a cluster keeps its keys: made on first use, reused while good, renewed before it expires.
+
+Owns: file names (kubeadm's), modes (0600 in a 0700 folder), writing without half-written files, and `index.json`,
+which remembers what each certificate was made for so that a start needs no parsing (and no import of `cryptography`).
+A folder that somebody else filled (his own CA) works: without an index the files themselves are read and judged.
+Leaves the contents to `sampan.lib.pki`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sampan.lib import pki
+from sampan.lib.clock import Clock
+from sampan.lib.errors import ConfigError
+
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a certificate and its key are, and when the certificate is to be renewed."""
+
+    certificate: Path
+    key: Path
+    renew_after: datetime
+
+    def pair(self) -> pki.Pair:
+        """Their contents."""
+        return pki.Pair(self.certificate.read_bytes(), self.key.read_bytes())
+
+
+@dataclass(frozen=True)
+class ClusterPki:
+    """What a server needs to start. `signing_key` is the service accounts' private key, `signing_public` its half."""
+
+    ca: Files
+    server: Files
+    admin: Files
+    kubelet_client: Files
+    front_proxy_ca: Files
+    front_proxy_client: Files
+    signing_key: Path
+    signing_public: Path
+
+    def renew_after(self) -> datetime:
+        """When the first of them wants `ensure_cluster` again."""
+        return min(files.renew_after for files in (self.ca, self.server, self.admin, self.kubelet_client,
+                                                   self.front_proxy_ca, self.front_proxy_client))
+
+
+def ensure_cluster(folder: Path, names: pki.Names, clock: Clock) -> ClusterPki:
+    """Make or reuse all of it in `folder` (`DIR/pki`); `names` are the server's (`pki.server_names`).
+
+    Raises:
+        ConfigError: A file is there that can't be read or does not belong to its neighbour.
+    """
+    pki_folder = PkiFolder(folder, clock)
+    ca = pki_folder.ensure_ca("ca", "kubernetes")
+    proxy_ca = pki_folder.ensure_ca("front-proxy-ca", "front-proxy-ca")
+    signing_key, signing_public = pki_folder.ensure_signing_key("sa")
+    made = ClusterPki(
+        ca=ca, front_proxy_ca=proxy_ca, signing_key=signing_key, signing_public=signing_public,
+        server=pki_folder.ensure("apiserver", ca, names, ("digital signature", "server auth")),
+        admin=pki_folder.ensure("admin", ca, pki.Names("kubernetes-admin", ("system:masters",)), _CLIENT),
+        kubelet_client=pki_folder.ensure(
+            "apiserver-kubelet-client", ca, pki.Names("kube-apiserver-kubelet-client", ("system:masters",)), _CLIENT),
+        front_proxy_client=pki_folder.ensure("front-proxy-client", proxy_ca, pki.Names("front-proxy-client"), _CLIENT),
+    )
+    pki_folder.save()
+    return made
+
+
+_CLIENT = ("digital signature", "client auth")
+
+
+class PkiFolder:
+    """One folder of certificates and keys."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder, self._clock = folder, clock
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._index: dict[str, dict[str, str]] = self._load()
+        self._changed = False
+
+    def ensure_ca(self, name: str, common_name: str) -> Files:
+        """The authority `name`.crt and .key. Renewed with the same key, so that what it signed stays good."""
+        crt, key = self._paths(name)
+        if crt.exists() and not key.exists():
+            raise ConfigError(f"{crt} is there but {key} is not", hint="put the key beside it, or remove both and "
+                              "every certificate of this folder is made anew")
+        known = self._known(name, crt, key, wanted=common_name)
+        if known is not None and self._clock.now() < known.renew_after:
+            return known
+        now = self._clock.now()
+        if key.exists():
+            facts = self._read(crt) if crt.exists() else None
+            if facts is not None and not pki.belongs_to(crt.read_bytes(), key.read_bytes()):
+                raise ConfigError(f"{key} is not the key of {crt}", hint="restore the pair that belongs together")
+            if facts is not None and now < (renew := _renew_after(facts)):
+                return self._remember(name, crt, key, wanted=common_name, renew=renew)
+            common = facts.names.common_name if facts else common_name
+            pair = pki.new_ca(common, now=now, key=key.read_bytes())
+        else:
+            pair = pki.new_ca(common_name, now=now)
+        return self._put(name, pair, wanted=common_name)
+
+    def ensure(self, name: str, ca: Files, names: pki.Names, usages: Sequence[str]) -> Files:
+        """A certificate of `ca` for `names`; made anew when it is not that, or soon expires."""
+        crt, key = self._paths(name)
+        wanted = json.dumps([asdict(names), list(usages), _digest(ca.certificate)], sort_keys=True)
+        if (known := self._known(name, crt, key, wanted=wanted)) is not None and self._clock.now() < known.renew_after:
+            return known
+        if known is None and crt.exists() and key.exists() and (files := self._adopt(name, ca, names, wanted)):
+            return files
+        made = pki.issue(ca.pair(), names, usages, now=self._clock.now())
+        return self._put(name, made, wanted=wanted)
+
+    def ensure_signing_key(self, name: str) -> tuple[Path, Path]:
+        """The private key `name`.key and its public half `name`.pub."""
+        key, public = self._folder / f"{name}.key", self._folder / f"{name}.pub"
+        if not key.exists():
+            write_private(key, pki.new_signing_key())
+            public.unlink(missing_ok=True)
+        if not public.exists():
+            write_private(public, pki.public_key(key.read_bytes()))
+        return key, public
+
+    def save(self) -> None:
+        """Write the index if it changed."""
+        if self._changed:
+            write_private(self._folder / INDEX, json.dumps(self._index, indent=1, sort_keys=True).encode() + b"\n")
+            self._changed = False
+
+    def _adopt(self, name: str, ca: Files, names: pki.Names, wanted: str) -> Files | None:
+        """Take files that the index does not know, if they are as wanted."""
+        crt, key = self._paths(name)
+        facts = self._read(crt)
+        found = facts.names
+        good = (set(names.dns) <= set(found.dns) and set(names.addresses) <= set(found.addresses)
+                and found.common_name == names.common_name and set(found.organizations) == set(names.organizations)
+                and self._clock.now() < (renew := _renew_after(facts))
+                and pki.belongs_to(crt.read_bytes(), key.read_bytes())
+                and pki.signed_by(crt.read_bytes(), ca.certificate.read_bytes()))
+        return self._remember(name, crt, key, wanted=wanted, renew=renew) if good else None
+
+    def _put(self, name: str, pair: pki.Pair, *, wanted: str) -> Files:
+        crt, key = self._paths(name)
+        # the key first: a crash in between leaves a certificate that does not match and is made anew
+        if not key.exists() or key.read_bytes() != pair.key:
+            crt.unlink(missing_ok=True)
+            write_private(key, pair.key)
+        write_private(crt, pair.certificate)
+        return self._remember(name, crt, key, wanted=wanted, renew=_renew_after(pki.facts_of(pair.certificate)))
+
+    def _remember(self, name: str, crt: Path, key: Path, *, wanted: str, renew: datetime) -> Files:
+        self._index[name] = {"files": _digest(crt, key), "wanted": _short(wanted), "renew_after": renew.isoformat()}
+        self._changed = True
+        return Files(crt, key, renew)
+
+    def _known(self, name: str, crt: Path, key: Path, *, wanted: str) -> Files | None:
+        entry = self._index.get(name)
+        if entry is None or not crt.exists() or not key.exists():
+            return None
+        if entry["files"] != _digest(crt, key) or entry["wanted"] != _short(wanted):
+            return None
+        return Files(crt, key, datetime.fromisoformat(entry["renew_after"]))
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self._folder / f"{name}.crt", self._folder / f"{name}.key"
+
+    def _read(self, crt: Path) -> pki.Facts:
+        try:
+            return pki.facts_of(crt.read_bytes())
+        except pki.BadCertificate as error:
+            raise ConfigError(f"{crt} can't be read: {error.message}", hint="restore it, or remove it and its key "
+                              "and they are made anew") from error
+
+    def _load(self) -> dict[str, dict[str, str]]:
+        try:
+            raw: Any = json.loads((self._folder / INDEX).read_bytes())
+            entries = {str(name): {part: str(entry[part]) for part in ("files", "wanted", "renew_after")}
+                       for name, entry in raw.items()}
+            for entry in entries.values():
+                datetime.fromisoformat(entry["renew_after"])
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return {}  # only a memory of what the files say: they are read again
+        return entries
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, durably, readable by its owner only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view):]
+        os.fsync(descriptor)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+
+
+def _renew_after(facts: pki.Facts) -> datetime:
+    """When two thirds of its life are over, at least a day before the end of a long one."""
+    life = facts.not_after - facts.not_before
+    return min(facts.not_before + life * 2 / 3, facts.not_after - min(timedelta(days=1), life / 3))
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
