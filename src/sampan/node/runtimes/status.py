@@ -1,0 +1,194 @@
+"""What comes back from a `Runtime`: statuses, counters, events, log positions. Times are aware, in UTC.
+
+Source: the CRI's statuses and stats, Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from sampan.node.runtimes.spec import Resources
+
+
+@dataclass(frozen=True)
+class RuntimeVersion:
+    """`name` and `version` make the node's `containerRuntimeVersion`: `containerd://1.6.20`."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class RuntimeStatus:
+    """The runtime's own conditions; the messages go into the node's Ready condition."""
+
+    runtime_ready: bool
+    network_ready: bool
+    runtime_message: str = ""
+    network_message: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A stored image. `id` is its config's digest; `tags` and `digests` its full names."""
+
+    id: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    size_bytes: int
+    uid: int | None = None
+    username: str = ""
+    pinned: bool = False
+
+
+class State(Enum):
+    """A container's state. UNKNOWN: its shim is gone; stop and remove it."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A sandbox as a relist sees it. Not `ready`: its pause process or network is gone, stop and remove it."""
+
+    id: str
+    name: str
+    namespace: str
+    uid: str
+    attempt: int
+    ready: bool
+    created_at: datetime
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SandboxStatus:
+    """A sandbox with its addresses (first is the primary; none on the host's network)."""
+
+    sandbox: Sandbox
+    ips: tuple[str, ...]
+    network_namespace: str = ""
+    """A path for `nsenter --net=`, where the runtime tells it."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as a relist sees it."""
+
+    id: str
+    sandbox_id: str
+    name: str
+    attempt: int
+    state: State
+    image: str
+    image_id: str
+    created_at: datetime
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    """All about one container.
+
+    `reason` is Completed, Error, OOMKilled or a start's failure (StartError, ContainerCannotRun); the termination
+    message file is the agent's business. `log_path` is absolute. `image_id` is a full digest reference where known.
+    """
+
+    container: Container
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    log_path: str = ""
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """How a command ended; output is cut at 16 MiB each."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True)
+class FilesystemStats:
+    """Use of a filesystem or layer."""
+
+    mountpoint: str
+    used_bytes: int
+    inodes_used: int
+
+
+@dataclass(frozen=True)
+class ContainerStats:
+    """Counters, not rates: two readings make a rate (`cpu_nanoseconds` is total CPU time)."""
+
+    id: str
+    name: str
+    sandbox_id: str
+    at: datetime
+    cpu_nanoseconds: int
+    memory_usage_bytes: int
+    memory_working_set_bytes: int
+    memory_rss_bytes: int = 0
+    page_faults: int = 0
+    major_page_faults: int = 0
+    filesystem: FilesystemStats | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SandboxStats:
+    """A pod's counters and its containers'."""
+
+    sandbox_id: str
+    at: datetime
+    cpu_nanoseconds: int
+    memory_usage_bytes: int
+    memory_working_set_bytes: int
+    containers: tuple[ContainerStats, ...]
+    memory_rss_bytes: int = 0
+    network_interface: str = ""
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    process_count: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class EventKind(Enum):
+    """RELIST: events may have been missed (first connect, reconnect, a full queue): list everything again."""
+
+    CREATED = "created"
+    STARTED = "started"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+    OOM = "oom"
+    RELIST = "relist"
+
+
+@dataclass(frozen=True)
+class RuntimeEvent:
+    """Something changed. `id` is a container's or a sandbox's id ("" for RELIST); `sandbox_id` "" where unknown."""
+
+    kind: EventKind
+    id: str = ""
+    sandbox_id: str = ""
+
+
+@dataclass(frozen=True)
+class LogPosition:
+    """Where a log ends and which file it is: `identity` changes when the log was rotated."""
+
+    size_bytes: int
+    identity: str
