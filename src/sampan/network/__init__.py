@@ -1,1 +1,1 @@
-"""network: see docs/architecture.md."""
+"""The node's network: Services (`proxy`), names (`dns`), pods' interfaces (`cni`)."""
