@@ -3,10 +3,13 @@
 Owns the class; each kind's module makes one `KIND`. Custom resources build a `Kind` at run time through the
 same class, with dicts for objects.
 
-The life of a write (`sampan.apiserver.registry` calls, in this order):
-create: `prepare_create` → `default` → admission → `validate`;
-update: `prepare_update(new, old)` → `default` → admission → `validate` + `validate_update`;
-a subresource write: that subresource's `prepare` and `validate` in place of the kind's own.
+The life of a write (`sampan.apiserver.registry` calls, in this order, which is upstream's):
+create: `default` → mutating admission (then `default` again where a webhook changed something) → `prepare_create`
+→ `validate` → validating admission;
+update: `default` → mutating admission → `prepare_update(new, old)` → `validate` + `validate_update` → validating admission;
+a subresource write: that subresource's `prepare` and `validate` in place of the kind's own, after `default` as well.
+So a strategy sees defaulted objects: the generation moves only when the spec really changed, and a pod's QoS class counts
+what admission put in. The registry itself keeps `metadata.generation` of the old object on every update before it asks.
 Functions change `new` in place where they say so and never `old`.
 """
 
