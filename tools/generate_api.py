@@ -39,6 +39,12 @@ SCALARS = {
     "apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaPropsOrBool": "Any",
     "apiextensions-apiserver/pkg/apis/apiextensions/v1.JSONSchemaPropsOrStringArray": "Any",
 }
+# what the facts flatten: a map of lists (`ExtraValue`, in protobuf a message with the list as its field 1)
+CORRECTIONS = {
+    ("api/authentication/v1.UserInfo", "extra"): "map<string,[]string>",
+    ("api/authorization/v1.SubjectAccessReviewSpec", "extra"): "map<string,[]string>",
+    ("api/certificates/v1.CertificateSigningRequestSpec", "extra"): "map<string,[]string>",
+}
 NULLABLE = {"Time", "MicroTime", "Any", "IntOrString", "Raw"}
 ZERO = {"str": '""', "bool": "False", "Int32": "0", "Int64": "0", "float": "0.0", "bytes": 'b""'}
 ZERO_FACTORY = {
@@ -72,6 +78,8 @@ class Generator:
         wire = json.loads((FACTS / "wire-1.36.json").read_text())
         self.types: dict[str, dict] = wire["types"]
         self.kinds: dict[str, str] = wire["kinds"]
+        for (type_name, field), go_type in CORRECTIONS.items():
+            self.types[type_name]["fields"][field]["type"] = go_type
         self.output: dict[Path, str] = {}
         self.used: set[str] = set()
 
@@ -92,6 +100,8 @@ class Generator:
     def annotation(self, go_type: str, imports: set[str], home: str) -> str:
         if match := re.fullmatch(r"map<string,(.+)>", go_type):
             return f"dict[str, {self.annotation(match[1], imports, home)}]"
+        if go_type.startswith("[]"):
+            return f"list[{self.annotation(go_type[2:], imports, home)}]"
         if go_type in SCALARS:
             return SCALARS[go_type]
         package, name = go_type.rsplit(".", 1)

@@ -62,4 +62,4 @@ class UserInfo(Wire):
     username: str = ""
     uid: str = ""
     groups: list[str] = field(default_factory=list)
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, list[str]] = field(default_factory=dict)

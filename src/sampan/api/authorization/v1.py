@@ -84,7 +84,7 @@ class SubjectAccessReviewSpec(Wire):
     nonResourceAttributes: NonResourceAttributes | None = None
     user: str = ""
     groups: list[str] = field(default_factory=list)
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, list[str]] = field(default_factory=dict)
     uid: str = ""
 
 

@@ -30,7 +30,7 @@ class CertificateSigningRequestSpec(Wire):
     uid: str = ""
     groups: list[str] = field(default_factory=list)
     usages: list[str] = field(default_factory=list)
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, list[str]] = field(default_factory=dict)
     signerName: str = field(default_factory=empty_string)
     expirationSeconds: Int32 | None = None
 
