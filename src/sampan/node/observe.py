@@ -1,0 +1,141 @@
+"""What the runtime has of each pod: read when something happened, kept as `SandboxView` and `ContainerView`.
+
+Source: kubelet `pkg/kubelet/pleg` (the evented one).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sampan.aio.clock import AsyncClock
+from sampan.api.core.v1 import Pod
+from sampan.node.runtimes.base import Runtime
+from sampan.node.runtimes.errors import NotFound, RuntimeFault
+from sampan.node.runtimes.status import Container, ContainerStatus, EventKind, Sandbox, State
+from sampan.node.specs import CONTAINER_NAME, POD_UID
+from sampan.node.sync import ContainerView, SandboxView
+
+log = logging.getLogger(__name__)
+
+MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One pod in the runtime. `old_sandboxes` are those that a newer attempt replaced."""
+
+    sandbox: SandboxView | None = None
+    containers: Mapping[str, tuple[ContainerView, ...]] = field(default_factory=dict)
+    old_sandboxes: tuple[str, ...] = ()
+
+
+class Observer:
+    """Reads the runtime and follows its events."""
+
+    def __init__(self, runtime: Runtime, *, clock: AsyncClock, changed: Callable[[str], None]) -> None:
+        self._runtime, self._clock, self._changed = runtime, clock, changed
+        self._ended: dict[str, ContainerStatus] = {}  # exited containers do not change any more
+        self._uids: dict[str, str] = {}  # of sandboxes and containers
+        self._ips: dict[str, tuple[str, ...]] = {}
+
+    async def observe(self, uid: str) -> Observed:
+        """The pod as it is now.
+
+        Raises:
+            RuntimeFault: The runtime does not answer.
+        """
+        labels = {POD_UID: uid}
+        sandboxes = sorted(await self._runtime.list_sandboxes(labels), key=lambda s: (s.attempt, s.created_at), reverse=True)
+        containers = await self._runtime.list_containers(labels=labels)
+        views: dict[str, list[ContainerView]] = {}
+        for container in sorted(containers, key=lambda c: (c.attempt, c.created_at), reverse=True):
+            self._uids[container.id] = uid
+            view = await self._view(container)
+            if view is not None:
+                views.setdefault(view.name, []).append(view)
+        for sandbox in sandboxes:
+            self._uids[sandbox.id] = uid
+        current = await self._sandbox(sandboxes[0]) if sandboxes else None
+        return Observed(current, {name: tuple(list_) for name, list_ in views.items()}, tuple(s.id for s in sandboxes[1:]))
+
+    async def _sandbox(self, sandbox: Sandbox) -> SandboxView | None:
+        if sandbox.ready and sandbox.id not in self._ips:
+            try:
+                self._ips[sandbox.id] = (await self._runtime.sandbox_status(sandbox.id)).ips
+            except NotFound:
+                return None
+        return SandboxView(sandbox.id, sandbox.ready, sandbox.attempt, self._ips.get(sandbox.id, ()))
+
+    async def _view(self, container: Container) -> ContainerView | None:
+        status = self._ended.get(container.id)
+        if status is None:
+            try:
+                status = await self._runtime.container_status(container.id)
+            except NotFound:
+                return None
+            if status.container.state is State.EXITED:
+                self._ended[container.id] = status
+        seen = status.container
+        return ContainerView(
+            name=seen.labels.get(CONTAINER_NAME, seen.name), id=seen.id, sandbox_id=seen.sandbox_id, attempt=seen.attempt,
+            state=seen.state.value, created=seen.created_at,
+            started=status.started_at, finished=status.finished_at, exit_code=status.exit_code, reason=status.reason,
+            message=status.message, image=seen.image, image_id=seen.image_id)
+
+    async def uids(self) -> set[str]:
+        """Every pod of which the runtime has something."""
+        found = set()
+        for sandbox in await self._runtime.list_sandboxes():
+            if uid := sandbox.labels.get(POD_UID, ""):
+                self._uids[sandbox.id] = uid
+                found.add(uid)
+        return found
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        for known in [known for known, owner in self._uids.items() if owner == uid]:
+            del self._uids[known]
+            self._ended.pop(known, None)
+            self._ips.pop(known, None)
+
+    async def run(self) -> None:
+        """Follow the runtime's events until cancelled; `changed` hears the uid of each pod concerned."""
+        while True:
+            try:
+                async for event in self._runtime.events():
+                    if event.kind is EventKind.RELIST:
+                        await self._relist()
+                    elif uid := self._uids.get(event.id) or self._uids.get(event.sandbox_id):
+                        self._changed(uid)
+                    elif event.kind is not EventKind.DELETED:
+                        await self._relist()
+            except RuntimeFault as error:
+                log.warning("the runtime's events ended", extra={"error": str(error)})
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def _relist(self) -> None:
+        try:
+            for uid in await self.uids():
+                self._changed(uid)
+        except RuntimeFault as error:
+            log.warning("the runtime cannot be listed", extra={"error": str(error)})
+
+
+def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str], Path], log_tail: Callable[[ContainerView], bytes]) -> Observed:
+    """Termination messages put in, from the file that the container wrote or, where it asks for that, its log's end."""
+    specs = {c.name: c for c in [*pod.spec.initContainers, *(pod.spec.containers or ()), *pod.spec.ephemeralContainers]}
+
+    def told(view: ContainerView) -> ContainerView:
+        if view.state != "exited" or view.name not in specs:
+            return view
+        path = message_file(view.name, str(view.attempt))
+        data = path.read_bytes()[:MESSAGE_BYTES] if path.is_file() else b""
+        if not data and specs[view.name].terminationMessagePolicy == "FallbackToLogsOnError" and view.exit_code:
+            data = b"\n".join(log_tail(view).splitlines()[-MESSAGE_LINES:])[-2048:]
+        return replace(view, message=data.decode(errors="replace")) if data else view
+
+    return replace(observed, containers={name: tuple(map(told, views)) for name, views in observed.containers.items()})

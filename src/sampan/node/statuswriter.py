@@ -1,0 +1,96 @@
+"""Writes pods' statuses: only what changed, one write at a time a pod, the newest wins.
+
+Source: kubelet `pkg/kubelet/status/status_manager.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from sampan.aio.clock import AsyncClock
+from sampan.aio.tasks import Tasks
+from sampan.api import codec
+from sampan.api.core.v1 import Pod, PodStatus
+from sampan.api.errors import ApiError, Conflict, NotFound
+from sampan.api.resources import PODS
+from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+# computed by others; a patch of ours never names them
+FOREIGN = ("nominatedNodeName", "qosClass", "resourceClaimStatuses", "resize")
+
+
+class StatusWriter:
+    """The statuses of one node's pods on their way to the API."""
+
+    def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock) -> None:
+        self._client, self._tasks, self._clock = client, tasks, clock
+        self._wanted: dict[str, tuple[Pod, dict[str, Any]]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def put(self, pod: Pod, status: PodStatus) -> None:
+        """Report this status soon."""
+        uid = pod.metadata.uid
+        wanted = codec.to_builtins(status)
+        if uid not in self._written:
+            self._written[uid] = codec.to_builtins(pod.status)
+        self._wanted[uid] = (pod, wanted)
+        if uid not in self._running and difference(self._written[uid], wanted):
+            self._running[uid] = self._tasks.start(self._write(uid), f"status {pod.metadata.name}", keep_going=True)
+
+    async def flush(self, uid: str) -> None:
+        """Return when what was put has been written."""
+        while (task := self._running.get(uid)) is not None:
+            await asyncio.wait([task])
+
+    async def delete(self, pod: Pod) -> None:
+        """The pod has ended here: let the API server forget it."""
+        uid = pod.metadata.uid
+        try:
+            await self._client.delete(PODS, pod.metadata.name, pod.metadata.namespace,
+                                      DeleteOptions(grace_period_seconds=0, uid=uid))
+        except (NotFound, Conflict):
+            pass  # somebody was faster, or the name belongs to another pod by now
+        self._wanted.pop(uid, None)
+        self._written.pop(uid, None)
+
+    async def _write(self, uid: str) -> None:
+        try:
+            while (found := self._wanted.get(uid)) is not None:
+                pod, wanted = found
+                patch = difference(self._written[uid], wanted)
+                if not patch:
+                    return
+                try:
+                    await self._client.patch(PODS, pod.metadata.name, pod.metadata.namespace,
+                                             {"metadata": {"uid": uid}, "status": patch}, type=STRATEGIC_PATCH, subresource="status")
+                except (NotFound, Conflict):
+                    return  # gone, or another pod of that name
+                except ApiError as error:
+                    log.warning("status not written", extra={"pod": pod.metadata.name, "error": str(error)})
+                    await self._clock.sleep(RETRY_SECONDS)
+                    continue
+                self._written[uid] = wanted
+        finally:
+            self._running.pop(uid, None)
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The strategic patch from one status to another; a field that went is null. Lists with a merge key replace whole."""
+    out: dict[str, Any] = {}
+    for key in {*old, *new} - set(FOREIGN):
+        if old.get(key) == new.get(key):
+            continue
+        if key == "conditions":
+            before = {c["type"]: c for c in old.get(key, ())}
+            out[key] = [c for c in new.get(key, ()) if before.get(c["type"]) != c]
+        elif key in ("podIPs", "hostIPs") and key in new:
+            out[key] = [{"$patch": "replace"}, *new[key]]
+        else:
+            out[key] = new.get(key)
+    return out
