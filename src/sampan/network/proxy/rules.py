@@ -77,11 +77,11 @@ def compute(service: Service, slices: Iterable[EndpointSlice], *, node: str, zon
     if not proxied(service):
         return ()
     slices = list(slices)
-    out = []
+    out: list[Rule] = []
     for cluster_ip in service.spec.clusterIPs or [service.spec.clusterIP]:
         family = ip_address(cluster_ip).version
-        for port in service.spec.ports:
-            out.append(_rule(service, port, cluster_ip, family, _endpoints(slices, port, family, node), node, zone))
+        out += [_rule(service, port, cluster_ip, family, _endpoints(slices, port, family, node), node, zone)
+                for port in service.spec.ports]
     return tuple(out)
 
 
