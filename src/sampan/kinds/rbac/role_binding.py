@@ -1,0 +1,25 @@
+"""RoleBinding: who has a role within a namespace."""
+
+from __future__ import annotations
+
+from sampan.api import names
+from sampan.api.rbac.v1 import RoleBinding
+from sampan.api.resources import ROLE_BINDINGS
+from sampan.kinds.checks import Findings
+from sampan.kinds.kind import Kind
+from sampan.kinds.rbac import rules
+
+
+def validate(binding: RoleBinding) -> Findings:
+    return rules.validate_binding(binding, ("Role", "ClusterRole"), namespaced=True)
+
+
+KIND: Kind[RoleBinding] = Kind(
+    resource=ROLE_BINDINGS,
+    default=rules.default_binding,
+    validate=validate,
+    validate_update=rules.validate_binding_update,
+    name_check=names.path_segment_name,
+    columns=rules.BINDING_COLUMNS,
+    allow_create_on_update=True,
+)

@@ -1,0 +1,117 @@
+"""CSIDriver: what a CSI driver wants of the control plane and of nodes.
+
+Source: kubernetes `pkg/apis/storage/{validation/validation.go,v1/defaults.go}`, `pkg/registry/storage/csidriver/strategy.go`.
+"""
+
+from __future__ import annotations
+
+from sampan.api import field
+from sampan.api.resources import CSI_DRIVERS
+from sampan.api.storage.v1 import CSIDriver, CSIDriverSpec
+from sampan.kinds import checks
+from sampan.kinds.checks import Findings
+from sampan.kinds.kind import Column, Kind
+from sampan.kinds.printing import age
+from sampan.kinds.storage.parameters import validate_driver_name
+
+FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
+MODES = ("Ephemeral", "Persistent")
+MIN_TOKEN_SECONDS = 10 * 60
+MAX_TOKEN_SECONDS = 1 << 32
+MIN_UPDATE_SECONDS = 10
+
+
+def default(obj: CSIDriver) -> None:
+    spec = obj.spec
+    if spec.attachRequired is None:
+        spec.attachRequired = True
+    if spec.fsGroupPolicy is None:
+        spec.fsGroupPolicy = "ReadWriteOnceWithFSType"
+    for name in ("podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"):
+        if getattr(spec, name) is None:
+            setattr(spec, name, False)
+    spec.volumeLifecycleModes = spec.volumeLifecycleModes or ["Persistent"]
+
+
+def prepare_update(new: CSIDriver, old: CSIDriver) -> None:
+    changed = (new.spec.tokenRequests, new.spec.requiresRepublish) != (old.spec.tokenRequests, old.spec.requiresRepublish)
+    new.metadata.generation = old.metadata.generation + changed
+
+
+def validate(obj: CSIDriver) -> Findings:
+    spec, out = obj.spec, validate_driver_name(obj.metadata.name, "metadata.name")
+    for name, shown in (("attachRequired", "attachedRequired"), ("podInfoOnMount",) * 2, ("storageCapacity",) * 2):
+        if getattr(spec, name) is None:
+            out.append(field.required(f"spec.{shown}"))  # upstream's path has the extra letters
+    if spec.fsGroupPolicy is None:
+        out.append(field.required("spec.fsGroupPolicy"))
+    else:
+        out += checks.one_of(spec.fsGroupPolicy, FS_GROUP_POLICIES, "spec.fsGroupPolicy")
+    out += _tokens(spec)
+    for mode in spec.volumeLifecycleModes:
+        out += checks.one_of(mode, MODES, "spec.volumeLifecycleModes")
+    if spec.seLinuxMount is None:
+        out.append(field.required("spec.seLinuxMount"))
+    seconds = spec.nodeAllocatableUpdatePeriodSeconds
+    if seconds is not None and seconds < MIN_UPDATE_SECONDS:
+        out.append(field.invalid("spec.nodeAllocatableUpdatePeriodSeconds", seconds,
+                                 f"must be greater than or equal to {MIN_UPDATE_SECONDS} seconds"))
+    return out + _secrets(spec)
+
+
+def _tokens(spec: CSIDriverSpec) -> Findings:
+    out: Findings = []
+    seen: set[str] = set()
+    for index, one in enumerate(spec.tokenRequests):
+        at = f"spec.tokenRequests[{index}]"
+        if one.audience in seen:
+            out.append(field.duplicate(f"{at}.audience", one.audience))
+        seen.add(one.audience)
+        if one.expirationSeconds is None:
+            continue
+        if one.expirationSeconds < MIN_TOKEN_SECONDS:
+            out.append(field.invalid(f"{at}.expirationSeconds", one.expirationSeconds,
+                                     "may not specify a duration less than 10 minutes"))
+        if one.expirationSeconds > MAX_TOKEN_SECONDS:
+            out.append(field.invalid(f"{at}.expirationSeconds", one.expirationSeconds,
+                                     "may not specify a duration larger than 2^32 seconds"))
+    return out
+
+
+def _secrets(spec: CSIDriverSpec) -> Findings:
+    if spec.serviceAccountTokenInSecrets is not None and not spec.tokenRequests:
+        return [field.forbidden("spec.serviceAccountTokenInSecrets", "must not be set when tokenRequests is not specified")]
+    return []
+
+
+def validate_update(new: CSIDriver, old: CSIDriver) -> Findings:
+    return (field.immutable(new.spec.attachRequired, old.spec.attachRequired, "spec.attachedRequired")
+            + field.immutable(new.spec.volumeLifecycleModes, old.spec.volumeLifecycleModes, "spec.volumeLifecycleModes"))
+
+
+def warnings(new: CSIDriver, old: CSIDriver | None) -> list[str]:
+    if new.spec.tokenRequests and new.spec.serviceAccountTokenInSecrets is None:
+        return ["spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
+                "possible logging of tokens in volume attributes"]
+    return []
+
+
+KIND: Kind[CSIDriver] = Kind(
+    resource=CSI_DRIVERS,
+    default=default,
+    prepare_update=prepare_update,
+    validate=validate,
+    validate_update=validate_update,
+    columns=(
+        Column("Name", lambda obj, _: obj.metadata.name, format="name"),
+        Column("AttachRequired", lambda obj, _: obj.spec.attachRequired is not False, type="boolean"),
+        Column("PodInfoOnMount", lambda obj, _: bool(obj.spec.podInfoOnMount), type="boolean"),
+        Column("StorageCapacity", lambda obj, _: bool(obj.spec.storageCapacity), type="boolean"),
+        Column("TokenRequests", lambda obj, _: ",".join(one.audience for one in obj.spec.tokenRequests) or "<unset>"),
+        Column("RequiresRepublish", lambda obj, _: bool(obj.spec.requiresRepublish), type="boolean"),
+        Column("Modes", lambda obj, _: ",".join(obj.spec.volumeLifecycleModes) or "<none>"),
+        Column("Age", age),
+    ),
+    unconditional_update=False,
+    warnings=warnings,
+)
