@@ -1,0 +1,96 @@
+"""`Entry`: one object at one revision, as the bytes that leave the server.
+
+Owns where the revision stands in those bytes (`splice`, `respliced`), and what is decoded from them, lazily and once.
+Stored bytes are JSON without a resource version; `kind`, `apiVersion` and `metadata` come first and in that order,
+and only `name`, `generateName`, `namespace` and `selfLink` precede `uid` in the metadata. None of those can contain
+`"uid":"`, since a quote inside a JSON string is always escaped: the first occurrence is the member itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sampan.api import codec
+from sampan.api.resourceinfo import Resource
+
+_UID = b'"uid":"'
+_SLOT = len(_UID) + 36 + 1  # the member, a uid's text, its closing quote
+_NO_LABELS: dict[str, str] = {}
+
+
+class _HeadMeta(msgspec.Struct, gc=False):
+    labels: dict[str, str] | None = None
+
+
+class _Head(msgspec.Struct, gc=False):
+    metadata: _HeadMeta
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def splice(stored: bytes, revision: int) -> bytes:
+    """The stored JSON with `metadata.resourceVersion` in its slot, right behind the uid.
+
+    Raises:
+        ValueError: There is no uid, so these are not the bytes of a stored object.
+    """
+    slot = stored.index(_UID) + _SLOT
+    return b'%b,"resourceVersion":"%d"%b' % (stored[:slot], revision, stored[slot:])
+
+
+def unsplice(body: bytes, revision: int) -> bytes:
+    """The inverse of `splice`: the bytes as they are stored."""
+    slot = body.index(_UID) + _SLOT
+    return body[:slot] + body[slot + len(b',"resourceVersion":""') + len(str(revision)):]
+
+
+def respliced(body: bytes, revision: int, new: int) -> bytes:
+    """The same object under another revision: what a DELETED event shows."""
+    return splice(unsplice(body, revision), new)
+
+
+class Entry:
+    """One object at one revision. Shared by everybody who reads: change nothing.
+
+    `indexed` is the value of the field that the resource is indexed by (pods: `spec.nodeName`), else empty.
+    """
+
+    __slots__ = ("_labels", "_object", "_resource", "body", "indexed", "key", "name", "namespace", "revision")
+
+    def __init__(self, resource: Resource[Any], key: str, namespace: str, name: str, body: bytes, revision: int,
+                 indexed: str = "") -> None:
+        self.key, self.namespace, self.name = key, namespace, name
+        self.body, self.revision, self.indexed = body, revision, indexed
+        self._resource = resource
+        self._object: Any = None
+        self._labels: dict[str, str] | None = None
+
+    @property
+    def resource(self) -> Resource[Any]:
+        """What kind of object it is, in the version that it is stored in."""
+        return self._resource
+
+    @property
+    def object(self) -> Any:
+        """The decoded Struct (dict for custom resources), made once on first use; never change it."""
+        if self._object is None:
+            self._object = codec.decode(self._resource.wire, self.body)
+        return self._object
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """`metadata.labels`; never change it. Far cheaper than decoding the object for it."""
+        if self._labels is None:
+            self._labels = _head.decode(self.body).metadata.labels or _NO_LABELS
+        return self._labels
+
+    def at(self, revision: int) -> Entry:
+        """The same state under another revision: what a DELETED event shows."""
+        return Entry(self._resource, self.key, self.namespace, self.name,
+                     respliced(self.body, self.revision, revision), revision, self.indexed)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.key!r}, revision={self.revision})"
