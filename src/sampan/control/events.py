@@ -1,0 +1,226 @@
+"""Recording events: `recorder.record(pod, "Normal", "Scheduled", "…")` returns at once, a task writes.
+
+Owns the correlator (repeats raise `count`, similar ones are combined, a noisy source is limited per object), the
+bounded queue of events not yet written (full: the newest is dropped and counted), and the writing as core/v1 Events.
+Source: client-go `tools/record` (event.go, events_cache.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from sampan.aio.clock import AsyncClock
+from sampan.api import codec
+from sampan.api.core.v1 import Event, EventSource, ObjectReference
+from sampan.api.errors import ApiError, NotFound
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import ALL, EVENTS
+from sampan.api.scalars import Time
+from sampan.client.base import Client
+from sampan.control.key import meta_of
+from sampan.control.queue import TokenBucket
+from sampan.kinds.plan import EventRecord
+from sampan.lib.clock import Identity
+
+log = logging.getLogger(__name__)
+
+CACHE_SIZE = 4096
+MAX_SIMILAR = 10
+SIMILAR_SECONDS = 600.0
+SPAM_BURST, SPAM_RATE = 25, 1.0 / 300
+QUEUE_SIZE = 1000
+MAX_TRIES = 12
+RETRY_SECONDS = 10.0
+
+
+@cache
+def _kinds() -> dict[str, tuple[str, str]]:
+    """Wire class (as "module:name") → (apiVersion, kind)."""
+    return {resource.wire_path: (resource.group_version, resource.kind) for resource in ALL}
+
+
+def reference_to(obj: Any) -> ObjectReference:
+    """An ObjectReference to a Struct or dict (one to itself stays as it is)."""
+    if isinstance(obj, ObjectReference):
+        return obj
+    meta = meta_of(obj)
+    if isinstance(obj, dict):
+        api_version, kind = obj.get("apiVersion", ""), obj.get("kind", "")
+    else:
+        api_version, kind = obj.apiVersion, obj.kind
+    if not kind and not isinstance(obj, dict):
+        api_version, kind = _kinds()[f"{type(obj).__module__}:{type(obj).__name__}"]
+    return ObjectReference(apiVersion=api_version, kind=kind, namespace=meta.namespace, name=meta.name, uid=meta.uid,
+                           resourceVersion=meta.resourceVersion)
+
+
+@dataclass
+class _Seen:
+    name: str
+    namespace: str
+    count: int
+    first: Time
+
+
+@dataclass
+class _Similar:
+    messages: set[str] = field(default_factory=set)
+    last: float = 0.0
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """An event ready to be written; `seen` is set when it repeats one that was written under that name."""
+
+    event: Event
+    repeats: bool
+
+
+class Correlator:
+    """Decides what becomes of an event: written, counted, combined with similar ones, or dropped. Pure."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[tuple[str, ...], TokenBucket] = OrderedDict()
+        self._similar: OrderedDict[tuple[str, ...], _Similar] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
+
+    def correlate(self, event: Event, now: float) -> Correlated | None:
+        """`now` in seconds of a steady clock; changes `event`; None: drop it."""
+        about = event.involvedObject
+        source = (event.source.component, event.source.host, about.kind, about.namespace, about.name, about.uid,
+                  about.apiVersion)
+        group = (*source, about.fieldPath, event.type, event.reason, event.reportingComponent, event.reportingInstance)
+        key: tuple[str, ...] = (*group, event.message)
+        similar = _entry(self._similar, group, _Similar)
+        if now - similar.last > SIMILAR_SECONDS:
+            similar.messages = set()
+        similar.last = now
+        similar.messages.add(event.message)
+        if len(similar.messages) >= MAX_SIMILAR:
+            similar.messages.pop()
+            event.message = "(combined from similar events): " + event.message
+            key = group
+        repeated = self._count(key, event)
+        bucket = _entry(self._buckets, source, lambda: TokenBucket(SPAM_RATE, SPAM_BURST, now))
+        return Correlated(event, repeated) if bucket.take(now) else None
+
+    def forget(self, event: Event) -> None:
+        """The event could not be written or is gone: its next repeat is a new one."""
+        for key in [key for key, seen in self._seen.items() if seen.name == event.metadata.name]:
+            del self._seen[key]
+
+    def _count(self, key: tuple[str, ...], event: Event) -> bool:
+        seen = self._seen.get(key)
+        if seen is None:
+            self._seen[key] = _Seen(event.metadata.name, event.metadata.namespace, 1, event.firstTimestamp or Time(""))
+            _trim(self._seen)
+            return False
+        self._seen.move_to_end(key)
+        seen.count += 1
+        event.metadata.name, event.firstTimestamp, event.count = seen.name, seen.first, seen.count
+        return True
+
+
+def _entry(table: OrderedDict[Any, Any], key: Any, make: Any) -> Any:
+    found = table.get(key)
+    if found is None:
+        found = table[key] = make()
+        _trim(table)
+    else:
+        table.move_to_end(key)
+    return found
+
+
+def _trim(table: OrderedDict[Any, Any]) -> None:
+    while len(table) > CACHE_SIZE:
+        table.popitem(last=False)
+
+
+class EventRecorder:
+    """Records the events of one component; run it beside the component."""
+
+    def __init__(self, client: Client, component: str, *, clock: AsyncClock, identity: Identity, host: str = "") -> None:
+        self._client, self._clock, self._identity = client, clock, identity
+        self._component, self._host = component, host
+        self._correlator = Correlator()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_SIZE)
+        self._writing = False
+        self._made = 0
+        self.dropped = 0
+
+    def record(self, about: Any, kind: Literal["Normal", "Warning"], reason: str, message: str, *, action: str = "",
+               related: Any = None, annotations: dict[str, str] | None = None) -> None:
+        """Tell about an object (Struct, dict or ObjectReference); never waits, never raises for a full queue."""
+        event = self._event(reference_to(about), kind, reason, message)
+        event.action, event.related = action, reference_to(related) if related is not None else None
+        event.metadata.annotations = annotations or {}
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.dropped += 1
+            log.warning("event dropped: too many wait to be written", extra={"reason": reason, "dropped": self.dropped})
+
+    def emit(self, record: EventRecord) -> None:
+        """The same, for an event of a `Plan`."""
+        self.record(record.about, record.kind, record.reason, record.message, action=record.action)
+
+    def idle(self) -> bool:
+        """Everything recorded has been written."""
+        return self._queue.empty() and not self._writing
+
+    async def run(self) -> None:
+        """Write events until cancelled."""
+        while True:
+            event = await self._queue.get()
+            self._writing = True
+            try:
+                correlated = self._correlator.correlate(event, self._clock.monotonic())
+                if correlated is not None:
+                    await self._write(correlated)
+            finally:
+                self._writing = False
+
+    async def _write(self, correlated: Correlated) -> None:
+        event, repeats = correlated.event, correlated.repeats
+        for attempt in range(MAX_TRIES):
+            try:
+                if repeats:
+                    patch = {"count": event.count, "lastTimestamp": event.lastTimestamp, "message": event.message}
+                    await self._client.patch(EVENTS, event.metadata.name, event.metadata.namespace, patch)
+                else:
+                    await self._client.create(EVENTS, event)
+                return
+            except NotFound:
+                if not repeats:
+                    log.debug("event not written: its namespace is gone", extra={"event": event.metadata.name})
+                    return
+                repeats = False  # it has expired: write it anew under its name
+            except ApiError as error:
+                if not error.retriable and error.code < 500:
+                    # refused for good: a namespace that is going away, a right that is missing
+                    log.debug("event refused", extra={"event": event.metadata.name, "error": str(error)})
+                    self._correlator.forget(event)
+                    return
+                log.warning("event not written", extra={"event": event.metadata.name, "error": str(error)})
+                # not all recorders at once when the server comes back
+                await self._clock.sleep(RETRY_SECONDS * (self._identity.rng.random() if attempt == 0 else 1.0))
+        self._correlator.forget(event)
+
+    def _event(self, about: ObjectReference, kind: str, reason: str, message: str) -> Event:
+        now = self._clock.now()
+        self._made += 1
+        # the count keeps names apart where the clock stands still
+        nanoseconds = int(now.timestamp() * 1_000_000) * 1000 + self._made % 1000
+        name = f"{about.name}.{nanoseconds:x}"
+        return codec.clone(Event(
+            kind="Event", apiVersion="v1", metadata=ObjectMeta(name=name, namespace=about.namespace or "default"),
+            involvedObject=about, reason=reason, message=message[:1024], type=kind, count=1,
+            source=EventSource(component=self._component, host=self._host),
+            firstTimestamp=Time.of(now), lastTimestamp=Time.of(now),
+            reportingComponent=self._component, reportingInstance=self._host,
+        ))
