@@ -6,15 +6,18 @@ generation, what may change); every workload kind calls the four functions below
 Source: kubernetes `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation`, `pkg/api/pod`.
 """
 
+from sampan.kinds.core.pod_spec.claims import validate_claim_spec
 from sampan.kinds.core.pod_spec.defaults import default_claim_spec, default_pod_spec, default_pod_template
 from sampan.kinds.core.pod_spec.spec import validate_pod_spec, validate_pod_template
-from sampan.kinds.core.pod_spec.warn import pod_spec_warnings
+from sampan.kinds.core.pod_spec.warn import pod_spec_warnings, pod_warnings
 
 __all__ = [
     "default_claim_spec",
     "default_pod_spec",
     "default_pod_template",
     "pod_spec_warnings",
+    "pod_warnings",
+    "validate_claim_spec",
     "validate_pod_spec",
     "validate_pod_template",
 ]

@@ -1,10 +1,243 @@
-"""Warnings about a pod spec: deprecated fields and doubtful values."""
+"""Warnings about a pod spec: deprecated fields and doubtful values.
+
+Source: kubernetes `pkg/api/pod/warnings.go`, `pkg/api/node/util.go`.
+"""
 
 from __future__ import annotations
 
-from sampan.api.core.v1 import PodTemplateSpec
+from collections.abc import Iterator, Mapping, Sequence
+
+from sampan.api import quantity
+from sampan.api.core.v1 import (
+    Affinity,
+    Container,
+    ContainerPort,
+    DownwardAPIVolumeFile,
+    EphemeralContainer,
+    KeyToPath,
+    NodeSelectorTerm,
+    PersistentVolumeClaimSpec,
+    PodSpec,
+    PodTemplateSpec,
+    VolumeProjection,
+)
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.kinds.core.pod_spec.marks import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
+from sampan.kinds.core.pod_spec.windows import every_container
+
+_LABELS = {
+    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
+    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
+    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
+    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
+    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+}
+_ANNOTATIONS = {
+    "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
+    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+}
+_VOLUMES = {
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "flocker": "deprecated in v1.22, non-functional in v1.25+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
+_MATCHES_NOTHING = "a null labelSelector results in matching no pod"
+_BYTES = ("memory", "ephemeral-storage")
 
 
 def pod_spec_warnings(template: PodTemplateSpec, path: str, old: PodTemplateSpec | None = None) -> list[str]:
     """Texts for `Warning` headers about a template at `path` (e.g. `spec.template`)."""
-    return []
+    return list(_all(template.spec, template.metadata, f"{path}.spec", f"{path}.metadata.annotations", is_pod=False))
+
+
+def pod_warnings(spec: PodSpec, metadata: ObjectMeta) -> list[str]:
+    """Texts for `Warning` headers about a pod itself."""
+    return list(_all(spec, metadata, "spec", "metadata.annotations", is_pod=True))
+
+
+def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is_pod: bool) -> Iterator[str]:
+    for key in spec.nodeSelector:
+        if key in _LABELS:
+            yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
+    if spec.affinity is not None:
+        yield from _node_affinity(spec.affinity, f"{path}.affinity.nodeAffinity")
+    yield from _spread(spec, f"{path}.topologySpreadConstraints")
+    for key in _ANNOTATIONS if metadata.annotations else ():
+        if key in metadata.annotations:
+            yield f"{annotations}[{key}]: {_ANNOTATIONS[key]}"
+    if spec.volumes:
+        yield from _volumes(spec, f"{path}.volumes")
+    yield from _repeats(spec, path)
+    for name in _BYTES:
+        if name in spec.overhead:
+            yield from _fraction(spec.overhead, name, f"{path}.overhead")
+    if metadata.annotations:
+        yield from _profiles(spec, metadata.annotations, annotations, is_pod=is_pod)
+    for container, at in every_container(spec, path):
+        yield from _container(container, at)
+    yield from _ports(spec, path)
+    if spec.terminationGracePeriodSeconds is not None and spec.terminationGracePeriodSeconds < 0:
+        yield (f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid "
+               "and will be treated as 1")
+    if spec.affinity is not None:
+        yield from _pod_affinity(spec.affinity, f"{path}.affinity")
+
+
+def _spread(spec: PodSpec, path: str) -> Iterator[str]:
+    for index, constraint in enumerate(spec.topologySpreadConstraints):
+        at = f"{path}[{index}]"
+        if constraint.topologyKey in _LABELS:
+            yield f"{at}.topologyKey: {constraint.topologyKey} is {_LABELS[constraint.topologyKey]}"
+        if constraint.labelSelector is None:
+            yield f"{at}.labelSelector: {_MATCHES_NOTHING}"
+
+
+def _node_affinity(affinity: Affinity, path: str) -> Iterator[str]:
+    node = affinity.nodeAffinity
+    if node is None:
+        return
+    required = node.requiredDuringSchedulingIgnoredDuringExecution
+    for index, term in enumerate((required.nodeSelectorTerms or ()) if required is not None else ()):
+        yield from node_term_warnings(
+            term, f"{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]")
+    for index, preferred in enumerate(node.preferredDuringSchedulingIgnoredDuringExecution):
+        yield from node_term_warnings(
+            preferred.preference, f"{path}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference")
+
+
+def node_term_warnings(term: NodeSelectorTerm, path: str, *, check_values: bool = False) -> Iterator[str]:
+    """Deprecated node labels in a term."""
+    for index, one in enumerate(term.matchExpressions):
+        if one.key in _LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {one.key} is {_LABELS[one.key]}"
+
+
+def _pod_affinity(affinity: Affinity, path: str) -> Iterator[str]:
+    for name, pods in (("podAffinity", affinity.podAffinity), ("podAntiAffinity", affinity.podAntiAffinity)):
+        if pods is None:
+            continue
+        for index, term in enumerate(pods.requiredDuringSchedulingIgnoredDuringExecution):
+            if term.labelSelector is None:
+                yield (f"{path}.{name}.requiredDuringSchedulingIgnoredDuringExecution[{index}].labelSelector: "
+                       f"{_MATCHES_NOTHING}")
+        for index, weighted in enumerate(pods.preferredDuringSchedulingIgnoredDuringExecution):
+            if weighted.podAffinityTerm.labelSelector is None:
+                yield (f"{path}.{name}.preferredDuringSchedulingIgnoredDuringExecution[{index}].podAffinityTerm.labelSelector: "
+                       f"{_MATCHES_NOTHING}")
+
+
+def _volumes(spec: PodSpec, path: str) -> Iterator[str]:
+    for index, volume in enumerate(spec.volumes):
+        for name, words in _VOLUMES.items():
+            if getattr(volume, name) is not None:
+                yield f"{path}[{index}].{'storageOS' if name == 'storageos' else name}: {words}"
+        claim = volume.ephemeral.volumeClaimTemplate if volume.ephemeral is not None else None
+        if claim is not None:
+            yield from claim_warnings(claim.spec, f"{path}[{index}].ephemeral.volumeClaimTemplate.spec")
+    tokens = {source.serviceAccountToken.path for volume in spec.volumes if volume.projected is not None
+              for source in volume.projected.sources or () if source.serviceAccountToken is not None}
+    for index, volume in enumerate(spec.volumes):
+        if tokens and volume.projected is not None:
+            for source in volume.projected.sources or ():
+                yield from _token_paths(source, tokens, f"{path}[{index}].projected.sources")
+
+
+def _token_paths(source: VolumeProjection, tokens: set[str], path: str) -> Iterator[str]:
+    files: tuple[tuple[str, Sequence[KeyToPath | DownwardAPIVolumeFile]], ...] = (
+        ("configMap", source.configMap.items if source.configMap is not None else ()),
+        ("secrets", source.secret.items if source.secret is not None else ()),
+        ("downwardAPI", source.downwardAPI.items if source.downwardAPI is not None else ()),
+    )
+    for name, items in files:
+        for index, item in enumerate(items):
+            if item.path in tokens:
+                yield f'{path}.{name}[{index}]: has duplicated path with ServiceAccountToken "{item.path}"'
+
+
+def claim_warnings(spec: PersistentVolumeClaimSpec, path: str) -> Iterator[str]:
+    """Fractions of bytes in a claim."""
+    for name, amounts in (("requests", spec.resources.requests), ("limits", spec.resources.limits)):
+        if "storage" in amounts and quantity.milli(amounts["storage"]) % 1000:
+            yield (f'{path}.resources.{name}[storage]: fractional byte value "{amounts["storage"]}" is invalid, '
+                   "must be an integer")
+
+
+def _repeats(spec: PodSpec, path: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for index, alias in enumerate(spec.hostAliases):
+        if alias.ip in seen:
+            yield f'{path}.hostAliases[{index}].ip: duplicate ip "{alias.ip}"'
+        seen.add(alias.ip)
+    seen = set()
+    for index, secret in enumerate(spec.imagePullSecrets):
+        if secret.name in seen:
+            yield f'{path}.imagePullSecrets[{index}].name: duplicate name "{secret.name}"'
+        seen.add(secret.name)
+    for index, secret in enumerate(spec.imagePullSecrets):
+        if not secret.name:
+            yield f'{path}.imagePullSecrets[{index}].name: invalid empty name ""'
+
+
+def _fraction(amounts: Mapping[str, str], name: str, path: str) -> Iterator[str]:
+    if name in amounts and quantity.milli(amounts[name]) % 1000:
+        yield f'{path}[{name}]: fractional byte value "{amounts[name]}" is invalid, must be an integer'
+
+
+def _profiles(spec: PodSpec, values: Mapping[str, str], path: str, *, is_pod: bool) -> Iterator[str]:
+    whole = spec.securityContext
+    if SECCOMP_POD in values and (whole is None or whole.seccompProfile is None):
+        yield f'{path}[{SECCOMP_POD}]: non-functional in v1.27+; use the "seccompProfile" field instead'
+    for container, _ in every_container(spec, ""):
+        own = container.securityContext
+        key = f"{SECCOMP_CONTAINER}{container.name}"
+        if key in values and (own is None or own.seccompProfile is None):
+            yield f'{path}[{key}]: non-functional in v1.27+; use the "seccompProfile" field instead'
+        key = f"{APP_ARMOR}{container.name}"
+        has_profile = (whole is not None and whole.appArmorProfile is not None) or (
+            own is not None and own.appArmorProfile is not None)
+        if key in values and not is_pod and not has_profile:
+            yield f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+
+
+def _container(container: Container | EphemeralContainer, path: str) -> Iterator[str]:
+    limits, requests = container.resources.limits, container.resources.requests
+    for name in _BYTES if limits or requests else ():
+        yield from _fraction(limits, name, f"{path}.resources.limits")
+        yield from _fraction(requests, name, f"{path}.resources.requests")
+    if len(container.env) < 2:
+        return
+    seen: set[str] = set()
+    for index, variable in enumerate(container.env):
+        if variable.name in seen:
+            reference = f"$({variable.name})"
+            if variable.valueFrom is not None or variable.value == reference or reference not in variable.value:
+                yield (f'{path}.env[{index}]: hides previous definition of "{variable.name}", '
+                       "which may be dropped when using apply")
+        seen.add(variable.name)
+
+
+def _ports(spec: PodSpec, path: str) -> Iterator[str]:
+    known: dict[tuple[int, str], list[tuple[ContainerPort, str]]] = {}
+    for container, where in every_container(spec, path):
+        for index, port in enumerate(container.ports):
+            at = f"{where}.ports[{index}]"
+            if port.hostIP and not port.hostPort:
+                shown = (f"{{Name:{port.name} HostPort:{port.hostPort} ContainerPort:{port.containerPort} "
+                         f"Protocol:{port.protocol} HostIP:{port.hostIP}}}")
+                yield f"{at}: hostIP set without hostPort: {shown}"
+            others = known.setdefault((port.containerPort, port.protocol), [])
+            for other, other_at in others:
+                if (port.hostIP, port.hostPort) == (other.hostIP, other.hostPort):
+                    yield f"{at}: duplicate port definition with {other_at}"
+                elif not port.hostPort or not other.hostPort:
+                    yield f"{at}: overlapping port definition with {other_at}"
+                elif port.hostPort == other.hostPort and (not port.hostIP) != (not other.hostIP):
+                    yield f"{at}: dangerously ambiguous port definition with {other_at}"
+            others.append((port, at))
