@@ -8,16 +8,19 @@ apiserver `pkg/util/webhook/validation.go`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from sampan.api import field, names
+from sampan.api import addresses, field, names
 from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import Condition, LabelSelector
 from sampan.kinds import label_selectors
 
 Findings = list[FieldError]
 NameCheck = Callable[[str], Sequence[str]]
+
+_LINK_LOCAL_MULTICAST = {4: ip_network("224.0.0.0/24"), 6: ip_network("ff02::/16")}
 
 
 def nonnegative(value: int | None, path: str) -> Findings:
@@ -173,4 +176,21 @@ def webhook_service(service: Any, path: str) -> Findings:
         if not step:
             return [*out, field.invalid(at, url_path, f"segment[{index}] may not be empty")]
         out += [field.invalid(at, url_path, f"segment[{index}]: {message}") for message in names.dns1123_subdomain(step)]
+    return out
+
+
+def non_special_ip(value: str, path: str) -> Findings:
+    """An address that traffic can be sent to: not unspecified, loopback or link-local (`ValidateNonSpecialIP`)."""
+    address = addresses.parse_ip_sloppy(value)
+    if address is None:
+        return [field.invalid(path, value, "must be a valid IP address")]
+    out: Findings = []
+    if address.is_unspecified:
+        out.append(field.invalid(path, value, f"may not be unspecified ({value})"))
+    if address.is_loopback:
+        out.append(field.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
+    if address.is_link_local:
+        out.append(field.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))
+    if address in _LINK_LOCAL_MULTICAST[address.version]:
+        out.append(field.invalid(path, value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"))
     return out

@@ -38,6 +38,7 @@ class Column(Generic[T]):
     format: str = ""
     description: str = ""
     priority: int = 0
+    undeclared: bool = False  # its cell stands in rows, but not in columnDefinitions (upstream's IPAddress has one)
 
 
 def _nothing(_: Any) -> None: ...

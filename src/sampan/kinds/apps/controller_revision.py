@@ -1,0 +1,50 @@
+"""ControllerRevision: what a DaemonSet's or StatefulSet's template once was. Immutable.
+
+Source: kubernetes `pkg/apis/apps/validation/validation.go`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sampan.api import field
+from sampan.api.apps.v1 import ControllerRevision
+from sampan.api.resources import CONTROLLER_REVISIONS
+from sampan.kinds import checks
+from sampan.kinds.apps.workload import NAME_COLUMN
+from sampan.kinds.checks import Findings
+from sampan.kinds.kind import Column, Kind
+from sampan.kinds.printing import age
+
+
+def validate(obj: ControllerRevision) -> Findings:
+    out: Findings = []
+    if obj.data is None:
+        out.append(field.required("data", "data is mandatory"))
+    return out + checks.nonnegative(obj.revision, "revision")
+
+
+def validate_update(new: ControllerRevision, old: ControllerRevision) -> Findings:
+    return field.immutable(new.data, old.data, "data")
+
+
+def _controller(obj: ControllerRevision, _: datetime) -> str:
+    owner = next((one for one in obj.metadata.ownerReferences if one.controller), None)
+    if owner is None:
+        return "<none>"
+    group = owner.apiVersion.partition("/")[0] if "/" in owner.apiVersion else ""
+    kind = owner.kind.lower()
+    return f"{kind}.{group}/{owner.name}" if group else f"{kind}/{owner.name}"
+
+
+KIND: Kind[ControllerRevision] = Kind(
+    resource=CONTROLLER_REVISIONS,
+    validate=validate,
+    validate_update=validate_update,
+    columns=(
+        NAME_COLUMN,
+        Column("Controller", _controller),
+        Column("Revision", lambda obj, _: obj.revision),
+        Column("Age", age),
+    ),
+)

@@ -1,0 +1,191 @@
+"""StatefulSet: pods with names, an order and volumes of their own.
+
+Source: kubernetes `pkg/apis/apps/{validation/validation.go,v1/defaults.go}`, `pkg/registry/apps/statefulset/strategy.go`.
+"""
+
+from __future__ import annotations
+
+from sampan.api import field, selectors
+from sampan.api.apps.v1 import (
+    RollingUpdateStatefulSetStrategy,
+    StatefulSet,
+    StatefulSetPersistentVolumeClaimRetentionPolicy,
+    StatefulSetSpec,
+    StatefulSetStatus,
+)
+from sampan.api.codec import clone
+from sampan.api.resources import STATEFUL_SETS
+from sampan.kinds import checks, meta
+from sampan.kinds.apps import workload
+from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec import default_claim_spec, default_pod_template, pod_spec_warnings
+from sampan.kinds.kind import Column, Kind, ScalePaths, SubKind
+from sampan.kinds.printing import age
+
+POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
+POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
+REVISION_LABEL = "controller-revision-hash"
+COUNTS = ("observedGeneration", "replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+CHANGEABLE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+              "persistentVolumeClaimRetentionPolicy", "minReadySeconds")
+
+
+def replicas(obj: StatefulSet) -> int:
+    """How many pods are wanted."""
+    return 1 if obj.spec.replicas is None else obj.spec.replicas
+
+
+def first_ordinal(obj: StatefulSet) -> int:
+    return 0 if obj.spec.ordinals is None else obj.spec.ordinals.start
+
+
+def partition(obj: StatefulSet) -> int:
+    """Pods below this ordinal keep the old revision."""
+    rolling = obj.spec.updateStrategy.rollingUpdate
+    return 0 if rolling is None else rolling.partition or 0
+
+
+def is_parallel(obj: StatefulSet) -> bool:
+    """Whether pods are made and removed without waiting for one another."""
+    return obj.spec.podManagementPolicy == "Parallel"
+
+
+def default(obj: StatefulSet) -> None:
+    spec = obj.spec
+    default_pod_template(spec.template)
+    for claim in spec.volumeClaimTemplates:
+        claim.kind, claim.apiVersion = claim.kind or "PersistentVolumeClaim", claim.apiVersion or "v1"
+        claim.status.phase = claim.status.phase or "Pending"
+        default_claim_spec(claim.spec)
+    spec.podManagementPolicy = spec.podManagementPolicy or "OrderedReady"
+    strategy = spec.updateStrategy
+    if not strategy.type:
+        strategy.type = "RollingUpdate"
+        if strategy.rollingUpdate is None:
+            strategy.rollingUpdate = RollingUpdateStatefulSetStrategy(partition=0)
+    if strategy.type == "RollingUpdate" and strategy.rollingUpdate is not None and strategy.rollingUpdate.partition is None:
+        strategy.rollingUpdate.partition = 0
+    if spec.persistentVolumeClaimRetentionPolicy is None:
+        spec.persistentVolumeClaimRetentionPolicy = StatefulSetPersistentVolumeClaimRetentionPolicy()
+    policy = spec.persistentVolumeClaimRetentionPolicy
+    policy.whenDeleted = policy.whenDeleted or "Retain"
+    policy.whenScaled = policy.whenScaled or "Retain"
+    if spec.replicas is None:
+        spec.replicas = 1
+    if spec.revisionHistoryLimit is None:
+        spec.revisionHistoryLimit = 10
+
+
+def prepare_create(obj: StatefulSet) -> None:
+    obj.status = StatefulSetStatus()
+    obj.metadata.generation = 1
+
+
+def prepare_update(new: StatefulSet, old: StatefulSet) -> None:
+    meta.keep_status(new, old)
+    meta.bump_generation(new, old)
+
+
+def validate(obj: StatefulSet) -> Findings:
+    spec = obj.spec
+    out = _policies(spec)
+    out += checks.all_nonnegative(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
+    if spec.ordinals is not None:
+        out += checks.nonnegative(spec.ordinals.start, "spec.ordinals.start")
+    return out + workload.validate_selector_and_template(spec.selector, spec.template, "statefulset")
+
+
+def _policies(spec: StatefulSetSpec) -> Findings:
+    out: Findings = []
+    if not spec.podManagementPolicy:
+        out.append(field.required("spec.podManagementPolicy"))
+    elif spec.podManagementPolicy not in ("OrderedReady", "Parallel"):
+        out.append(field.invalid("spec.podManagementPolicy", spec.podManagementPolicy,
+                                 "must be 'OrderedReady' or 'Parallel'"))
+    strategy, at = spec.updateStrategy, "spec.updateStrategy"
+    if not strategy.type:
+        out.append(field.required(at))
+    elif strategy.type == "OnDelete":
+        if strategy.rollingUpdate is not None:
+            out.append(field.invalid(f"{at}.rollingUpdate", strategy.rollingUpdate,
+                                     "only allowed for updateStrategy 'RollingUpdate'"))
+    elif strategy.type != "RollingUpdate":
+        out.append(field.invalid(at, {"Type": strategy.type, "RollingUpdate": strategy.rollingUpdate},
+                                 "must be 'RollingUpdate' or 'OnDelete'"))
+    elif strategy.rollingUpdate is not None:
+        out += _rolling(strategy.rollingUpdate, f"{at}.rollingUpdate")
+    policy, at = spec.persistentVolumeClaimRetentionPolicy, "spec.persistentVolumeClaimRetentionPolicy"
+    if policy is not None:
+        out += checks.one_of(policy.whenDeleted, ("Retain", "Delete"), f"{at}.whenDeleted")
+        out += checks.one_of(policy.whenScaled, ("Retain", "Delete"), f"{at}.whenScaled")
+    return out
+
+
+def _rolling(rolling: RollingUpdateStatefulSetStrategy, at: str) -> Findings:
+    out = checks.nonnegative(rolling.partition, f"{at}.partition")
+    if rolling.maxUnavailable is None:
+        return out
+    where = f"{at}.maxUnavailable"
+    out += checks.positive_int_or_percent(rolling.maxUnavailable, where)
+    if checks.int_or_percent_value(rolling.maxUnavailable) == 0:
+        out.append(field.invalid(where, rolling.maxUnavailable, "cannot be 0"))
+    return out + checks.at_most_100_percent(rolling.maxUnavailable, where)
+
+
+def validate_update(new: StatefulSet, old: StatefulSet) -> Findings:
+    """Only a few fields of the spec may change."""
+    fixed = [name for name in StatefulSetSpec.__struct_fields__ if name not in CHANGEABLE]
+    if all(_same(name, new.spec, old.spec) for name in fixed):
+        return []
+    allowed = ", ".join(f"'{name}'" for name in CHANGEABLE[:-1])
+    return [field.forbidden("spec", f"updates to statefulset spec for fields other than {allowed} and "
+                                    f"'{CHANGEABLE[-1]}' are forbidden")]
+
+
+def _same(name: str, new: StatefulSetSpec, old: StatefulSetSpec) -> bool:
+    """Claim templates are compared by what is wanted: their status means nothing."""
+    if name != "volumeClaimTemplates":
+        return bool(getattr(new, name) == getattr(old, name))
+    strip = [[(claim.metadata, clone(claim.spec)) for claim in spec.volumeClaimTemplates] for spec in (new, old)]
+    return strip[0] == strip[1]
+
+
+def validate_status(new: StatefulSet, old: StatefulSet) -> Findings:
+    status = new.status
+    out = checks.all_nonnegative(status, "status", *COUNTS)
+    out += workload.at_most(status, "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+    out += workload.at_most(status, "availableReplicas", bigger="readyReplicas", shown="status.readyReplicas")
+    return out + workload.collisions_only_grow(new, old)
+
+
+def warnings(new: StatefulSet, old: StatefulSet | None) -> list[str]:
+    out: list[str] = []
+    if new.spec.revisionHistoryLimit is not None and new.spec.revisionHistoryLimit < 0:
+        out.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+    if old is None or new.spec.template != old.spec.template:
+        out += pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old else None)
+    return out
+
+
+def _set_replicas(obj: StatefulSet, count: int) -> None:
+    obj.spec.replicas = count
+
+
+KIND: Kind[StatefulSet] = Kind(
+    resource=STATEFUL_SETS,
+    default=default,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
+    validate=validate,
+    validate_update=validate_update,
+    subkinds=(SubKind("status", meta.keep_spec, validate_status),),
+    scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,
+                     lambda obj: selectors.format_selector(obj.spec.selector)),
+    columns=(
+        workload.NAME_COLUMN,
+        Column("Ready", lambda obj, _: f"{obj.status.readyReplicas}/{replicas(obj)}"),
+        Column("Age", age),
+        *workload.CONTAINER_COLUMNS,
+    ),
+    warnings=warnings,
+)

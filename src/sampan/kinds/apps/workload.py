@@ -1,0 +1,81 @@
+"""What the workload kinds have in common: selector against template, status counts, columns of containers.
+
+Source: kubernetes `pkg/apis/apps/validation/validation.go`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api import field, names, selectors
+from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.meta.v1 import LabelSelector
+from sampan.kinds import checks
+from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec import validate_pod_template
+from sampan.kinds.kind import Column
+from sampan.kinds.printing import container_images, container_names
+
+MISMATCH = "`selector` does not match template `labels`"
+
+
+def validate_selector_and_template(selector: LabelSelector | None, template: PodTemplateSpec, kind: str) -> Findings:
+    """`spec.selector` and `spec.template` of a kind whose pods always restart; `kind` as in upstream's words."""
+    out: Findings = []
+    if selector is None:
+        out.append(field.required("spec.selector"))
+    else:
+        out += checks.label_selector(selector, "spec.selector")
+        if checks.is_empty_selector(selector):
+            out.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+    try:
+        compiled = selectors.of_label_selector(selector)
+    except selectors.SelectorError:
+        return [*out, field.invalid("spec.selector", selector, "invalid label selector")]
+    labels = template.metadata.labels
+    if not compiled.empty and not compiled.matches(labels):
+        out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
+    return out + validate_always_running(template)
+
+
+def validate_always_running(template: PodTemplateSpec) -> Findings:
+    """The template itself, and that its pods never end by themselves."""
+    out = validate_pod_template(template, "spec.template")
+    if template.spec.restartPolicy and template.spec.restartPolicy != "Always":
+        out.append(field.not_supported("spec.template.spec.restartPolicy", template.spec.restartPolicy, ("Always",)))
+    if template.spec.activeDeadlineSeconds is not None:
+        out.append(field.forbidden("spec.template.spec.activeDeadlineSeconds",
+                                   "activeDeadlineSeconds in ReplicaSet is not Supported"))
+    return out
+
+
+def at_most(status: Any, *smaller: str, bigger: str = "replicas", shown: str = "status.replicas") -> Findings:
+    """Counts of a status that may not exceed another one."""
+    limit = getattr(status, bigger)
+    return [field.invalid(f"status.{name}", getattr(status, name), f"cannot be greater than {shown}")
+            for name in smaller if getattr(status, name) > limit]
+
+
+def collisions_only_grow(new: Any, old: Any) -> Findings:
+    """`status.collisionCount` never goes down."""
+    was, now = old.status.collisionCount, new.status.collisionCount
+    if was is None or (now is not None and now >= was):
+        return []
+    return [field.invalid("status.collisionCount", now or 0, "cannot be decremented")]
+
+
+def name_warnings(name: str) -> list[str]:
+    """A name that makes no good host name."""
+    messages = names.dns1123_label(name)
+    if not messages:
+        return []
+    return ["metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
+            f"a DNS label is recommended: [{' '.join(messages)}]"]
+
+
+CONTAINER_COLUMNS: tuple[Column[Any], ...] = (
+    Column("Containers", lambda obj, _: container_names(obj.spec.template.spec.containers), priority=1),
+    Column("Images", lambda obj, _: container_images(obj.spec.template.spec.containers), priority=1),
+)
+SELECTOR_COLUMN: Column[Any] = Column("Selector", lambda obj, _: selectors.format_column(obj.spec.selector), priority=1)
+NAME_COLUMN: Column[Any] = Column("Name", lambda obj, _: obj.metadata.name, format="name")
