@@ -1,1 +1,1 @@
-"""cluster: see docs/architecture.md."""
+"""Row 7, the composition root: configuration, keys, wiring, processes. The only place that names implementations."""
