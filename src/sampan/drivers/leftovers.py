@@ -1,0 +1,86 @@
+"""What containers leave on a machine when they end badly: shims and mounts; found, counted and removed.
+
+Owns: reading /proc for what lies below given folders or serves a given socket, and ending it. It never touches what is
+elsewhere, so another containerd on the machine does not notice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+
+
+def shims(socket_path: Path) -> list[int]:
+    """The pids of shims that serve the containerd at this socket."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended while we looked
+            continue
+        if b"containerd-shim" in words[0] and str(socket_path).encode() in words:
+            found.append(int(folder.name))
+    return found
+
+
+def kill_shims(socket_path: Path) -> int:
+    """Kill those shims with all that runs in their containers; how many there were."""
+    found = shims(socket_path)
+    for pid in found:
+        for victim in (*_descendants(pid), pid):
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    return len(found)
+
+
+def mounts_below(folders: Iterable[Path]) -> list[str]:
+    """Mount points in or below these folders, deepest first."""
+    roots = [str(folder) for folder in folders]
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4])
+        if any(point == root or point.startswith(f"{root}/") for root in roots):
+            points.append(point)
+    return points[::-1]
+
+
+def unmount_below(folders: Iterable[Path]) -> int:
+    """Unmount all of those, lazily where something still holds one; how many there were."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    points = mounts_below(folders)
+    for point in points:
+        if libc.umount2(point.encode(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0:
+            log.warning("cannot unmount", extra={"path": point, "error": os.strerror(ctypes.get_errno())})
+    return len(points)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Children first generation by generation, from /proc."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(folder.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found.extend(below)
+        todo.extend(below)
+    return found
