@@ -63,6 +63,7 @@ class RequestInfo:
     peer_certificate: bytes = b""  # DER, verified against the client CA during the handshake
     remote_address: str = ""
     trusted_user: User | None = None  # set by the in-process client only, never from the network
+    selected_name: str = ""  # the one name that a list's or watch's field selector asks for: what authorization judges
     user: User = ANONYMOUS
     warnings: list[str] = field(default_factory=list)
 
@@ -71,6 +72,6 @@ class RequestInfo:
         return Attributes(
             user=self.user, verb=self.verb, path=self.path, is_resource=self.is_resource, group=self.group,
             version=self.version, resource=self.resource, subresource=self.subresource, namespace=self.namespace,
-            name=self.name, label_selector="".join(self.query.get("labelSelector", [])[:1]),
+            name=self.name or self.selected_name, label_selector="".join(self.query.get("labelSelector", [])[:1]),
             field_selector="".join(self.query.get("fieldSelector", [])[:1]),
         )

@@ -1,0 +1,206 @@
+"""The ASGI application: bytes in, bytes out.
+
+Owns parsing a scope into a `RequestInfo`, reading bounded bodies, sending answers and streams, gzip, HEAD, lifespan,
+and the in-process extension. Leaves deciding to `sampan.apiserver.pipeline`.
+
+The in-process extension: a scope whose `extensions` hold `sampan` = {"user": a User or None} is answered with one
+message `{"type": "sampan.response", "response": Answer or Stream}` instead of bytes. Servers of network connections
+never put it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from sampan.aio.tasks import Tasks
+from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge
+from sampan.apiserver.parse import parse, parse_headers, parse_query
+from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.request import RequestInfo
+from sampan.apiserver.response import Answer, Stream
+
+log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGEST_BODY_BYTES = 3 * 1024 * 1024
+GZIP_FROM_BYTES = 128 * 1024
+
+
+class Sockets(Protocol):
+    """Serves WebSocket connections (exec, attach, port-forward, watches)."""
+
+    async def serve(self, info: RequestInfo, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Lifespan(Protocol):
+    """What starts before the first request and stops after the last."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class App:
+    """The application that uvicorn runs and in-process clients call."""
+
+    def __init__(self, pipeline: Pipeline | None = None, *, lifespan: Lifespan | None = None, sockets: Sockets | None = None) -> None:
+        """`pipeline` and `sockets` may be set later, before the first request."""
+        self.pipeline, self.sockets, self._lifespan = pipeline, sockets, lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._run_lifespan(receive, send)
+        elif self.sockets is not None:
+            await self.sockets.serve(request_of(scope, "GET"), scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1011})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        info = request_of(scope, scope["method"])
+        body = _Body(info, receive)
+        assert self.pipeline is not None, "not started"
+        response = await self.pipeline.handle(info, body.read)
+        if "sampan" in (scope.get("extensions") or ()):
+            await send({"type": "sampan.response", "response": response})
+        elif isinstance(response, Answer):
+            await _send_answer(info, response, send)
+        else:
+            await _send_stream(info, response, receive, send)
+
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            try:
+                if message["type"] == "lifespan.startup":
+                    if self._lifespan is not None:
+                        await self._lifespan.start()
+                    await send({"type": "lifespan.startup.complete"})
+                else:
+                    if self._lifespan is not None:
+                        await self._lifespan.stop()
+                    await send({"type": "lifespan.shutdown.complete"})
+                    return
+            except ApiError as error:
+                await send({"type": message["type"] + ".failed", "message": error.message})
+                return
+
+
+def request_of(scope: Scope, method: str) -> RequestInfo:
+    """Parse once."""
+    info = parse(method, scope["path"], parse_query(scope["query_string"]), parse_headers(scope["headers"]))
+    extensions = scope.get("extensions") or {}
+    if "sampan" in extensions:
+        info.trusted_user = extensions["sampan"]["user"]
+    info.peer_certificate = scope.get("sampan.peer_certificate", b"")
+    client = scope.get("client")
+    info.remote_address = client[0] if client else ""
+    return info
+
+
+class _Body:
+    """Reads the whole body once, bounded."""
+
+    def __init__(self, info: RequestInfo, receive: Receive) -> None:
+        self._info, self._receive = info, receive
+
+    async def read(self) -> bytes:
+        length = self._info.headers.get("content-length", "")
+        if length.isdigit() and int(length) > LARGEST_BODY_BYTES:
+            raise _too_large()
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            parts, total = [body], len(body)
+            while message.get("more_body"):
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise asyncio.CancelledError
+                parts.append(message.get("body", b""))
+                total += len(parts[-1])
+                if total > LARGEST_BODY_BYTES:
+                    raise _too_large()
+            body = b"".join(parts)
+        if self._info.headers.get("content-encoding") == "gzip":
+            body = _gunzip(body)
+        return body
+
+
+def _too_large() -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"Request entity too large: limit is {LARGEST_BODY_BYTES}")
+
+
+def _gunzip(body: bytes) -> bytes:
+    import zlib
+
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacker.decompress(body, LARGEST_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise BadRequest(f"the gzip body can't be read: {error}") from None
+    if len(plain) > LARGEST_BODY_BYTES:
+        raise _too_large()
+    return plain
+
+
+def _wants_gzip(info: RequestInfo) -> bool:
+    return any(part.strip().partition(";")[0] == "gzip" for part in info.headers.get("accept-encoding", "").split(","))
+
+
+async def _send_answer(info: RequestInfo, answer: Answer, send: Send) -> None:
+    body = answer.body
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    headers = [(b"content-type", answer.content_type), (b"cache-control", b"no-cache, private"), *answer.headers]
+    if size > GZIP_FROM_BYTES and answer.code == 200 and _wants_gzip(info):
+        body = gzip.compress(answer.joined(), compresslevel=1)
+        size = len(body)
+        headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+    headers.append((b"content-length", str(size).encode()))
+    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
+    if info.method == "HEAD":
+        body = b""
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body})
+        return
+    for piece in body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_stream(info: RequestInfo, stream: Stream, receive: Receive, send: Send) -> None:
+    """Send chunks until they end or the client leaves."""
+    headers = [(b"content-type", stream.content_type), (b"cache-control", b"no-cache, private"), *stream.headers]
+    await send({"type": "http.response.start", "status": stream.code, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    async with Tasks() as tasks:
+        pump = tasks.start(_pump(info, stream, send), "stream", keep_going=True)
+        left = tasks.start(_left(receive), "disconnect", keep_going=True)
+        await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _pump(info: RequestInfo, stream: Stream, send: Send) -> None:
+    try:
+        async for chunk in stream.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except ApiError as error:
+        log.info("stream ended", extra={"path": info.path, "reason": error.message})
+    finally:
+        close = getattr(stream.chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

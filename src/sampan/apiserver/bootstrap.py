@@ -1,0 +1,175 @@
+"""What a fresh server holds: namespaces, priority classes, flow control, the `kubernetes` Service and its addresses.
+
+Owns making what is missing at every start (never changing what is there, but for the server's own addresses). Leaves
+RBAC objects to `sampan.apiserver.auth.policy`. `bootstrap.json` has what does not depend on settings, as a fresh
+Kubernetes 1.36 shows it. Source: kubernetes `pkg/controlplane`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TYPE_CHECKING, Any
+
+from sampan.api import codec
+from sampan.api.core.v1 import ConfigMap, EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Namespace, Service
+from sampan.api.discovery.v1 import Endpoint, EndpointConditions, EndpointSlice
+from sampan.api.discovery.v1 import EndpointPort as SlicePort
+from sampan.api.errors import AlreadyExists, ApiError
+from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, SERVICE_CIDRS, SERVICES
+from sampan.apiserver.catalog import Catalog, Served
+from sampan.apiserver.deleter import Deleter
+from sampan.apiserver.registry import Registry, Write
+from sampan.apiserver.request import User
+
+if TYPE_CHECKING:
+    from sampan.apiserver.auth.policy import Step
+
+LOOPBACK = User("system:apiserver", groups=("system:masters", "system:authenticated"))
+NAMESPACE_NAMES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the API server is found."""
+
+    advertise: str = "192.0.2.1"
+    """Must not be a loopback address: endpoints may not have one."""
+    port: int = 6443
+    service_cidrs: tuple[str, ...] = ("10.96.0.0/16",)
+
+    @property
+    def service(self) -> str:
+        """The first address of the service range: the `kubernetes` Service's."""
+        return str(first_address(self.service_cidrs[0]))
+
+
+def first_address(cidr: str) -> Any:
+    network: IPv4Network | IPv6Network = ip_network(cidr)
+    return network.network_address + 1
+
+
+class Bootstrap:
+    """Makes what is missing."""
+
+    def __init__(self, registry: Registry, deleter: Deleter, catalog: Catalog, addresses: Addresses, *, client_ca: bytes = b"") -> None:
+        self._registry, self._deleter, self._catalog = registry, deleter, catalog
+        self._addresses, self._client_ca = addresses, client_ca
+
+    async def run(self, *, rbac: bool = True, full: bool = True) -> None:
+        """Everything; without `full` only the namespaces and the Service, which is enough for most tests."""
+        for name in NAMESPACE_NAMES:
+            await self._ensure(NAMESPACES, Namespace(metadata=ObjectMeta(name=name)))
+        await self._ensure(SERVICE_CIDRS, self._cidr())
+        await self._service()
+        if full:
+            await asyncio.gather(*(self._ensure(served.resource, obj) for served, obj in self._static()))
+            await self._ensure(CONFIG_MAPS, self._authentication())
+        if rbac:
+            await self._rbac()
+
+    def _static(self) -> Iterator[tuple[Served, Any]]:
+        for value in codec.loads(files("sampan.apiserver").joinpath("bootstrap.json").read_bytes()):
+            group, _, version = value["apiVersion"].rpartition("/")
+            served = self._catalog.by_kind(group, version, value["kind"])
+            assert served is not None, value["kind"]
+            yield served, codec.convert(served.resource.wire, value)
+
+    async def _rbac(self) -> None:
+        from sampan.apiserver.auth import policy
+
+        def find(resource: Resource[Any], namespace: str, name: str) -> Any:
+            entry = self._registry.readers.of(resource).get(namespace, name)
+            return None if entry is None else entry.object
+
+        await asyncio.gather(*(self._step(step) for step in policy.reconcile(find)))
+
+    async def _step(self, step: Step) -> None:
+        if step.action == "create":
+            await self._ensure(step.resource, step.object)
+            return
+        served, meta = self._catalog.of(step.resource), step.object.metadata
+        if step.action == "replace":
+            await self._deleter.delete(served, meta.namespace, meta.name, DeleteOptions(), self._write())
+            await self._ensure(step.resource, step.object)
+            return
+        await self._registry.update(served, meta.namespace, meta.name, lambda _: codec.clone(step.object), self._write())
+
+    @staticmethod
+    def _write() -> Write:
+        return Write(LOOPBACK, manager="kube-apiserver")
+
+    async def _ensure(self, resource: Resource[Any], obj: Any) -> None:
+        served = self._catalog.of(resource)
+        meta = obj.metadata
+        if self._registry.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
+            return
+        obj.kind, obj.apiVersion = resource.kind, resource.group_version
+        status = codec.clone(obj.status) if hasattr(obj, "status") and obj.status else None
+        try:
+            await self._registry.create(served, meta.namespace, obj, self._write())
+        except AlreadyExists:
+            return  # another server was faster
+        if status is not None and "status" in served.subresources:
+            await self._set_status(served, meta.namespace, meta.name, status)
+
+    async def _set_status(self, served: Served, namespace: str, name: str, status: Any) -> None:
+        def produce(old: Any) -> Any:
+            new = codec.clone(old)
+            new.status = status
+            return new
+
+        write = self._write()
+        write.subresource = "status"
+        await self._registry.update(served, namespace, name, produce, write)
+
+    def _cidr(self) -> Any:
+        return codec.convert(SERVICE_CIDRS.wire, {
+            "metadata": {"name": "kubernetes"}, "spec": {"cidrs": list(self._addresses.service_cidrs)},
+            "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": self._registry.now(), "reason": "",
+                                       "message": "Kubernetes default Service CIDR is ready"}]}})
+
+    def _authentication(self) -> ConfigMap:
+        data = {"client-ca-file": self._client_ca.decode()} if self._client_ca else {}
+        return ConfigMap(metadata=ObjectMeta(namespace="kube-system", name="extension-apiserver-authentication"), data=data)
+
+    async def _service(self) -> None:
+        at = self._addresses
+        service = codec.convert(Service, {
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {"type": "ClusterIP", "clusterIP": at.service, "clusterIPs": [at.service], "sessionAffinity": "None",
+                     "ipFamilies": ["IPv6" if ":" in at.service else "IPv4"], "ipFamilyPolicy": "SingleStack",
+                     "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": at.port}]}})
+        await self._ensure(SERVICES, service)
+        meta = ObjectMeta(name="kubernetes", namespace="default", labels={"endpointslice.kubernetes.io/skip-mirror": "true"})
+        port = EndpointPort(name="https", port=at.port, protocol="TCP")
+        endpoints = Endpoints(metadata=meta, subsets=[EndpointSubset(addresses=[EndpointAddress(ip=at.advertise)], ports=[port])])
+        family = "IPv6" if ":" in at.advertise else "IPv4"
+        slice_ = EndpointSlice(
+            metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"kubernetes.io/service-name": "kubernetes"}),
+            addressType=family, endpoints=[Endpoint(addresses=[at.advertise], conditions=EndpointConditions(ready=True))],
+            ports=[SlicePort(name="https", port=at.port, protocol="TCP")])
+        await self._follow(ENDPOINTS, endpoints, "subsets")
+        await self._follow(ENDPOINT_SLICES, slice_, "endpoints", "ports")
+
+    async def _follow(self, resource: Resource[Any], wanted: Any, *fields: str) -> None:
+        """Make it, or set its fields where the server has moved."""
+        await self._ensure(resource, codec.clone(wanted))
+        served = self._catalog.of(resource)
+
+        def produce(old: Any) -> Any:
+            new, fresh = codec.clone(old), codec.clone(wanted)
+            for name in fields:
+                setattr(new, name, getattr(fresh, name))
+            return new
+
+        try:
+            await self._registry.update(served, "default", "kubernetes", produce, self._write())
+        except ApiError as error:
+            if error.code != 409:
+                raise

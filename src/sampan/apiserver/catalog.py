@@ -1,0 +1,118 @@
+"""What is served: every resource with its kind, where it is stored, and how its stored form becomes this version.
+
+Owns `Served` and `Catalog`. Custom resources come and go at run time (`add`, `remove`); whoever renders discovery
+watches `generation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampan.api.resourceinfo import Resource
+from sampan.kinds.kind import Kind
+
+VIRTUAL = frozenset((
+    "bindings", "componentstatuses", "tokenreviews", "selfsubjectreviews", "localsubjectaccessreviews",
+    "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews",
+))
+"""Resources that are computed, never stored."""
+
+
+@dataclass(eq=False)
+class Served:
+    """One resource in one version, as requests name it.
+
+    `stored` is the resource whose cache and keys it uses: itself, but for kinds with several versions. `outward`
+    and `inward` make this version's object of the stored one and back (new objects, never in place).
+    """
+
+    resource: Resource[Any]
+    kind: Kind[Any]
+    stored: Resource[Any]
+    outward: Callable[[Any], Any] | None = None
+    inward: Callable[[Any], Any] | None = None
+    custom: Any = None
+    """What the CRD machinery keeps about a custom resource; None for built-in ones."""
+    subresources: frozenset[str] = field(init=False)
+    prefix: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.subresources = frozenset(sub.name for sub in self.resource.subresources)
+        self.prefix = key_prefix(self.stored)
+
+    @property
+    def virtual(self) -> bool:
+        """Whether nothing is stored."""
+        return self.custom is None and self.resource.plural in VIRTUAL
+
+    def key(self, namespace: str, name: str) -> str:
+        """Where the object is stored."""
+        return f"{self.prefix}{namespace}/{name}" if self.resource.namespaced else self.prefix + name
+
+
+def key_prefix(resource: Resource[Any]) -> str:
+    """`/registry/<group or core>/<resource>/`."""
+    return f"/registry/{resource.group or 'core'}/{resource.plural}/"
+
+
+class Catalog:
+    """Everything that is served, by group, version and plural."""
+
+    def __init__(self, served: Iterable[Served] = ()) -> None:
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._versions: dict[tuple[str, str], int] = {}
+        self._groups: dict[str, int] = {}
+        self.generation = 0
+        for one in served:
+            self.add(one)
+
+    def add(self, served: Served) -> None:
+        """Serve it from now on, in the place of what was there under the same name."""
+        resource = served.resource
+        key = (resource.group, resource.version, resource.plural)
+        if key not in self._served:
+            self._count(key, 1)
+        self._served[key] = served
+        self.generation += 1
+
+    def remove(self, group: str, version: str, plural: str) -> None:
+        """Serve it no longer; one that is not there is no error."""
+        if self._served.pop((group, version, plural), None) is not None:
+            self._count((group, version, plural), -1)
+            self.generation += 1
+
+    def _count(self, key: tuple[str, str, str], by: int) -> None:
+        group, version, _ = key
+        self._versions[group, version] = self._versions.get((group, version), 0) + by
+        self._groups[group] = self._groups.get(group, 0) + by
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        """The one that requests name so."""
+        return self._served.get((group, version, plural))
+
+    def has_group(self, group: str) -> bool:
+        return self._groups.get(group, 0) > 0
+
+    def has_version(self, group: str, version: str) -> bool:
+        return self._versions.get((group, version), 0) > 0
+
+    def by_kind(self, group: str, version: str, kind: str) -> Served | None:
+        """The one whose objects say `kind` and `apiVersion` so."""
+        return next((one for one in self._served.values()
+                     if one.resource.kind == kind and one.resource.group == group and one.resource.version == version), None)
+
+    def of(self, resource: Resource[Any]) -> Served:
+        """The one of a built-in resource.
+
+        Raises:
+            KeyError: It is not served.
+        """
+        return self._served[resource.group, resource.version, resource.plural]
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(list(self._served.values()))
+
+    def __len__(self) -> int:
+        return len(self._served)

@@ -1,0 +1,1 @@
+"""One module a verb: from a parsed, permitted request to a `Response`."""

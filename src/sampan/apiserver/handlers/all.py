@@ -1,0 +1,22 @@
+"""Which handler answers which verb, and which subresources have one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sampan.apiserver.handlers.create import create
+from sampan.apiserver.handlers.delete import delete, deletecollection
+from sampan.apiserver.handlers.get import get
+from sampan.apiserver.handlers.list import list_
+from sampan.apiserver.handlers.patch import patch
+from sampan.apiserver.handlers.update import update
+from sampan.apiserver.handlers.watch import watch
+from sampan.apiserver.pipeline import Handler
+
+VERBS: Mapping[str, Handler] = {
+    "get": get, "list": list_, "watch": watch, "create": create, "update": update, "patch": patch, "delete": delete,
+    "deletecollection": deletecollection,
+}
+
+SUBRESOURCES: Mapping[str, Handler] = {}
+"""By `group_resource/name`, or `*/name` for every resource; the others are the object itself."""

@@ -1,0 +1,42 @@
+"""POST to a collection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api.errors import BadRequest, NotFound
+from sampan.apiserver import bodies, metadata
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
+from sampan.apiserver.options import write_options
+from sampan.apiserver.request import RequestInfo
+from sampan.apiserver.response import Response
+
+
+async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
+    """Decode, create, answer 201 with the object."""
+    form = form_of(info)
+    content_type = info.headers.get("content-type", "")
+    raw = bodies.as_json(await body(), content_type)
+    options = write_options(info, "CreateOptions")
+    obj = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
+    check_namespace(served, obj, info.namespace)
+    if served.virtual:
+        return await api.parts["virtual"].create(api, info, served, obj)
+    written = await api.registry.create(served, info.namespace, obj, write_of(info, options))
+    return object_answer(api, info, served, written.object, written.body, code=201, form=form)
+
+
+def check_namespace(served: Served, obj: Any, namespace: str) -> None:
+    """The object's namespace is the request's.
+
+    Raises:
+        BadRequest: It is another.
+    """
+    if not served.resource.namespaced:
+        return
+    if not namespace:
+        raise NotFound("the server could not find the requested resource")
+    meta = metadata.meta_of(obj)
+    if meta.namespace and meta.namespace != namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

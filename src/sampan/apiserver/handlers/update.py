@@ -1,0 +1,86 @@
+"""PUT of an object or of a subresource that is the object itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api.errors import BadRequest, Conflict
+from sampan.apiserver import bodies, metadata
+from sampan.apiserver.auth.denial import denial
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
+from sampan.apiserver.options import write_options
+from sampan.apiserver.request import Attributes, RequestInfo
+from sampan.apiserver.response import Response
+
+
+async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
+    """Decode, replace, answer 200 with the object (201 where it was made)."""
+    form = form_of(info)
+    raw = bodies.as_json(await body(), info.headers.get("content-type", ""))
+    options = write_options(info, "UpdateOptions")
+    first = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
+    check_names(served, first, info)
+    meta = metadata.meta_of(first)
+    uid, fresh = meta.uid, [first]
+
+    def produce(old: Any) -> Any:
+        was = metadata.meta_of(old)
+        if uid and uid != was.uid:
+            raise uid_conflict(served, info, uid, was.uid)
+        # every try needs an object of its own: the one before was changed on its way
+        return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
+
+    may_create = served.kind.allow_create_on_update and not info.subresource
+    missing = None
+    if may_create:
+        def missing() -> Any:
+            authorize_create(api, info)
+            if uid:
+                raise uid_conflict(served, info, uid, "")
+            return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
+
+    namespace = info.namespace if served.resource.namespaced else ""
+    written = await api.registry.update(served, namespace, info.name, produce, write_of(info, options), missing=missing)
+    return object_answer(api, info, served, written.object, written.body, code=201 if written.created else 200, form=form)
+
+
+def check_names(served: Served, obj: Any, info: RequestInfo) -> None:
+    """The object's name and namespace are those of the URL.
+
+    Raises:
+        BadRequest: They are not.
+    """
+    meta = metadata.meta_of(obj)
+    if meta.name and meta.name != info.name:
+        raise BadRequest(f"the name of the object ({meta.name}) does not match the name on the URL ({info.name})")
+    if not meta.name:
+        meta.name = info.name
+        metadata.put_meta(obj, meta)
+    if served.resource.namespaced and meta.namespace and meta.namespace != info.namespace:
+        raise BadRequest(f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})")
+
+
+def uid_conflict(served: Served, info: RequestInfo, wanted: str, found: str) -> Conflict:
+    """In the words of upstream's storage."""
+    resource = served.resource
+    plural = f"{resource.group}/{resource.plural}" if "." in resource.group else resource.plural
+    where = f"{info.namespace}/{info.name}" if resource.namespaced else info.name
+    return Conflict.of(resource.plural, resource.group, info.name,
+                       f"StorageError: invalid object, Code: 4, Key: /registry/{plural}/{where}, ResourceVersion: 0, "
+                       f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
+
+
+def authorize_create(api: Api, info: RequestInfo) -> None:
+    """A PUT or apply that makes an object needs the right to create it as well.
+
+    Raises:
+        Forbidden: It is not there.
+    """
+    attributes = Attributes(
+        user=info.user, verb="create", path=info.path, is_resource=True, group=info.group, version=info.version,
+        resource=info.resource, namespace=info.namespace, name=info.name)
+    if info.trusted_user is None:
+        decision = api.authorizer.authorize(attributes)
+        if not decision.allowed:
+            raise denial(attributes, decision.reason)

@@ -1,0 +1,190 @@
+"""ObjectMeta on its way into the store: what the server sets, what a client may not change, and validation.
+
+Owns the rules that are the same for every kind. Objects are Structs, or dicts for custom resources: `meta_of` and
+`put_meta` hide the difference. Source: apimachinery `pkg/api/validation/objectmeta.go`, apiserver `registry/rest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sampan.api import codec, field, goprint, names
+from sampan.api.errors import FieldError
+from sampan.api.meta.v1 import ObjectMeta
+
+NameCheck = Callable[[str], Sequence[str]]
+TOTAL_ANNOTATIONS_BYTES = 256 * 1024
+
+
+def meta_of(obj: Any) -> ObjectMeta:
+    """The metadata: the object's own for a Struct, a decoded copy for a dict."""
+    if isinstance(obj, dict):
+        return codec.convert(ObjectMeta, obj.get("metadata") or {})
+    return obj.metadata  # type: ignore[no-any-return]
+
+
+def put_meta(obj: Any, meta: ObjectMeta) -> None:
+    """Write back what was changed in `meta_of`'s answer; nothing to do for a Struct."""
+    if isinstance(obj, dict):
+        rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion", "metadata")}
+        head = {"kind": obj.get("kind", ""), "apiVersion": obj.get("apiVersion", ""), "metadata": codec.to_builtins(meta)}
+        obj.clear()
+        obj.update(head)
+        obj.update(rest)
+
+
+def validate_meta(meta: ObjectMeta, *, namespaced: bool, name_check: NameCheck | None) -> list[FieldError]:
+    """All findings about an object's metadata."""
+    check = name_check or names.dns1123_subdomain
+    found: list[FieldError] = []
+    if meta.generateName:
+        # what will be appended is valid in itself: judge the prefix with something in its place
+        prefix = meta.generateName
+        found += [field.invalid("metadata.generateName", prefix, why) for why in check(_masked(prefix))]
+    if not meta.name:
+        found.append(field.required("metadata.name", "name or generateName is required"))
+    else:
+        found += [field.invalid("metadata.name", meta.name, why) for why in check(meta.name)]
+    if namespaced:
+        if not meta.namespace:
+            found.append(field.required("metadata.namespace"))
+        else:
+            found += [field.invalid("metadata.namespace", meta.namespace, why) for why in names.dns1123_label(meta.namespace)]
+    elif meta.namespace:
+        found.append(field.forbidden("metadata.namespace", "not allowed on this type"))
+    if meta.generation < 0:
+        found.append(field.invalid("metadata.generation", meta.generation, "must be greater than or equal to 0"))
+    return found + _validate_maps(meta) + _validate_owners(meta) + _validate_finalizers(meta) + _validate_managed(meta)
+
+
+def _masked(prefix: str) -> str:
+    return prefix[:-1] + "a" if prefix.endswith("-") else prefix
+
+
+def _validate_maps(meta: ObjectMeta) -> list[FieldError]:
+    found: list[FieldError] = []
+    for key, value in meta.labels.items():
+        found += [field.invalid("metadata.labels", key, why) for why in names.label_key(key)]
+        found += [field.invalid("metadata.labels", value, why) for why in names.label_value(value)]
+    total = 0
+    for key, value in meta.annotations.items():
+        found += [field.invalid("metadata.annotations", key, why) for why in names.qualified_name(key.lower())]
+        total += len(key.encode()) + len(value.encode())
+    if total > TOTAL_ANNOTATIONS_BYTES:
+        found.append(FieldError("FieldValueTooLong", "metadata.annotations",
+                                f"Too long: may not be more than {TOTAL_ANNOTATIONS_BYTES} bytes"))
+    return found
+
+
+def _validate_owners(meta: ObjectMeta) -> list[FieldError]:
+    found: list[FieldError] = []
+    controller = ""
+    path = "metadata.ownerReferences"  # upstream names no index
+    for owner in meta.ownerReferences:
+        group, slash, version = owner.apiVersion.partition("/")
+        if not slash:
+            version = group
+        if not version or owner.apiVersion.count("/") > 1:
+            found.append(field.invalid(f"{path}.apiVersion", owner.apiVersion, "version must not be empty"))
+        if not owner.kind:
+            found.append(field.invalid(f"{path}.kind", "", "must not be empty"))
+        if not owner.name:
+            found.append(field.invalid(f"{path}.name", "", "must not be empty"))
+        if not owner.uid:
+            found.append(field.invalid(f"{path}.uid", "", "must not be empty"))
+        if owner.apiVersion == "v1" and owner.kind == "Event":
+            found.append(field.invalid(path, "v1, Kind=Event", "is disallowed from being an owner"))
+        if owner.controller:
+            if controller:
+                found.append(FieldError(
+                    "FieldValueInvalid", path,
+                    f"Invalid value: {_shown_owners(meta)}: Only one reference can have Controller set to true. Found "
+                    f'"true" in references for {controller} and {owner.name}'))
+            controller = owner.name
+    return found
+
+
+def _shown_owners(meta: ObjectMeta) -> str:
+    def shown(value: bool | None) -> str:
+        return "(*bool)(nil)" if value is None else "true" if value else "false"
+
+    return "[" + ", ".join(
+        f'v1.OwnerReference{{APIVersion:"{o.apiVersion}", Kind:"{o.kind}", Name:"{o.name}", UID:"{o.uid}", '
+        f"Controller:{shown(o.controller)}, BlockOwnerDeletion:{shown(o.blockOwnerDeletion)}}}"
+        for o in meta.ownerReferences) + "]"
+
+
+def _validate_finalizers(meta: ObjectMeta) -> list[FieldError]:
+    found: list[FieldError] = []
+    kept = {"orphan": 0, "foregroundDeletion": 0}
+    for finalizer in meta.finalizers:
+        if finalizer in kept:
+            kept[finalizer] += 1
+        found += [field.invalid("metadata.finalizers", finalizer, why) for why in names.qualified_name(finalizer)]
+    if kept["orphan"] and kept["foregroundDeletion"]:
+        found.append(FieldError(
+            "FieldValueInvalid", "metadata.finalizers",
+            f"Invalid value: {codec.encode(meta.finalizers).decode()}: finalizer orphan and foregroundDeletion cannot be both set"))
+    return found
+
+
+def _validate_managed(meta: ObjectMeta) -> list[FieldError]:
+    found: list[FieldError] = []
+    for index, entry in enumerate(meta.managedFields):
+        path = f"metadata.managedFields[{index}]"
+        if entry.operation not in ("Apply", "Update"):
+            found.append(field.invalid(f"{path}.operation", entry.operation, "must be `Apply` or `Update`"))
+        if entry.fieldsType and entry.fieldsType != "FieldsV1":
+            found.append(field.invalid(f"{path}.fieldsType", entry.fieldsType, "must be `FieldsV1`"))
+        found += manager_errors(f"{path}.manager", entry.manager)
+    return found
+
+
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
+
+
+def manager_errors(path: str, manager: str) -> list[FieldError]:
+    """Findings about a field manager's name."""
+    found = []
+    if len(manager) > 128:
+        found.append(FieldError("FieldValueTooLong", path, "Too long: may not be more than 128 bytes"))
+    if not _PRINTABLE.fullmatch(manager):
+        found.append(field.invalid(path, manager, "should only contain printable characters"))
+    return found
+
+
+def validate_meta_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
+    """Findings about a change of metadata; run after what the server keeps has been put back."""
+    found: list[FieldError] = []
+    if old.deletionTimestamp:
+        added = [one for one in new.finalizers if one not in old.finalizers]
+        if added:
+            shown = ", ".join(goprint.quote(one) for one in sorted(added))
+            found.append(field.forbidden("metadata.finalizers", "no new finalizers can be added if the object is being deleted, "
+                                                          f"found new finalizers []string{{{shown}}}"))
+    pairs = (
+        ("metadata.name", new.name, old.name), ("metadata.namespace", new.namespace, old.namespace),
+        ("metadata.uid", new.uid, old.uid), ("metadata.creationTimestamp", new.creationTimestamp, old.creationTimestamp),
+        ("metadata.deletionTimestamp", new.deletionTimestamp, old.deletionTimestamp),
+        ("metadata.deletionGracePeriodSeconds", new.deletionGracePeriodSeconds, old.deletionGracePeriodSeconds),
+    )
+    found += [field.invalid(path, now, field.IMMUTABLE) for path, now, was in pairs if now != was]
+    if new.generation < old.generation:
+        found.append(field.invalid("metadata.generation", new.generation, "must not be decremented"))
+    return found
+
+
+def keep_system_fields(new: ObjectMeta, old: ObjectMeta) -> None:
+    """Put back what an update can't change but may leave out."""
+    new.generation = old.generation
+    if not new.uid:
+        new.uid = old.uid
+    new.creationTimestamp = old.creationTimestamp
+    if old.deletionTimestamp:
+        new.deletionTimestamp = old.deletionTimestamp
+    if old.deletionGracePeriodSeconds is not None and new.deletionGracePeriodSeconds is None:
+        new.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
+    new.selfLink = ""
+

@@ -1,0 +1,100 @@
+"""Which form the client wants its answer in, and which form its body has.
+
+Owns reading `Accept` and `Content-Type`. Source: `k8s.io/apiserver/pkg/endpoints/handlers/negotiation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sampan.api.errors import NotAcceptable, UnsupportedMediaType
+
+SERVED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+WITHOUT_PROTOBUF = ("application/json", "application/yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the answer is written. `shape` is "", Table, PartialObjectMetadata or PartialObjectMetadataList."""
+
+    yaml: bool = False
+    shape: str = ""
+    version: str = "v1"
+    pretty: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether stored bytes can leave as they are."""
+        return not (self.yaml or self.shape or self.pretty)
+
+
+PLAIN = Form()
+_SHAPES = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    type: str
+    parameters: dict[str, str]
+    weight: float
+
+
+def _clauses(accept: str) -> list[_Clause]:
+    found = []
+    for text in accept.split(","):
+        head, *rest = text.split(";")
+        parameters = dict(part.strip().partition("=")[::2] for part in rest)
+        try:
+            weight = float(parameters.get("q", "1"))
+        except ValueError:
+            weight = 0.0
+        found.append(_Clause(head.strip().lower(), parameters, weight))
+    return sorted(found, key=lambda clause: -clause.weight)
+
+
+def _matches(kind: str, offered: Sequence[str]) -> str:
+    if kind in ("*/*", ""):
+        return offered[0]
+    if kind.endswith("/*"):
+        return next((offer for offer in offered if offer.startswith(kind[:-1])), "")
+    return kind if kind in offered else ""
+
+
+@lru_cache(maxsize=512)
+def accepted(accept: str, pretty: str = "", user_agent: str = "") -> Form:
+    """The form that `Accept` asks for.
+
+    Raises:
+        NotAcceptable: Nothing that is asked for can be given.
+    """
+    wants_pretty = pretty not in ("", "false", "0") if pretty else False
+    if not accept or accept == "application/json":
+        return Form(pretty=True) if wants_pretty else PLAIN
+    del user_agent
+    for clause in _clauses(accept):
+        kind = _matches(clause.type, WITHOUT_PROTOBUF)
+        if not kind:
+            continue
+        shape = clause.parameters.get("as", "")
+        if shape and (shape not in _SHAPES or clause.parameters.get("g") != "meta.k8s.io"
+                      or clause.parameters.get("v") not in ("v1", "v1beta1")):
+            continue
+        return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty)
+    raise NotAcceptable("only the following media types are accepted: " + ", ".join(SERVED))
+
+
+def body_kind(content_type: str) -> str:
+    """`json` or `yaml`.
+
+    Raises:
+        UnsupportedMediaType: Neither.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in ("", "application/json"):
+        return "json"
+    if kind == "application/yaml":
+        return "yaml"
+    raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
+                               + ", ".join(SERVED))

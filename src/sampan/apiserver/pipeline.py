@@ -1,0 +1,159 @@
+"""From a parsed request to a response: who asks, may they, how many at once, then the handler of the verb.
+
+Owns the order (authenticate → audit → flow control → impersonate → authorize → dispatch) and turning errors into
+Status objects. Source: `k8s.io/apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthorized
+from sampan.apiserver.auth.base import Authenticator
+from sampan.apiserver.auth.denial import denial
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.handlers.base import Api, Body, needs_verb, no_such_path, not_allowed
+from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
+from sampan.apiserver.response import Response, error_answer, page_not_found, warning_headers
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Api, RequestInfo, Served, Body], Awaitable[Response]]
+Route = Callable[[RequestInfo], Awaitable[Response]]
+
+LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "proxy", "log", "portforward"))
+
+
+class Impersonation(Protocol):
+    """Tells as whom a request is made that has Impersonate headers."""
+
+    def impersonate(self, request: RequestInfo) -> User:
+        """The user to go on with.
+
+        Raises:
+            Forbidden: The requestor may not act as that one.
+        """
+        ...
+
+
+class Audit(Protocol):
+    """Is told about every request when it is answered."""
+
+    def answered(self, request: RequestInfo, code: int) -> None: ...
+
+
+class InFlight:
+    """Bounds how many requests are worked on at a time; watches, logs and the like do not count."""
+
+    def __init__(self, reads: int = 400, writes: int = 200) -> None:
+        self._free = {False: reads, True: writes}
+
+    def enter(self, *, mutating: bool) -> None:
+        """Take a place.
+
+        Raises:
+            TooManyRequests: There is none.
+        """
+        if self._free[mutating] <= 0:
+            raise TooManyRequests("Too many requests, please try again later.", details={"retryAfterSeconds": 1},
+                                  headers={"Retry-After": "1"})
+        self._free[mutating] -= 1
+
+    def leave(self, *, mutating: bool) -> None:
+        self._free[mutating] += 1
+
+
+class Pipeline:
+    """One for all requests."""
+
+    def __init__(self, api: Api, authenticator: Authenticator, handlers: Mapping[str, Handler], *,
+                 impersonation: Impersonation | None = None, audit: Audit | None = None,
+                 in_flight: InFlight | None = None, other: Route | None = None, subresources: Mapping[str, Handler] | None = None) -> None:
+        """`other` answers paths that name no resource; `subresources` those by `group_resource/subresource` or `*/name`."""
+        self._api, self._authenticator, self._handlers = api, authenticator, handlers
+        self._impersonation, self._audit, self._in_flight = impersonation, audit, in_flight or InFlight()
+        self._other, self._subresources = other, subresources or {}
+
+    async def handle(self, info: RequestInfo, body: Body) -> Response:
+        """Answer; never raises but for cancellation."""
+        try:
+            response = await self._handle(info, body)
+        except ApiError as error:
+            response = error_answer(error)
+        except Exception:  # the last line of defence: logged here, told without details
+            log.exception("request failed", extra={"method": info.method, "path": info.path})
+            response = error_answer(InternalError(
+                f"Internal error occurred: the request {info.method} {info.path} failed; the server's log says why",
+                details={"causes": [{"message": "unexpected error"}]}))
+        if info.warnings:
+            response.headers.extend(warning_headers(info.warnings))
+        if self._audit is not None:
+            self._audit.answered(info, response.code)
+        return response
+
+    async def _handle(self, info: RequestInfo, body: Body) -> Response:
+        info.user = await self._who(info)
+        if _long_running(info):
+            return await self._permitted(info, body)
+        mutating = info.method not in ("GET", "HEAD", "OPTIONS")
+        self._in_flight.enter(mutating=mutating)
+        try:
+            return await self._permitted(info, body)
+        finally:
+            self._in_flight.leave(mutating=mutating)
+
+    async def _who(self, info: RequestInfo) -> User:
+        if info.trusted_user is not None:
+            return info.trusted_user
+        user = await self._authenticator.authenticate(info)
+        if user is not None:
+            return user
+        if "authorization" in info.headers:
+            raise Unauthorized
+        return ANONYMOUS
+
+    async def _permitted(self, info: RequestInfo, body: Body) -> Response:
+        if info.trusted_user is None:
+            if self._impersonation is not None and _impersonates(info.headers):
+                info.user = self._impersonation.impersonate(info)
+            attributes = info.attributes()
+            decision = self._api.authorizer.authorize(attributes)
+            if not decision.allowed:
+                raise denial(attributes, decision.reason)
+        return await self._dispatch(info, body)
+
+    async def _dispatch(self, info: RequestInfo, body: Body) -> Response:
+        if not info.is_resource:
+            return await self._other(info) if self._other is not None else page_not_found()
+        api = self._api
+        served = api.catalog.find(info.group, info.version, info.resource)
+        if served is None:
+            if self._other is not None and not api.catalog.has_group(info.group):
+                return await self._other(info)
+            if info.group and not api.catalog.has_group(info.group):
+                return page_not_found()
+            raise no_such_path()
+        if info.namespace and not served.resource.namespaced and served.resource.plural != "namespaces":
+            raise no_such_path()
+        if info.subresource and (handler := self._subresource(info, served)) is not None:
+            return await handler(api, info, served, body)
+        if info.method == "HEAD" or not info.verb:
+            raise not_allowed()
+        needs_verb(served, info.verb, info)
+        return await self._handlers[info.verb](api, info, served, body)
+
+    def _subresource(self, info: RequestInfo, served: Served) -> Handler | None:
+        if info.subresource not in served.subresources:
+            raise no_such_path()
+        found = self._subresources.get(f"{served.resource.group_resource}/{info.subresource}")
+        return found or self._subresources.get(f"*/{info.subresource}")
+
+
+def _long_running(info: RequestInfo) -> bool:
+    return info.verb in {"watch", "proxy"} or info.subresource in LONG_RUNNING_SUBRESOURCES
+
+
+def _impersonates(headers: Mapping[str, str]) -> bool:
+    return any(name.startswith("impersonate-") for name in headers)

@@ -1,0 +1,414 @@
+"""Writes: from a decoded object to the store and back, by compare and swap.
+
+Owns the order of a write (see `sampan.kinds.kind`), metadata, generated names, preconditions, dry run and retries.
+Leaves decoding to `sampan.apiserver.bodies`, deletion to `sampan.apiserver.deleter`, addresses to hooks.
+Source: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`, `registry/rest/{create,update}.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from sampan.api import codec
+from sampan.api.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    FieldError,
+    Forbidden,
+    InternalError,
+    Invalid,
+    NotFound,
+    OtherStatus,
+)
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.scalars import Time
+from sampan.apiserver import deletion, metadata
+from sampan.apiserver.admission.base import AdmissionRequest, Operation
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.entries import Entry
+from sampan.apiserver.hooks import Claim, Hook
+from sampan.apiserver.request import User
+from sampan.apiserver.watchcache import Readers
+from sampan.kinds.kind import SubKind
+from sampan.lib.clock import Clock, Identity
+from sampan.store.base import Compare, CompareFailed, Delete, Put, Store, StoreFull, StoreUnavailable
+
+OPTIMISTIC_LOCK = "the object has been modified; please apply your changes to the latest version and try again"
+LONGEST_PREFIX = 58  # 63 less the five characters that are put behind it
+NAME_TRIES = 8
+TRIES = 64
+"""How often a write without a resourceVersion is tried again when others are faster."""
+
+
+@dataclass
+class Write:
+    """Who writes, how, and what there is to tell about it."""
+
+    user: User
+    subresource: str = ""
+    dry_run: bool = False
+    manager: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    applying: bool = False
+    """Server-side apply has merged the fields' owners already."""
+
+
+class Written(NamedTuple):
+    """What a write came to. `body` is the JSON in the version that was asked for."""
+
+    object: Any
+    body: bytes
+    revision: int
+    created: bool = False
+    deleted: bool = False
+
+
+class Fields(Protocol):
+    """Keeps `metadata.managedFields`."""
+
+    def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
+        """Give `manager` the fields that `new` changed, in place."""
+        ...
+
+
+class Gate(Protocol):
+    """The chain of admission plugins."""
+
+    async def admit(self, request: AdmissionRequest) -> None: ...
+
+    async def validate(self, request: AdmissionRequest) -> None: ...
+
+
+Produce = Callable[[Any], Any]
+"""Makes the new object of the old one (shared: never change it); called again for every try."""
+
+
+class Registry:
+    """Writes of all kinds."""
+
+    def __init__(self, store: Store, readers: Readers, clock: Clock, identity: Identity, *,
+                 gate: Gate, fields: Fields, hooks: Mapping[str, Hook]) -> None:
+        """`hooks` by `group_resource`."""
+        self.store, self.readers, self.clock, self.identity = store, readers, clock, identity
+        self.gate, self.fields, self.hooks = gate, fields, hooks
+
+    # -- reading back -------------------------------------------------------------------------------------------
+
+    def entry(self, served: Served, namespace: str, name: str) -> Entry:
+        """The object as it is now.
+
+        Raises:
+            NotFound: It is not there.
+        """
+        found = self.readers.of(served.stored).get(namespace, name)
+        if found is None:
+            raise NotFound.of(served.resource.plural, served.resource.group, name)
+        return found
+
+    @staticmethod
+    def outward(served: Served, entry: Entry) -> Any:
+        """The decoded object in the version that is served; shared, read-only."""
+        return entry.object if served.outward is None else served.outward(entry.object)
+
+    def now(self) -> Time:
+        return Time.of(self.clock.now())
+
+    # -- create -------------------------------------------------------------------------------------------------
+
+    async def create(self, served: Served, namespace: str, obj: Any, write: Write) -> Written:
+        """Create `obj` (made for this request alone).
+
+        Raises:
+            ApiError: Anything upstream would refuse.
+        """
+        meta = metadata.meta_of(obj)
+        if meta.resourceVersion not in ("", "0"):
+            raise OtherStatus("resourceVersion should not be set on objects to be created", code=500)
+        meta.resourceVersion = ""
+        self._birth(meta, namespace if served.resource.namespaced else meta.namespace)
+        generated = bool(meta.generateName) and not meta.name
+        original = codec.encode(obj) if generated else b""
+        if generated:
+            meta.name = self._generate(meta.generateName)
+        metadata.put_meta(obj, meta)
+        for _ in range(NAME_TRIES - 1 if generated else 0):
+            try:
+                return await self._create(served, obj, write)
+            except AlreadyExists:
+                obj = codec.decode(type(obj), original)
+                meta = metadata.meta_of(obj)
+                self._birth(meta, namespace if served.resource.namespaced else meta.namespace)
+                meta.name, meta.resourceVersion = self._generate(meta.generateName), ""
+                metadata.put_meta(obj, meta)
+        try:
+            return await self._create(served, obj, write)
+        except AlreadyExists as error:
+            if not generated:
+                raise
+            raise AlreadyExists(
+                f"{error.message}, the server was not able to generate a unique name for the object",
+                details=error.details | {"retryAfterSeconds": 1}) from None
+
+    def _birth(self, meta: ObjectMeta, namespace: str) -> None:
+        meta.namespace, meta.uid, meta.creationTimestamp = namespace, self.identity.uid(), self.now()
+        meta.deletionTimestamp, meta.deletionGracePeriodSeconds, meta.selfLink = None, None, ""
+
+    def _generate(self, prefix: str) -> str:
+        return prefix[:LONGEST_PREFIX] + self.identity.suffix()
+
+    async def _create(self, served: Served, obj: Any, write: Write) -> Written:
+        resource, kind = served.resource, served.kind
+        meta = metadata.meta_of(obj)
+        kind.default(obj)
+        request = self._request("CREATE", served, meta.namespace, meta.name, write, obj, None)
+        await self.gate.admit(request)
+        obj = request.object
+        kind.prepare_create(obj)
+        if not write.applying:
+            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
+        hook = self.hooks.get(resource.group_resource)
+        claim = hook.create(obj, dry_run=write.dry_run) if hook else Claim()
+        try:
+            meta = metadata.meta_of(obj)
+            self._refuse(served, meta.name or meta.generateName, [
+                *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check), *kind.validate(obj)])
+            write.warnings += kind.warnings(obj, None)
+            await self.gate.validate(request)
+            key = served.key(meta.namespace, meta.name)
+            if write.dry_run:
+                if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
+                    raise self._taken(served, meta.namespace, meta.name)
+                claim.release()
+                return Written(obj, codec.encode(obj), 0, created=True)
+            value = self._encode(served, obj)
+            revision = await self._transact(
+                served, [Put(key, value, ttl_seconds=kind.ttl_seconds, volatile=volatile(key)), *claim.writes],
+                [Compare(key, 0), *claim.compares])
+        except CompareFailed:
+            claim.release()
+            raise self._taken(served, meta.namespace, meta.name) from None
+        except BaseException:
+            claim.release()
+            raise
+        claim.commit()
+        return self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
+
+    def _taken(self, served: Served, namespace: str, name: str) -> AlreadyExists:
+        error = AlreadyExists.of(served.resource.plural, served.resource.group, name)
+        entry = self.readers.of(served.stored).get(namespace, name)
+        if entry is not None and metadata.meta_of(entry.object).deletionTimestamp:
+            return AlreadyExists(f"object is being deleted: {error.message}", details=error.details)
+        return error
+
+    # -- update -------------------------------------------------------------------------------------------------
+
+    async def update(self, served: Served, namespace: str, name: str, produce: Produce, write: Write, *,
+                     missing: Callable[[], Any] | None = None) -> Written:
+        """Replace an object by what `produce` makes of it; `missing` makes one that is not there (else it is NotFound).
+
+        A resourceVersion in the new object that differs from the stored one is a Conflict; without one the write
+        is tried again until it wins.
+
+        Raises:
+            ApiError: Anything upstream would refuse.
+        """
+        reader = self.readers.of(served.stored)
+        for _ in range(TRIES):
+            entry = reader.get(namespace, name)
+            if entry is None:
+                if missing is None:
+                    raise NotFound.of(served.resource.plural, served.resource.group, name)
+                return await self.create(served, namespace, missing(), write)
+            try:
+                return await self._update(served, entry, produce, write)
+            except CompareFailed:
+                continue
+        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
+
+    async def _update(self, served: Served, entry: Entry, produce: Produce, write: Write) -> Written:
+        resource, kind = served.resource, served.kind
+        old = self.outward(served, entry)
+        was = metadata.meta_of(old)
+        new = produce(old)
+        meta = metadata.meta_of(new)
+        self._check_revision(served, meta, was, entry.revision)
+        metadata.keep_system_fields(meta, was)
+        if resource.namespaced:
+            meta.namespace = meta.namespace or was.namespace
+        metadata.put_meta(new, meta)
+        kind.default(new)
+        request = self._request("UPDATE", served, entry.namespace, entry.name, write, new, old)
+        await self.gate.admit(request)
+        new = request.object
+        found = self._prepare(served, new, old, write)
+        hook = self.hooks.get(resource.group_resource) if not write.subresource else None
+        claim = hook.update(new, old, dry_run=write.dry_run) if hook else Claim()
+        try:
+            if not write.applying:
+                self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
+            found += self._validate(served, new, old, write)
+            self._refuse(served, entry.name, found)
+            if not write.subresource:
+                write.warnings += kind.warnings(new, old)
+            await self.gate.validate(request)
+            written = await self._swap(served, entry, new, old, write, claim)
+        except BaseException:
+            claim.release()
+            raise
+        if write.dry_run:
+            claim.release()
+        else:
+            claim.commit()
+        return written
+
+    def _check_revision(self, served: Served, meta: ObjectMeta, was: ObjectMeta, revision: int) -> None:
+        asked = meta.resourceVersion
+        if asked in ("", "0"):
+            if not served.kind.unconditional_update:
+                error = FieldError("FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+                raise Invalid.of(served.resource.kind, served.resource.group, was.name, [error])
+        elif not asked.isascii() or not asked.isdigit():
+            raise OtherStatus(f'strconv.ParseUint: parsing "{asked}": invalid syntax', code=500)
+        elif int(asked) != revision:
+            raise Conflict.of(served.resource.plural, served.resource.group, was.name, OPTIMISTIC_LOCK)
+        meta.resourceVersion = was.resourceVersion
+
+    @staticmethod
+    def subkind(served: Served, name: str) -> SubKind[Any]:
+        """How the subresource behaves; a status that the kind says nothing about keeps all but the status."""
+        return served.kind.subkind(name) or SubKind(name, _status_only)
+
+    def _prepare(self, served: Served, new: Any, old: Any, write: Write) -> list[FieldError]:
+        if write.subresource:
+            self.subkind(served, write.subresource).prepare(new, old)
+        else:
+            served.kind.prepare_update(new, old)
+        return []
+
+    def _validate(self, served: Served, new: Any, old: Any, write: Write) -> list[FieldError]:
+        kind = served.kind
+        meta, was = metadata.meta_of(new), metadata.meta_of(old)
+        found = metadata.validate_meta_update(meta, was)
+        if meta.name and not (meta.labels == was.labels and meta.annotations == was.annotations
+                              and meta.finalizers == was.finalizers and meta.ownerReferences == was.ownerReferences
+                              and meta.generateName == was.generateName and not write.applying):
+            found += metadata.validate_meta(meta, namespaced=served.resource.namespaced, name_check=_any_name)
+        if write.subresource:
+            return [*found, *self.subkind(served, write.subresource).validate(new, old)]
+        return [*found, *kind.validate(new), *kind.validate_update(new, old)]
+
+    async def _swap(self, served: Served, entry: Entry, new: Any, old: Any, write: Write, claim: Claim) -> Written:
+        key = served.key(entry.namespace, entry.name)
+        meta = metadata.meta_of(new)
+        if not write.subresource and deletion.gone_after_update(meta, metadata.meta_of(old)) and self._may_go(served, new):
+            if not write.dry_run:
+                hook = self.hooks.get(served.resource.group_resource)
+                more = hook.delete(old) if hook else Claim()
+                await self._transact(served, [Delete(key), *more.writes], [Compare(key, entry.revision)])
+                more.commit()
+            return Written(new, codec.encode(new), entry.revision, deleted=True)
+        if write.dry_run:
+            return Written(new, codec.encode(new), entry.revision)
+        if new == old and not claim.writes:
+            body = entry.body if served.outward is None else codec.encode(new)
+            return Written(new, body, entry.revision)
+        value = self._encode(served, new)
+        put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
+        revision = await self._transact(served, [put, *claim.writes], [Compare(key, entry.revision), *claim.compares])
+        return self._answer(served, new, entry.namespace, entry.name, revision)
+
+    @staticmethod
+    def _may_go(served: Served, new: Any) -> bool:
+        spec = getattr(new, "spec", None)  # a namespace has a second list of finalizers
+        return served.resource.kind != "Namespace" or not getattr(spec, "finalizers", ())
+
+    # -- what all share -----------------------------------------------------------------------------------------
+
+    def _request(self, operation: Operation, served: Served, namespace: str, name: str, write: Write, obj: Any,
+                 old: Any) -> AdmissionRequest:
+        return AdmissionRequest(
+            operation, served.resource, write.subresource, namespace, name, write.user, obj, old, write.options,
+            write.dry_run, write.warnings)
+
+    async def admit_delete(self, served: Served, entry: Entry, write: Write) -> None:
+        """Ask the admission plugins about a deletion."""
+        old = self.outward(served, entry)
+        request = self._request("DELETE", served, entry.namespace, entry.name, write, None, old)
+        await self.gate.admit(request)
+        await self.gate.validate(request)
+
+    async def admit_other(self, served: Served, operation: Operation, namespace: str, name: str, write: Write, obj: Any) -> Any:
+        """Ask the admission plugins about a write that stores nothing itself (binding, eviction, token, connect)."""
+        request = self._request(operation, served, namespace, name, write, obj, None)
+        await self.gate.admit(request)
+        await self.gate.validate(request)
+        return request.object
+
+    @staticmethod
+    def _refuse(served: Served, name: str, found: list[FieldError]) -> None:
+        if found:
+            raise Invalid.of(served.resource.kind, served.resource.group, name, found)
+
+    @staticmethod
+    def _encode(served: Served, obj: Any) -> bytes:
+        stored = obj if served.inward is None else served.inward(obj)
+        if isinstance(stored, dict):
+            meta = metadata.meta_of(stored)
+            meta.resourceVersion = ""
+            metadata.put_meta(stored, meta)
+        else:
+            stored.metadata.resourceVersion = ""
+        return codec.encode(stored)
+
+    def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
+        meta = metadata.meta_of(obj)
+        meta.resourceVersion = str(revision)
+        metadata.put_meta(obj, meta)
+        if served.outward is None:
+            entry = self.readers.of(served.stored).get(namespace, name)
+            if entry is not None and entry.revision == revision:
+                return Written(obj, entry.body, revision, created=created)
+        return Written(obj, codec.encode(obj), revision, created=created)
+
+    async def _transact(self, served: Served, writes: list[Put | Delete], compares: list[Compare]) -> int:
+        try:
+            return await self.store.transact(writes, compares)
+        except (StoreFull, StoreUnavailable) as error:
+            raise translated(error) from error
+
+
+def translated(error: StoreFull | StoreUnavailable) -> ApiError:
+    """What clients are told when the store can't."""
+    if isinstance(error, StoreFull):
+        return InternalError(f"the data folder has no space left: {error.message}")
+    return OtherStatus(error.message, code=503, reason="ServiceUnavailable")
+
+
+def volatile(key: str) -> bool:
+    """Whether a crash may forget the write: only the nodes' heartbeats."""
+    return key.startswith("/registry/coordination.k8s.io/leases/kube-node-lease/")
+
+
+def _any_name(_: str) -> tuple[str, ...]:
+    return ()
+
+
+def _status_only(new: Any, old: Any) -> None:
+    if isinstance(new, dict):
+        for key in [key for key in new if key not in ("metadata", "status", "kind", "apiVersion")]:
+            if key not in old:
+                del new[key]
+        new.update({key: value for key, value in old.items() if key not in ("metadata", "status", "kind", "apiVersion")})
+        return
+    for name in new.__struct_fields__:
+        if name not in ("metadata", "status", "kind", "apiVersion"):
+            setattr(new, name, getattr(old, name))
+
+
+def forbidden(served: Served, name: str, why: str) -> Forbidden:
+    """`pods "web" is forbidden: why`."""
+    return Forbidden.on(served.resource.plural, served.resource.group, name, why)

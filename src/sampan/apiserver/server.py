@@ -1,0 +1,123 @@
+"""`ApiServer`: the parts of an API server, put together.
+
+Owns what is made in which order, and starting and stopping. The composition root chooses the store, the clock and
+who may ask; this module knows how the rest hangs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampan.aio.clock import AsyncClock
+from sampan.aio.tasks import Tasks
+from sampan.api.resourceinfo import Resource
+from sampan.apiserver import kindtable
+from sampan.apiserver.asgi import App
+from sampan.apiserver.auth.authenticators import default_authenticators
+from sampan.apiserver.auth.authorizers import default_authorizers
+from sampan.apiserver.auth.impersonation import Impersonator
+from sampan.apiserver.auth.reviews import Reviewer
+from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
+from sampan.apiserver.bootstrap import Addresses, Bootstrap
+from sampan.apiserver.deleter import Deleter
+from sampan.apiserver.gate import Chain
+from sampan.apiserver.handlers import all as handlers
+from sampan.apiserver.handlers.base import Api
+from sampan.apiserver.health import Health
+from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.registry import Registry
+from sampan.apiserver.request import User
+from sampan.apiserver.routes import Routes
+from sampan.apiserver.watchcache import Caches
+from sampan.lib.clock import Identity
+from sampan.store.base import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one API server is set up."""
+
+    addresses: Addresses = Addresses()
+    node_ports: tuple[int, int] = (30000, 32767)
+    signing_key: bytes = b""
+    """PEM of the key that signs service account tokens; empty: one is made for this run."""
+    issuer: str = "https://kubernetes.default.svc"
+    users: Mapping[str, User] = field(default_factory=dict)
+    """Static tokens and whose they are."""
+    anonymous: bool = True
+    client_ca: bytes = b""
+    bootstrap_rbac: bool = True
+    bootstrap_full: bool = True
+
+
+class ApiServer:
+    """Make it, `await start()`, give `app` to uvicorn or an in-process client, keep `run()` running, `await stop()`."""
+
+    def __init__(self, store: Store, clock: AsyncClock, identity: Identity, settings: Settings = Settings()) -> None:
+        self.store, self.clock, self.identity, self.settings = store, clock, identity, settings
+        self.catalog = kindtable.catalog()
+        self.caches = Caches(store, clock)
+        self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer)
+        self.health = Health({"etcd": self._store_health, "informer-sync": self._cache_health, "shutdown": self._shutdown_health})
+        self.app = App(lifespan=self)
+        self._tasks = Tasks()
+        self._started = self._stopping = False
+
+    async def start(self) -> None:
+        """Fill the caches, put the parts together, make what a fresh server holds, be ready."""
+        if self._started:
+            return
+        await self.caches.load(*self.stored())
+        self._tasks.start(self.caches.run(), "bookmarks")
+        self._assemble()
+        bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
+        await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
+        self._started = True
+
+    def _assemble(self) -> None:
+        settings, clock, caches = self.settings, self.clock, self.caches
+        self.authorizer = default_authorizers(caches)
+        identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
+        self.registry = Registry(
+            self.store, caches, clock, self.identity, gate=Chain((), ()), fields=kindtable.field_manager(), hooks={})
+        self.deleter = Deleter(self.registry)
+        self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
+        self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
+        self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
+        self.app.pipeline = Pipeline(
+            self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
+            other=Routes(self.api, self.health, self.issuer).answer, subresources=handlers.SUBRESOURCES)
+
+    def stored(self) -> list[Resource[Any]]:
+        """Every resource that has a cache."""
+        return list(dict.fromkeys(served.stored for served in self.catalog if not served.virtual))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self.start()
+        try:
+            await self._tasks.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End all watches; the store stays open, it is its maker's."""
+        self._stopping = True
+        await self._tasks.stop()
+
+    def _store_health(self) -> str:
+        return ""
+
+    def _cache_health(self) -> str:
+        return "" if self._started else "the caches are being filled"
+
+    def _shutdown_health(self) -> str:
+        return "the server is shutting down" if self._stopping else ""
+
+
+def _new_key() -> bytes:
+    from sampan.lib import pki
+
+    return pki.new_signing_key()
