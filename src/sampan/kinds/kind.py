@@ -5,11 +5,12 @@ same class, with dicts for objects.
 
 The life of a write (`sampan.apiserver.registry` calls, in this order, which is upstream's):
 create: `default` → mutating admission (then `default` again where a webhook changed something) → `prepare_create`
-→ `validate` → validating admission;
+→ `validate` + `validate_create` → validating admission;
 update: `default` → mutating admission → `prepare_update(new, old)` → `validate` + `validate_update` → validating admission;
 a subresource write: that subresource's `prepare` and `validate` in place of the kind's own, after `default` as well.
 So a strategy sees defaulted objects: the generation moves only when the spec really changed, and a pod's QoS class counts
-what admission put in. The registry itself keeps `metadata.generation` of the old object on every update before it asks.
+what admission put in. On creation uid and creationTimestamp are set before `default`; on every update the registry
+keeps `metadata.generation` of the old object before it asks.
 Functions change `new` in place where they say so and never `old`.
 """
 
@@ -86,6 +87,8 @@ class Kind(Generic[T]):
     """Strategy: keep the old status, raise `metadata.generation` when the spec changed."""
     validate: Callable[[T], Sequence[FieldError]] = _no_errors
     """All findings, besides metadata's (the registry validates ObjectMeta itself with `name_check`)."""
+    validate_create: Callable[[T], Sequence[FieldError]] = _no_errors
+    """Findings that only a creation has (fields that are set later, by others); `validate` runs as well."""
     validate_update: Callable[[T, T], Sequence[FieldError]] = _no_errors
     """Findings about the change `(new, old)`: immutable fields and the like; `validate` runs as well."""
     name_check: Callable[[str], Sequence[str]] | None = None
