@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,9 +18,11 @@ from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.client.base import Client
+from sampan.control.events import EventRecorder
 from sampan.control.informer import Informer, Informers
 from sampan.control.key import Key, key_of
 from sampan.control.queue import WorkQueue
+from sampan.control.writer import Writer
 from sampan.lib.clock import Identity
 
 log = logging.getLogger(__name__)
@@ -134,3 +137,38 @@ class ControlLoop:
 
     def _about(self, key: Key, error: Exception, delay: float) -> dict[str, object]:
         return {"controller": self.name, "key": str(key), "error": str(error), "retry_seconds": round(delay, 3)}
+
+
+class Controller(ABC):
+    """What most controllers are: one loop over one resource's keys, a writer and a recorder.
+
+    A subclass names itself, watches in `__init__` (`self.loop.watch`) and reconciles one key.
+    """
+
+    name: str
+    component: str = ""
+    """The name in events' source where it is not `name`."""
+
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        self.client, self.informers = context.client, context.informers
+        self.clock, self.identity = context.clock, context.identity
+        self.loop = ControlLoop(self.name, self.reconcile, context.clock, workers=workers)
+        self.recorder = EventRecorder(context.client, self.component or self.name, clock=context.clock,
+                                      identity=context.identity)
+        self.writer = Writer(context.client, context.informers, wake=self.loop.queue.add,
+                             monotonic=context.clock.monotonic, recorder=self.recorder)
+
+    @abstractmethod
+    async def reconcile(self, key: Key) -> Result | None:
+        """Bring the object of this key to what it should be; its absence is an ordinary answer."""
+
+    def idle(self) -> bool:
+        """See `Component.idle`."""
+        return self.loop.idle() and self.recorder.idle()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with Tasks() as tasks:
+            tasks.start(self.recorder.run(), f"{self.name} events")
+            tasks.start(self.loop.run(), f"{self.name} loop")
+            await tasks.wait()

@@ -1,0 +1,1 @@
+"""ReplicaSets and ReplicationControllers: as many pods as wanted."""

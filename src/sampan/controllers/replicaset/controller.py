@@ -1,0 +1,104 @@
+"""The control loop of ReplicaSets and, with another family, of ReplicationControllers.
+
+Owns watching, claiming pods and the order "claim, create or delete, status". Decisions are in `decide`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api.core.v1 import Pod
+from sampan.api.errors import ApiError
+from sampan.api.resources import PODS
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.indexes import by_controller, by_map_selector, by_selector, orphans, orphans_by_label, selected
+from sampan.control.key import Key, controller_of
+from sampan.control.ownership import adoption, claim, owner_keys, release
+from sampan.control.pods import is_active, owner_reference
+from sampan.control.writer import Outcome
+from sampan.controllers.replicaset.decide import (
+    REPLICA_SET,
+    REPLICATION_CONTROLLER,
+    Family,
+    decide,
+    status,
+    tell,
+)
+from sampan.kinds.plan import Create, Plan
+
+
+class ReplicaSetController(Controller):
+    """Keeps as many pods as each ReplicaSet wants."""
+
+    name = "replicaset-controller"
+    family: Family = REPLICA_SET
+
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        resource = self.family.resource
+        self._owners, self._pods = self.informers.of(resource), self.informers.of(PODS)
+        selectors = self._owners.index(by_selector if self.family is REPLICA_SET else by_map_selector)
+        self._siblings = self._owners.index(by_controller)
+        self._by_controller = self._pods.index(by_controller)
+        self._orphans, self._orphans_by_label = self._pods.index(orphans), self._pods.index(orphans_by_label)
+        self.loop.watch(self._owners)
+        self.loop.watch(self._pods, owner_keys(resource, self._owners, selectors, self.family.matches))
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        owner = self._owners.get(key)
+        if owner is None:
+            self.writer.forget(key)
+            return DONE
+        if not self.writer.fresh(key):
+            return DONE
+        pods = await self._claim(key, owner)
+        plan = decide(self.family, owner, pods, self._related(owner), self.clock.now())
+        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: tell(owner, write, answer))
+        outcome.failures = [(write, error) for write, error in outcome.failures if not _namespace_ends(error)]
+        after = status(self.family, owner, pods, _failure(outcome), self.clock.now())
+        await self.writer.do(key, after)
+        outcome.raise_first()
+        return Result(after.requeue_after_seconds)
+
+    async def _claim(self, key: Key, owner: Any) -> list[Pod]:
+        required = owner.spec.selector if isinstance(owner.spec.selector, dict) else owner.spec.selector.matchLabels
+        free = selected(self._orphans_by_label, key.namespace, required) if required else self._orphans.get(key.namespace)
+        pods = self._by_controller.get(owner.metadata.uid) + free
+        claimed = claim(owner, lambda labels: self.family.matches(owner, labels), pods, adoptable=is_active)
+        if claimed.adopt:
+            live = await self.client.get(self.family.resource, key.name, key.namespace)
+            if live.metadata.uid != owner.metadata.uid or live.metadata.deletionTimestamp is not None:
+                return claimed.kept()
+        reference = owner_reference(self.family.resource, owner)
+        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
+        writes += [release(PODS, pod, owner.metadata.uid) for pod in claimed.release]
+        await self.writer.do(key, Plan(tuple(writes)))
+        return claimed.owned
+
+    def _related(self, owner: Any) -> list[Pod]:
+        ref = controller_of(owner)
+        if ref is None:
+            return []
+        siblings = self._siblings.get(ref.uid)
+        return [pod for one in siblings for pod in self._by_controller.get(one.metadata.uid) if is_active(pod)]
+
+
+class ReplicationController(ReplicaSetController):
+    """The same for ReplicationControllers."""
+
+    name = "replicationcontroller-controller"
+    component = "replication-controller"
+    family = REPLICATION_CONTROLLER
+
+
+def _failure(outcome: Outcome) -> tuple[str, str] | None:
+    if not outcome.failures:
+        return None
+    write, error = outcome.failures[0]
+    return ("FailedCreate" if isinstance(write, Create) else "FailedDelete"), error.message
+
+
+def _namespace_ends(error: ApiError) -> bool:
+    causes = error.details.get("causes") or []
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
