@@ -2,7 +2,7 @@
 
 Every check returns the messages, none when the value is good. Answers are cached: names repeat.
 Source: apimachinery `pkg/util/validation/validation.go`, `pkg/api/validate/content`, `pkg/api/validation/generic.go`.
-Addresses are in `sampan.api.addresses`, object metadata in `sampan.api.metadata`.
+Addresses are in `sampan.api.addresses`, object metadata in `sampan.apiserver.metadata`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Why a text is not RFC 3339, in the words of Go's `time.Parse`."""
+
+from __future__ import annotations
+
+import re
+
+from sampan.api.goprint import quote
+
+_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_PARTS: tuple[tuple[str, str], ...] = (
+    ("2006", "[0-9]{4}"), ("-", "-"), ("01", "[0-9]{2}"), ("-", "-"), ("02", "[0-9]{2}"), ("T", "T"), ("15", "[0-9]{1,2}"), (":", ":"),
+    ("04", "[0-9]{2}"), (":", ":"), ("05", r"[0-9]{2}(?:[.,][0-9]+)?"), ("Z07:00", r"Z|[+-][0-9]{2}:[0-9]{2}"),
+)
+_RANGES = {"01": (1, 12, "month"), "15": (0, 23, "hour"), "04": (0, 59, "minute"), "05": (0, 59, "second")}
+
+
+def explain(text: str, layout: str = _LAYOUT) -> str:
+    """Go's error about a text that is no time."""
+    prefix = f"parsing time {quote(text)}"
+    at = 0
+    for element, pattern in _PARTS:
+        match = re.compile(pattern).match(text, at)
+        if match is None:
+            return f"{prefix} as {quote(layout)}: cannot parse {quote(text[at:])} as {quote(element)}"
+        if (limits := _RANGES.get(element)) is not None:
+            low, high, name = limits
+            if not low <= int(match[0][:2]) <= high:
+                return f"{prefix}: {name} out of range"
+        at = match.end()
+    if at < len(text):
+        return f"{prefix}: extra text: {quote(text[at:])}"
+    return f"{prefix}: day out of range"
