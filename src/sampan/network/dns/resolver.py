@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -54,16 +55,25 @@ def directory(informers: Informers) -> Directory:
     )
 
 
+@dataclass(frozen=True)
+class DnsSettings:
+    """Where one node's server listens, what it answers for, and whom it asks about the rest."""
+
+    node: str
+    addresses: tuple[str, ...]
+    domain: str = "cluster.local"
+    upstreams: tuple[str, ...] = ()
+    port: int = 53
+
+
 class ClusterDns:
     """One node's cluster DNS."""
 
-    def __init__(self, client: Client, informers: Informers, *, domain: str, addresses: Sequence[str], node: str,
-                 upstreams: Callable[[], Sequence[str]], clock: AsyncClock, rng: Random, port: int = 53) -> None:
-        self._client, self._informers, self._clock, self._node = client, informers, clock, node
-        self._addresses, self._port = list(addresses), port
-        self._zone = Zone(domain, directory(informers), own_address=self._addresses[0] if self._addresses else "")
-        own = set(self._addresses)
-        servers = [(host, 53) for host in upstreams() if host not in own]
+    def __init__(self, client: Client, informers: Informers, settings: DnsSettings, *, clock: AsyncClock, rng: Random) -> None:
+        self._client, self._informers, self._clock, self._node = client, informers, clock, settings.node
+        self._addresses, self._port = list(settings.addresses), settings.port
+        self._zone = Zone(settings.domain, directory(informers), own_address=self._addresses[0] if self._addresses else "")
+        servers = [(host, 53) for host in settings.upstreams if host not in self._addresses]
         self._server = DnsServer(self._zone, servers, clock=clock, rng=rng)
         self.ready = asyncio.Event()
 
