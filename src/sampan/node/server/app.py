@@ -1,0 +1,246 @@
+"""The agent's HTTPS server: routes as the kubelet has them, so that an API server finds what it expects.
+
+Source: kubelet `pkg/kubelet/server/server.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from aiohttp import web
+
+from sampan.aio.clock import AsyncClock
+from sampan.api import codec
+from sampan.api.core.v1 import ContainerStatus, Pod
+from sampan.api.errors import ApiError, BadRequest, NotFound
+from sampan.lib.errors import ConfigError
+from sampan.node.agent import NodeAgent
+from sampan.node.runtimes import errors as runtime_errors
+from sampan.node.runtimes.base import Runtime
+from sampan.node.runtimes.errors import RuntimeFault
+from sampan.node.runtimes.status import Container, State
+from sampan.node.server import channels, portforward, streams
+from sampan.node.server.auth import Gate
+from sampan.node.server.logs import LogOptions, read
+from sampan.node.server.stats import summary
+from sampan.node.specs import CONTAINER_NAME, POD_UID, log_folder
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OPEN_PATHS = ("/healthz",)
+
+
+class NodeServer:
+    """Serves one agent."""
+
+    def __init__(self, agent: NodeAgent, runtime: Runtime, gate: Gate, *, clock: AsyncClock) -> None:
+        self._agent, self._runtime, self._gate, self._clock = agent, runtime, gate, clock
+
+    def app(self) -> web.Application:
+        """The routes."""
+        app = web.Application(middlewares=[self._guard], client_max_size=1 << 20)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/pods", self._pods)
+        app.router.add_get("/stats/summary", self._stats)
+        app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        for method in ("GET", "POST"):
+            app.router.add_route(method, "/exec/{namespace}/{pod}/{container}", self._exec)
+            app.router.add_route(method, "/attach/{namespace}/{pod}/{container}", self._attach)
+            app.router.add_route(method, "/portForward/{namespace}/{pod}", self._port_forward)
+        return app
+
+    async def run(self, host: str, port: int, context: ssl.SSLContext, ready: asyncio.Event | None = None) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            ConfigError: The port is taken.
+        """
+        runner = web.AppRunner(self.app(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=context).start()
+            if ready is not None:
+                ready.set()
+            await asyncio.Event().wait()
+        except OSError as error:
+            raise ConfigError(f"the node agent cannot listen on {host}:{port}: {error.strerror or error}",
+                              hint="another agent has the port: stop it or choose another with --node-port") from error
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.path not in OPEN_PATHS:
+                transport = request.transport
+                certificate = transport.get_extra_info("peercert") if transport is not None else None
+                caller = await self._gate.identify(certificate, request.headers.get("Authorization", ""))
+                await self._gate.check(caller, request.method, request.path)
+            return await handler(request)
+        except ApiError as error:
+            return web.Response(status=error.code, body=codec.encode(error.status()), content_type="application/json")
+        except RuntimeFault as error:
+            code = 404 if isinstance(error, runtime_errors.NotFound) else 500
+            return web.Response(status=code, text=error.message)
+
+    async def _healthz(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    async def _pods(self, _request: web.Request) -> web.StreamResponse:
+        items = b",".join(codec.encode(pod) for pod in self._agent.pods())
+        return web.Response(body=b'{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[' + items + b"]}",
+                            content_type="application/json")
+
+    async def _stats(self, _request: web.Request) -> web.StreamResponse:
+        body = await summary(self._agent, self._runtime)
+        return web.Response(body=codec.encode(body), content_type="application/json")
+
+    # finding things
+
+    def _pod(self, request: web.Request) -> Pod:
+        namespace, name = request.match_info["namespace"], request.match_info["pod"]
+        pod = self._agent.pod(namespace, name)
+        if pod is None:
+            raise NotFound(f'pod "{name}" does not exist')
+        return pod
+
+    async def _containers(self, pod: Pod, name: str) -> list[Container]:
+        """The container's attempts, the newest first."""
+        labels = {POD_UID: pod.metadata.uid, CONTAINER_NAME: name}
+        found = await self._runtime.list_containers(labels=labels)
+        return sorted(found, key=lambda c: (c.attempt, c.created_at), reverse=True)
+
+    async def _running(self, pod: Pod, name: str) -> str:
+        for container in await self._containers(pod, name):
+            if container.state is State.RUNNING:
+                return container.id
+        raise NotFound(f'container not found ("{name}")')
+
+    # logs
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        pod, name = self._pod(request), request.match_info["container"]
+        options, previous = log_options(request.query, self._clock.now())
+        attempts = await self._containers(pod, name)
+        wanted = attempts[1:2] if previous else attempts[:1]
+        if not wanted:
+            raise BadRequest(why_no_log(pod, name, previous=previous))
+        container = wanted[0]
+        path = str(self._agent.settings.log_root / log_folder(pod) / name / f"{container.attempt}.log")
+        running = not previous and container.state is State.RUNNING
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await self._runtime.log_end(path)  # a 404 while the answer can still say so
+        await response.prepare(request)
+        if options.follow and not running:
+            options = replace(options, follow=False)
+        try:
+            async for piece in read(self._runtime, path, options, lambda: self._runs(container.id), self._clock):
+                await response.write(piece)
+        except (ConnectionError, runtime_errors.NotFound):
+            return response  # the client has gone, or the log has
+        await response.write_eof()
+        return response
+
+    async def _runs(self, container_id: str) -> bool:
+        try:
+            return (await self._runtime.container_status(container_id)).container.state is State.RUNNING
+        except runtime_errors.NotFound:
+            return False
+
+    # streams
+
+    async def _socket(self, request: web.Request, protocols: tuple[str, ...]) -> web.WebSocketResponse:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise BadRequest("you must specify at least 1 of the WebSocket protocols: SPDY upgrades are not served, use a client "
+                             "that speaks WebSocket (kubectl 1.31 or newer)")
+        socket = web.WebSocketResponse(protocols=protocols, max_msg_size=streams.MOST_MESSAGE_BYTES, heartbeat=30.0)
+        await socket.prepare(request)
+        return socket
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        pod = self._pod(request)
+        container_id = await self._running(pod, request.match_info["container"])
+        stdin, stdout, stderr, tty = stream_flags(request.query)
+        command = request.query.getall("command", [])
+        if not command:
+            raise BadRequest("you must specify at least 1 command")
+        session = await self._runtime.exec(container_id, command, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
+        socket = await self._socket(request, channels.PROTOCOLS)
+        await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
+        return socket
+
+    async def _attach(self, request: web.Request) -> web.StreamResponse:
+        pod = self._pod(request)
+        container_id = await self._running(pod, request.match_info["container"])
+        stdin, stdout, stderr, tty = stream_flags(request.query)
+        session = await self._runtime.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
+        socket = await self._socket(request, channels.PROTOCOLS)
+        await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
+        return socket
+
+    async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        pod = self._pod(request)
+        sandboxes = await self._runtime.list_sandboxes({POD_UID: pod.metadata.uid})
+        ready = next((sandbox for sandbox in sandboxes if sandbox.ready), None)
+        if ready is None:
+            raise NotFound(f'pod not found ("{pod.metadata.name}_{pod.metadata.namespace}")')
+        session = await self._runtime.port_forward(ready.id)
+        socket = await self._socket(request, (portforward.TUNNEL, "v4.channel.k8s.io"))
+        if socket.ws_protocol == portforward.TUNNEL:
+            await portforward.tunnel(socket, session)
+        else:
+            ports = [int(port) for key in ("port", "ports") for port in request.query.getall(key, []) if port.isdigit()]
+            await streams.port_forward_v4(socket, session, ports)
+        return socket
+
+
+def _flag(query: object, *names: str) -> bool:
+    get = query.get
+    return any(str(get(name, "")).lower() in ("1", "true") for name in names)
+
+
+def stream_flags(query: Mapping[str, str]) -> tuple[bool, bool, bool, bool]:
+    """(stdin, stdout, stderr, tty) from either spelling, the kubelet's or the API's."""
+    return (_flag(query, "input", "stdin"), _flag(query, "output", "stdout"), _flag(query, "error", "stderr"), _flag(query, "tty"))
+
+
+def log_options(query: Mapping[str, str], now: datetime) -> tuple[LogOptions, bool]:
+    """The options and whether the previous attempt's log is wanted.
+
+    Raises:
+        BadRequest: A number or time is not one.
+    """
+    get: Callable[[str, str], str] = query.get
+    try:
+        since = datetime.fromisoformat(get("sinceTime", "")) if get("sinceTime", "") else None
+        if get("sinceSeconds", ""):
+            since = now - timedelta(seconds=int(get("sinceSeconds", "")))
+        options = LogOptions(
+            follow=_flag(query, "follow"), timestamps=_flag(query, "timestamps"), since=since,
+            tail_lines=int(given("tailLines")) if given("tailLines") else None,
+            limit_bytes=int(given("limitBytes")) if given("limitBytes") else None,
+            stream=given("stream") or "All")
+    except ValueError as error:
+        raise BadRequest(f"unable to decode the request's query: {error}") from error
+    return options, _flag(query, "previous")
+
+
+def why_no_log(pod: Pod, name: str, *, previous: bool) -> str:
+    """Upstream's words for a container that has no log (yet)."""
+    meta = pod.metadata
+    if previous:
+        return f'previous terminated container "{name}" in pod "{meta.name}" not found'
+    statuses: list[ContainerStatus] = [*pod.status.containerStatuses, *pod.status.initContainerStatuses, *pod.status.ephemeralContainerStatuses]
+    status = next((s for s in statuses if s.name == name), None)
+    reason = status.state.waiting.reason if status is not None and status.state.waiting is not None else "ContainerCreating"
+    tail = {"ContainerCreating": "ContainerCreating", "PodInitializing": "PodInitializing"}.get(reason)
+    if tail is not None:
+        return f'container "{name}" in pod "{meta.name}" is waiting to start: {tail}'
+    words = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}.get(reason, reason)
+    return f'container "{name}" in pod "{meta.name}" is waiting to start: {words}'
