@@ -1,35 +1,57 @@
-"""Controllers on a tiny server and a virtual clock."""
+"""Controllers on the in-process API server and a virtual clock."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from control.fake import FakeClient
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
+from sampan.api.errors import ApiError, NotFound
+from sampan.api.resources import NAMESPACES
+from sampan.client.base import DeleteOptions
 from sampan.control.controller import Context
 from sampan.control.informer import Informers
-from sampan.control.key import Key
-from sampan.lib.clock import Identity
+from sampan.testing.server import RunningServer, running_server
+
+
+class Failing:
+    """A client that counts its calls and fails as a test says."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: list[tuple[str, str, str]] = []
+        self.fail: Callable[[str, Any, Any], ApiError | None] = lambda verb, resource, obj: None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name not in ("create", "update", "patch", "delete"):
+            return method
+
+        async def call(resource: Any, obj: Any, *args: Any, **more: Any) -> Any:
+            self.calls.append((name, resource.plural, obj if isinstance(obj, str) else obj.metadata.name))
+            if (error := self.fail(name, resource, obj)) is not None:
+                raise error
+            return await method(resource, obj, *args, **more)
+
+        return call
 
 
 class World:
     """A server with controllers at work; `settle` returns when none has anything left to do."""
 
-    def __init__(self, seed: int = 1) -> None:
-        self.clock, self.identity = VirtualClock(), Identity(random.Random(seed))
-        self.client = FakeClient(self.clock, self.identity)
-        self.informers = Informers(self.client, clock=self.clock, identity=self.identity)
-        self.context = Context(self.client, self.informers, self.clock, self.identity)
+    def __init__(self, server: RunningServer, clock: VirtualClock) -> None:
+        self.server, self.clock, self.identity = server, clock, server.identity
+        self.client = Failing(server.client)
+        self.informers = Informers(self.client, clock=clock, identity=server.identity)  # type: ignore[arg-type]
+        self.context = Context(self.client, self.informers, clock, server.identity)  # type: ignore[arg-type]
         self.controllers: list[Any] = []
 
     async def settle(self) -> None:
         await self.clock.turns(30)
-        for _ in range(200):
+        for _ in range(400):
             if all(controller.idle() for controller in self.controllers):
                 await self.clock.turns(30)
                 if all(controller.idle() for controller in self.controllers):
@@ -37,31 +59,43 @@ class World:
             await self.clock.turns(30)
         raise AssertionError("controllers do not come to rest")
 
-    def all(self, resource: Any) -> list[Any]:
-        return list(self.client.objects.get(resource, {}).values())
+    async def all(self, resource: Any) -> list[Any]:
+        return (await self.server.client.list(resource)).items
 
-    def get(self, resource: Any, name: str, namespace: str = "default") -> Any:
-        return self.client.objects.get(resource, {}).get(Key(namespace, name))
+    async def get(self, resource: Any, name: str, namespace: str = "default") -> Any:
+        try:
+            return await self.server.client.get(resource, name, namespace if resource.namespaced else "")
+        except NotFound:
+            return None
 
     async def make(self, resource: Any, value: dict[str, Any], namespace: str = "default") -> Any:
         value = {"apiVersion": resource.group_version, "kind": resource.kind, **value}
         if resource.namespaced:
             value["metadata"] = {"namespace": namespace, **value["metadata"]}
-        return await self.client.create(resource, codec.convert(resource.wire, value))
+        return await self.server.client.create(resource, codec.convert(resource.wire, value))
 
-    async def patch(self, resource: Any, name: str, patch: dict[str, Any], namespace: str = "default") -> Any:
-        return await self.client.patch(resource, name, namespace if resource.namespaced else "", patch)
+    async def patch(self, resource: Any, name: str, patch: dict[str, Any], namespace: str = "default",
+                    subresource: str = "") -> Any:
+        return await self.server.client.patch(resource, name, namespace if resource.namespaced else "", patch,
+                                              subresource=subresource)
+
+    async def delete(self, resource: Any, name: str, namespace: str = "default", **options: Any) -> None:
+        await self.server.client.delete(resource, name, namespace if resource.namespaced else "", DeleteOptions(**options))
 
 
 def run(build: Callable[[World], Sequence[Any]], scenario: Callable[[World], Awaitable[None]]) -> None:
     async def main() -> None:
-        world = World()
-        world.controllers = list(build(world))
-        async with Tasks() as tasks:
-            tasks.start(world.informers.run(), "informers")
-            for controller in world.controllers:
-                tasks.start(controller.run(), controller.name)
-            await world.settle()
-            await scenario(world)
+        clock = VirtualClock()
+        async with running_server(clock=clock) as server:
+            world = World(server, clock)
+            if await world.get(NAMESPACES, "default") is None:
+                await world.make(NAMESPACES, {"metadata": {"name": "default"}})
+            world.controllers = list(build(world))
+            async with Tasks() as tasks:
+                tasks.start(world.informers.run(), "informers")
+                for controller in world.controllers:
+                    tasks.start(controller.run(), controller.name)
+                await world.settle()
+                await scenario(world)
 
     asyncio.run(main())

@@ -95,14 +95,12 @@ class Writer:
             expected.revisions[informer] = max(expected.revisions.get(informer, 0), revision_of(answer))
 
     async def apply(self, key: Key, plan: Plan, *, tell: Tell | None = None) -> Outcome:
-        """Do the plan's writes in order and record its events.
+        """Do the plan's writes in order; when all went well record its events.
 
         Runs of creations go out in growing batches, runs of deletions together. `tell(write, answer or error)`
         may give an event for each. A failed update or patch ends the plan; a deletion of what is gone is no failure.
         Failures are returned, not raised.
         """
-        for event in plan.events:
-            self.tell(event)
         outcome = Outcome()
         for kind, run in groupby(plan.writes, type):
             for batch in _batches(list(run), kind):
@@ -110,6 +108,9 @@ class Writer:
                     outcome.skipped += len(batch)
                     continue
                 await self._batch(key, batch, tell, outcome)
+        if not outcome.failures:
+            for event in plan.events:
+                self.tell(event)
         return outcome
 
     async def do(self, key: Key, plan: Plan, *, tell: Tell | None = None) -> Outcome:

@@ -21,29 +21,29 @@ def test_it_creates_what_is_missing_once_and_tells() -> None:
     async def scenario(world: World) -> None:
         await world.make(REPLICA_SETS, WEB)
         await world.settle()
-        assert len(world.all(PODS)) == 5
-        assert world.get(REPLICA_SETS, "web").status.replicas == 5
-        assert {event.reason for event in world.all(EVENTS)} == {"SuccessfulCreate"}
+        assert len(await world.all(PODS)) == 5
+        assert (await world.get(REPLICA_SETS, "web")).status.replicas == 5
+        assert {event.reason for event in await world.all(EVENTS)} == {"SuccessfulCreate"}
         assert len([call for call in world.client.calls if call[:2] == ("create", "pods")]) == 5
         await world.patch(REPLICA_SETS, "web", {"spec": {"replicas": 2}})
         await world.settle()
-        assert len(world.all(PODS)) == 2
+        assert len(await world.all(PODS)) == 2
 
     run(build, scenario)
 
 
 def test_matching_orphans_are_adopted_and_pods_relabelled_are_released() -> None:
     async def scenario(world: World) -> None:
-        await world.make(PODS, {"metadata": {"name": "lone", "labels": {"app": "web"}}})
-        await world.make(PODS, {"metadata": {"name": "other", "labels": {"app": "db"}}})
+        await world.make(PODS, {"metadata": {"name": "lone", "labels": {"app": "web"}}, "spec": TEMPLATE["spec"]})
+        await world.make(PODS, {"metadata": {"name": "other", "labels": {"app": "db"}}, "spec": TEMPLATE["spec"]})
         await world.make(REPLICA_SETS, WEB)
         await world.settle()
-        assert len(world.all(PODS)) == 6
-        assert world.get(PODS, "lone").metadata.ownerReferences[0].name == "web"
+        assert len(await world.all(PODS)) == 6
+        assert (await world.get(PODS, "lone")).metadata.ownerReferences[0].name == "web"
         await world.patch(PODS, "lone", {"metadata": {"labels": {"app": "debug"}}})
         await world.settle()
-        assert world.get(PODS, "lone").metadata.ownerReferences == []
-        assert len(world.all(PODS)) == 7
+        assert (await world.get(PODS, "lone")).metadata.ownerReferences == []
+        assert len(await world.all(PODS)) == 7
 
     run(build, scenario)
 
@@ -56,13 +56,13 @@ def test_a_refused_creation_stops_the_batch_sets_the_condition_and_is_tried_agai
         await world.settle()
         # its own status write wakes it once more, each try ends with the first refusal
         assert len([call for call in world.client.calls if call[:2] == ("create", "pods")]) == 2
-        failure = world.get(REPLICA_SETS, "web").status.conditions[0]
+        failure = (await world.get(REPLICA_SETS, "web")).status.conditions[0]
         assert (failure.type, failure.reason, failure.message) == ("ReplicaFailure", "FailedCreate", refuse.message)
         world.client.fail = lambda verb, resource, obj: None
         await world.clock.advance(1)
         await world.settle()
-        assert len(world.all(PODS)) == 5
-        assert world.get(REPLICA_SETS, "web").status.conditions == []
+        assert len(await world.all(PODS)) == 5
+        assert (await world.get(REPLICA_SETS, "web")).status.conditions == []
 
     run(build, scenario)
 
@@ -72,7 +72,7 @@ def test_a_replication_controller_is_kept_by_the_same_decisions() -> None:
         await world.make(REPLICATION_CONTROLLERS, {"metadata": {"name": "rc"}, "spec": {
             "replicas": 2, "selector": {"app": "web"}, "template": TEMPLATE}})
         await world.settle()
-        assert [pod.metadata.ownerReferences[0].kind for pod in world.all(PODS)] == ["ReplicationController"] * 2
-        assert world.get(REPLICATION_CONTROLLERS, "rc").status.replicas == 2
+        assert [pod.metadata.ownerReferences[0].kind for pod in await world.all(PODS)] == ["ReplicationController"] * 2
+        assert (await world.get(REPLICATION_CONTROLLERS, "rc")).status.replicas == 2
 
     run(lambda world: [ReplicationController(world.context)], scenario)

@@ -1,0 +1,1 @@
+"""Deployments: ReplicaSets rolled out, scaled, kept as history."""
