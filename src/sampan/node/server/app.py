@@ -216,11 +216,13 @@ def log_options(query: Mapping[str, str], now: datetime) -> tuple[LogOptions, bo
     Raises:
         BadRequest: A number or time is not one.
     """
-    get: Callable[[str, str], str] = query.get
+    def given(name: str) -> str:
+        return query.get(name, "")
+
     try:
-        since = datetime.fromisoformat(get("sinceTime", "")) if get("sinceTime", "") else None
-        if get("sinceSeconds", ""):
-            since = now - timedelta(seconds=int(get("sinceSeconds", "")))
+        since = datetime.fromisoformat(given("sinceTime")) if given("sinceTime") else None
+        if given("sinceSeconds"):
+            since = now - timedelta(seconds=int(given("sinceSeconds")))
         options = LogOptions(
             follow=_flag(query, "follow"), timestamps=_flag(query, "timestamps"), since=since,
             tail_lines=int(given("tailLines")) if given("tailLines") else None,
