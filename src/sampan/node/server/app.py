@@ -200,9 +200,8 @@ class NodeServer:
         return socket
 
 
-def _flag(query: object, *names: str) -> bool:
-    get = query.get
-    return any(str(get(name, "")).lower() in ("1", "true") for name in names)
+def _flag(query: Mapping[str, str], *names: str) -> bool:
+    return any(query.get(name, "").lower() in ("1", "true") for name in names)
 
 
 def stream_flags(query: Mapping[str, str]) -> tuple[bool, bool, bool, bool]:
