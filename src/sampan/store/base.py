@@ -56,6 +56,10 @@ class NewerFormat(StoreError):
     """The files were written by a newer version of Sampan; they were not touched."""
 
 
+class StoreCorrupt(StoreError):
+    """The files are damaged, or are no store at all."""
+
+
 class Record(NamedTuple):
     """One key as it is at some revision."""
 
@@ -66,12 +70,15 @@ class Record(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One key changed at `revision`: `value` is None where it was deleted, `previous` None where it was made."""
+    """One key changed at `revision`: `value` is None where it was deleted. What it was before is not carried along:
+    `get(key, revision=…)` has it.
+    """
 
     key: str
     value: bytes | None
     revision: int
-    previous: Record | None
+    create_revision: int  # of the key that was written or deleted
+    previous_revision: int  # the mod revision that this replaced; 0: the key was made
 
 
 class Page(NamedTuple):
@@ -80,14 +87,15 @@ class Page(NamedTuple):
     records: list[Record]
     revision: int  # the store's revision that this is the state of
     more: bool  # whether keys of the range follow the last record
-    remaining: int  # how many do
+    remaining: int  # how many do; -1: not counted
 
 
 @dataclass(frozen=True)
 class Put:
     """Write a key. `ttl_seconds` > 0: it deletes itself then.
 
-    `volatile`: a crash may forget the write (node heartbeats), its revision is never given again.
+    `volatile`: a crash may forget the write (node heartbeats), its revision is never given again. Reads of the past
+    and subscriptions may see the newest of several volatile writes only, and what the others were is `Compacted`.
     """
 
     key: str
@@ -138,8 +146,11 @@ class Store(Protocol):
         """
         ...
 
-    async def range(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def range(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0,
+                    count: bool = False) -> Page:
         """Keys that start with `prefix` and sort after `after`, now or as they were at `revision`; 0 is no limit.
+
+        `count` asks for `Page.remaining`, which costs time in proportion to it.
 
         Raises:
             Compacted: The revision is gone.
@@ -149,6 +160,8 @@ class Store(Protocol):
 
     async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
         """Write all or nothing; durable when it returns (but for volatile puts). One transaction, one revision.
+        A key may be written once in a transaction. A revision once given is never given again, failed writes
+        and crashes included; some are given to nothing.
 
         Returns:
             The revision of the writes (the current one when nothing was changed).
@@ -156,15 +169,17 @@ class Store(Protocol):
         Raises:
             CompareFailed: A compare did not hold; nothing was written.
             StoreFull: No space; nothing was written.
+            ValueError: A key is written twice.
         """
         ...
 
     async def subscribe(self, prefix: str, since: int, sink: Sink) -> Subscription:
         """Give `sink` every change below `prefix` with a revision over `since`, those that were already made
-        first, without a gap. Each call of `sink` is a batch of whole transactions.
+        first (before this returns), without a gap. Each call of `sink` is a batch of whole transactions.
 
         Raises:
             Compacted: Changes after `since` are gone.
+            FutureRevision: `since` was not given yet.
         """
         ...
 
