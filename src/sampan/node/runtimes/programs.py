@@ -184,16 +184,16 @@ async def _sh(process: Process, words: Sequence[str]) -> int:
     lexer.whitespace_split = True
     lexer.commenters = ""
     command: list[str] = []
-    for token in [*lexer, ";"]:
-        if token not in (";", "&&", "||"):
-            command.append(token)
+    for word in [*lexer, ";"]:
+        if word not in (";", "&&", "||"):
+            command.append(word)
             continue
         if command and command[0] == "exit":
             return int(command[1]) if len(command) > 1 else code
         if command:
             code = await _one(process, command)
         command = []
-        if (token == "&&" and code != 0) or (token == "||" and code == 0):
+        if (word == "&&" and code != 0) or (word == "||" and code == 0):
             return code
     return code
 

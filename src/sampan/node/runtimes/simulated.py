@@ -18,15 +18,11 @@ from typing import Any
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
-from sampan.drivers.oci.image import full_name
 from sampan.lib.clock import Identity
-from sampan.lib.errors import ConfigError
 from sampan.node.runtimes.base import PortForwardSession, StreamSession
 from sampan.node.runtimes.errors import (
     BadExec,
     CreateContainerError,
-    ErrImagePull,
-    InvalidImageName,
     NameTaken,
     NotFound,
     RunContainerError,
@@ -34,16 +30,15 @@ from sampan.node.runtimes.errors import (
     Timeout,
 )
 from sampan.node.runtimes.programs import OutOfMemory, Process, Program, built_in, run_built_in
+from sampan.node.runtimes.simulated_images import ImageStore, SimulatedImages
 from sampan.node.runtimes.simulated_streams import MemoryForward, MemorySession, pipe_for
-from sampan.node.runtimes.spec import ContainerSpec, Credential, Namespace, PodSandboxSpec, Resources
+from sampan.node.runtimes.spec import ContainerSpec, Namespace, PodSandboxSpec, Resources
 from sampan.node.runtimes.status import (
     Container,
     ContainerStats,
     ContainerStatus,
     EventKind,
     ExecResult,
-    FilesystemStats,
-    Image,
     LogPosition,
     RuntimeEvent,
     RuntimeStatus,
@@ -97,30 +92,13 @@ class _Sandbox:
     containers: list[_Container] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class SimulatedImages:
-    """What registries hold: programs by image name. Unless `strict`, any other name can be pulled too and runs for ever."""
-
-    programs: Mapping[str, Program] = field(default_factory=dict)
-    strict: bool = False
-    default: Program = Program()
-
-    def find(self, name: str) -> Program | None:
-        """The program of an image, by the name as written or in full."""
-        found = self.programs.get(name) or self.programs.get(full_name(name))
-        if found is None:
-            found = next((program for said, program in self.programs.items() if full_name(said) == full_name(name)), None)
-        return found or (None if self.strict else self.default)
-
-
-class SimulatedRuntime:
+class SimulatedRuntime(ImageStore):
     """A `Runtime` in memory. `faults[method]` holds errors that its next calls raise, one each."""
 
     def __init__(self, clock: AsyncClock, identity: Identity, images: SimulatedImages | None = None,
                  pod_cidr: str = "10.244.0.0/24") -> None:
-        self._clock, self._identity = clock, identity
-        self.images = images or SimulatedImages()
-        self._pulled: dict[str, Image] = {}
+        super().__init__(clock, images or SimulatedImages())
+        self._identity = identity
         self._sandboxes: dict[str, _Sandbox] = {}
         self._containers: dict[str, _Container] = {}
         self._logs: dict[str, _Log] = {}
@@ -129,11 +107,6 @@ class SimulatedRuntime:
         self._cidr, self._next_ip = ip_network(pod_cidr, strict=False), 2
         self._subscribers: list[asyncio.Queue[RuntimeEvent]] = []
         self._tasks = Tasks()
-        self.faults: dict[str, list[RuntimeFault]] = {}
-
-    def _fault(self, method: str) -> None:
-        if waiting := self.faults.get(method):
-            raise waiting.pop(0)
 
     async def version(self) -> RuntimeVersion:
         self._fault("version")
@@ -145,37 +118,6 @@ class SimulatedRuntime:
 
     async def update_pod_cidr(self, pod_cidr: str) -> None:
         self._cidr, self._next_ip = ip_network(pod_cidr.partition(",")[0], strict=False), 2
-
-    # images
-
-    async def image_status(self, image: str) -> Image | None:
-        self._fault("image_status")
-        return self._pulled.get(image) or self._pulled.get(_full(image))
-
-    async def pull_image(self, image: str, credential: Credential | None = None,
-                         sandbox: PodSandboxSpec | None = None) -> str:
-        self._fault("pull_image")
-        name = _full(image)
-        program = self.images.find(image)
-        if program is None or program.pull_error:
-            said = program.pull_error if program else "not found"
-            raise ErrImagePull("rpc error: code = NotFound desc = failed to pull and unpack image "
-                               f'"{name}": failed to resolve reference "{name}": {name}: {said}')
-        if program.pull_seconds:
-            await self._clock.sleep(program.pull_seconds)
-        id = "sha256:" + name.encode().hex()[:64].ljust(64, "0")
-        self._pulled[name] = self._pulled[id] = Image(id, (name,), (f"{name.rpartition(':')[0]}@{id}",), program.size_bytes)
-        return id
-
-    async def list_images(self) -> Sequence[Image]:
-        return list({image.id: image for image in self._pulled.values()}.values())
-
-    async def remove_image(self, image: str) -> None:
-        found = await self.image_status(image)
-        self._pulled = {name: kept for name, kept in self._pulled.items() if kept is not found}
-
-    async def image_filesystem(self) -> Sequence[FilesystemStats]:
-        return [FilesystemStats("/", sum(image.size_bytes for image in await self.list_images()), 0)]
 
     # sandboxes
 
@@ -463,7 +405,8 @@ class SimulatedRuntime:
                 whole = b"F" if line.endswith(b"\n") else b"P"
                 name = b"stderr" if error else b"stdout"
                 log.data += b"%s %s %s %s\n" % (stamp.encode(), name, whole, line.rstrip(b"\n"))
-            for session in list(found.watchers):
+            found.watchers[:] = [session for session in found.watchers if not session.closed]
+            for session in tuple(found.watchers):
                 await session.emit(data, error)
         return emit
 
@@ -524,16 +467,6 @@ class SimulatedRuntime:
                 queue.put_nowait(RuntimeEvent(EventKind.RELIST))
             else:
                 queue.put_nowait(RuntimeEvent(kind, id, sandbox_id))
-
-
-def _full(image: str) -> str:
-    if image.startswith("sha256:"):
-        return image
-    try:
-        return full_name(image)
-    except ConfigError as error:
-        raise InvalidImageName(f'Failed to apply default image tag "{image}": couldn\'t parse image name '
-                               f'"{image}": invalid reference format') from error
 
 
 def _carries(labels: Mapping[str, str], wanted: Mapping[str, str] | None) -> bool:

@@ -49,6 +49,11 @@ class MemorySession:
         if self._wanted[channel] and not self._closed and data:
             await self._frames.put(Frame(channel, data))
 
+    @property
+    def closed(self) -> bool:
+        """Whether the caller has let go of it."""
+        return self._closed
+
     def run(self, work: Coroutine[Any, Any, int]) -> None:
         """The session ends when this does."""
         async def until_done() -> None:
@@ -69,7 +74,7 @@ class MemorySession:
             return None
         if self._frames.empty() and not self._done.is_set():
             async with Tasks() as tasks:
-                got = tasks.start(self._frames.get(), "frame")
+                got: asyncio.Task[Frame] = tasks.start(self._frames.get(), "frame")
                 await asyncio.wait((got, tasks.start(self._done.wait(), "end")), return_when=asyncio.FIRST_COMPLETED)
                 if got.done():
                     return got.result()
