@@ -38,6 +38,7 @@ class ApiError(SampanError):
     def __init__(self, message: str, *, details: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.details = details or {}
+        self.shows_details = details is not None  # upstream's generic 404 and 405 say `"details": {}`
         self.headers = headers or {}
 
     def status(self) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class ApiError(SampanError):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details or self.shows_details:
             body["details"] = self.details
         return body | {"code": self.code}
 

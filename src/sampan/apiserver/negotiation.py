@@ -63,7 +63,7 @@ def _matches(kind: str, offered: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def accepted(accept: str, pretty: str = "", user_agent: str = "") -> Form:
+def accepted(accept: str, pretty: str = "") -> Form:
     """The form that `Accept` asks for.
 
     Raises:
@@ -72,8 +72,9 @@ def accepted(accept: str, pretty: str = "", user_agent: str = "") -> Form:
     wants_pretty = pretty not in ("", "false", "0") if pretty else False
     if not accept or accept == "application/json":
         return Form(pretty=True) if wants_pretty else PLAIN
-    del user_agent
+    known = False
     for clause in _clauses(accept):
+        known = known or bool(_matches(clause.type, SERVED))
         kind = _matches(clause.type, WITHOUT_PROTOBUF)
         if not kind:
             continue
@@ -82,6 +83,9 @@ def accepted(accept: str, pretty: str = "", user_agent: str = "") -> Form:
                       or clause.parameters.get("v") not in ("v1", "v1beta1")):
             continue
         return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty)
+    if not known:
+        raise NotAcceptable("406: Not Acceptable\n\nAvailable representations: " + ", ".join(
+            (*SERVED, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")), details={})
     raise NotAcceptable("only the following media types are accepted: " + ", ".join(SERVED))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.api import codec, field
+from sampan.api import codec, field, jsonsyntax
 from sampan.api.errors import BadRequest, FieldError, Invalid
 from sampan.api.meta.v1 import DeleteOptions, Preconditions
 from sampan.apiserver import metadata
@@ -196,8 +196,8 @@ def delete_options(info: RequestInfo, body: bytes) -> DeleteOptions:
 def _from_body(body: bytes) -> DeleteOptions:
     try:
         value = codec.loads(body)
-    except codec.DecodeError as error:
-        raise BadRequest(f"couldn't get version/kind; json parse error: {json_error(body, error)}") from None
+    except codec.DecodeError:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {jsonsyntax.explain(body)}") from None
     if not isinstance(value, dict):
         raise BadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal "
                          f"{go_type(value)} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
@@ -221,9 +221,3 @@ def go_type(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     return "array" if isinstance(value, list) else "object"
-
-
-def json_error(body: bytes, error: Exception) -> str:
-    """A syntax error, in the decoder's words."""
-    del body
-    return str(error)

@@ -141,6 +141,8 @@ class Pipeline:
             return await handler(api, info, served, body)
         if info.method == "HEAD" or not info.verb:
             raise not_allowed()
+        if served.virtual and served.resource.plural == "bindings":
+            return await self._subresources["pods/binding"](api, info, served, body)
         needs_verb(served, info.verb, info)
         return await self._handlers[info.verb](api, info, served, body)
 

@@ -14,6 +14,7 @@ from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver import kindtable
+from sampan.apiserver.admission.chain import Chain
 from sampan.apiserver.asgi import App
 from sampan.apiserver.auth.authenticators import default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
@@ -22,7 +23,6 @@ from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses, Bootstrap
 from sampan.apiserver.deleter import Deleter
-from sampan.apiserver.gate import Chain
 from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
@@ -81,7 +81,7 @@ class ApiServer:
         self.authorizer = default_authorizers(caches)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
         self.registry = Registry(
-            self.store, caches, clock, self.identity, gate=Chain((), ()), fields=kindtable.field_manager(), hooks={})
+            self.store, caches, clock, self.identity, gate=Chain(()), fields=kindtable.field_manager(), hooks={})
         self.deleter = Deleter(self.registry)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))

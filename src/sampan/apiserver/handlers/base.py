@@ -81,13 +81,11 @@ def needs_verb(served: Served, verb: str, info: RequestInfo) -> None:
 
 
 def not_allowed() -> MethodNotAllowed:
-    return MethodNotAllowed("the server does not allow this method on the requested resource")
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
 
 
 def no_such_path() -> NotFound:
-    error = NotFound("the server could not find the requested resource")
-    error.details = {}
-    return error
+    return NotFound("the server could not find the requested resource", details={})
 
 
 def object_answer(api: Api, info: RequestInfo, served: Served, obj: Any, body: bytes, *, code: int = 200,

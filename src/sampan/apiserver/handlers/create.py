@@ -6,8 +6,10 @@ from typing import Any
 
 from sampan.api.errors import BadRequest, NotFound
 from sampan.apiserver import bodies, metadata
+from sampan.apiserver.auth.reviews import REVIEWS
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
+from sampan.apiserver.handlers.base import Api, Body, form_of, not_allowed, object_answer, write_of
+from sampan.apiserver.handlers.virtual import review
 from sampan.apiserver.options import write_options
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response
@@ -22,7 +24,9 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     obj = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(served, obj, info.namespace)
     if served.virtual:
-        return await api.parts["virtual"].create(api, info, served, obj)
+        if served.resource in REVIEWS:
+            return await review(api.parts["reviewer"], info, served, obj)
+        raise not_allowed()
     written = await api.registry.create(served, info.namespace, obj, write_of(info, options))
     return object_answer(api, info, served, written.object, written.body, code=201, form=form)
 

@@ -5,56 +5,102 @@ Source: `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sampan.api import codec
-from sampan.api.errors import BadRequest, UnsupportedMediaType
+from sampan.api import codec, field, patch, schema, strict
+from sampan.api.errors import Invalid, UnsupportedMediaType
 from sampan.apiserver import bodies
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
-from sampan.apiserver.options import write_options
+from sampan.apiserver.handlers.update import authorize_create
+from sampan.apiserver.options import WriteOptions, write_options
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response
 
-JSON_PATCH = "application/json-patch+json"
-MERGE = "application/merge-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
+Patcher = Callable[[Any], Any]
+"""Makes the patched object of the one that is there (None: of nothing, for applying)."""
 
 
-async def patch(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
+async def patch_(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Apply a patch to the object as it is, as often as others are faster."""
     form = form_of(info)
-    kind = info.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != MERGE:
-        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {MERGE}")
+    kind = content_type(served, info)
+    raw = await body()
     options = write_options(info, "PatchOptions")
-    change = _loads(await body())
-
-    def produce(old: Any) -> Any:
-        merged = _merge(codec.loads(codec.encode(old)), change)
-        return bodies.decode(served, codec.encode(merged), validation=options.validation, warnings=info.warnings)
-
+    if kind == patch.APPLY:
+        return await _apply(api, info, served, raw, options)
+    change = patcher(api, served, info, raw, options)
     namespace = info.namespace if served.resource.namespaced else ""
-    written = await api.registry.update(served, namespace, info.name, produce, write_of(info, options))
+    written = await api.registry.update(served, namespace, info.name, change, write_of(info, options))
     return object_answer(api, info, served, written.object, written.body, form=form)
 
 
-def _loads(raw: bytes) -> Any:
-    try:
-        return codec.loads(raw)
-    except codec.DecodeError as error:
-        raise BadRequest(f"error decoding patch: {error}") from None
+def content_type(served: Served, info: RequestInfo) -> str:
+    """Which kind of patch it is.
+
+    Raises:
+        UnsupportedMediaType: None.
+    """
+    kind = info.headers.get("content-type", "").partition(";")[0].strip().lower()
+    known = (patch.JSON, patch.MERGE, patch.STRATEGIC, patch.APPLY)
+    if kind not in known:
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+    if kind == patch.STRATEGIC and served.custom is not None:
+        raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
+                                   f"{patch.JSON}, {patch.MERGE}, {patch.APPLY}")
+    return kind
 
 
-def _merge(target: Any, change: Any) -> Any:
-    """RFC 7386, in place."""
-    if not isinstance(change, dict):
-        return change
-    if not isinstance(target, dict):
-        target = {}
-    for key, value in change.items():
-        if value is None:
-            target.pop(key, None)
-        else:
-            target[key] = _merge(target.get(key), value) if isinstance(value, dict) else value
-    return target
+def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: WriteOptions) -> Patcher:
+    """A patch of one of the three types, parsed.
+
+    Raises:
+        BadRequest: It is no such patch.
+    """
+    del api
+    kind = content_type(served, info)
+    shape = None if served.custom is not None else schema.of_resource(served.resource)
+    parsed = patch.parse(kind, raw, shape)
+    warned = [False]
+
+    def change(old: Any) -> Any:
+        tree = parsed.apply(codec.loads(codec.encode(old)))
+        try:
+            decoded = strict.convert(served.resource, tree, validation=options.validation)
+            problems = [*parsed.problems, *decoded.problems] if options.validation != "Ignore" else []
+            if problems and options.validation == "Strict":
+                raise strict.Undecodable(f"strict decoding error: {', '.join(problems)}")
+        except strict.Undecodable as error:
+            shown = codec.encode(tree).decode()
+            raise Invalid.of("", "", "", [field.invalid("patch", shown, str(error))]) from None
+        if problems and not warned[0]:
+            info.warnings += problems
+            warned[0] = True
+        return bodies.typed(served, decoded.object)
+
+    return change
+
+
+async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, options: WriteOptions) -> Response:
+    """Server-side apply: the fields that the manager names are his; a missing object is made."""
+    fields = api.parts.get("apply")
+    if fields is None:
+        raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
+                                   f"{patch.JSON}, {patch.MERGE}, {patch.STRATEGIC}")
+    form = form_of(info)
+    applied = fields.parse(served, raw, options, info.warnings)
+    write = write_of(info, options)
+    write.applying = True
+
+    def change(old: Any) -> Any:
+        return fields.apply(served, old, applied, manager=options.manager, force=options.force, subresource=info.subresource,
+                            now=api.registry.now())
+
+    def missing() -> Any:
+        authorize_create(api, info)
+        return change(None)
+
+    namespace = info.namespace if served.resource.namespaced else ""
+    written = await api.registry.update(served, namespace, info.name, change, write, missing=None if info.subresource else missing)
+    return object_answer(api, info, served, written.object, written.body, code=201 if written.created else 200, form=form)

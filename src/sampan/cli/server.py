@@ -1,0 +1,26 @@
+"""`sampan server`: the API server alone, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the store, the keys and admin.kubeconfig")
+    parser.add_argument("--port", type=int, default=6443, metavar="P", help="port of the API (default 6443)")
+    parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--store", default="sqlite", metavar="STORE", help="sqlite (default), memory or etcd://HOST:PORT")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
+    parser.add_argument("--advertise", default="", metavar="ADDRESS", help="address that the Service `kubernetes` leads to")
+    parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from sampan.cluster.server import ServerConfig, serve
+
+    return serve(ServerConfig(
+        data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
+        advertise=arguments.advertise, log_level=arguments.log_level))

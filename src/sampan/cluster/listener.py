@@ -1,0 +1,122 @@
+"""uvicorn as we use it: TLS with optional client certificates that reach the application, our own signals.
+
+Owns the protocol classes and binding. The ASGI scope gets `sampan.peer_certificate`: the DER of a certificate that the
+handshake has verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+from sampan.lib.errors import ConfigError
+
+KEY = "sampan.peer_certificate"
+
+
+def _certificate(transport: Any) -> bytes:
+    tls = transport.get_extra_info("ssl_object")
+    return (tls.getpeercert(True) or b"") if tls is not None else b""
+
+
+class PeerHttp(HttpToolsProtocol):
+    """HTTP with the client's certificate in the scope."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._peer = _certificate(transport)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[KEY] = self._peer  # type: ignore[typeddict-unknown-key]
+
+
+class PeerWebSocket(WSProtocol):
+    """WebSocket with the client's certificate in the scope."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._peer = _certificate(transport)
+        super().connection_made(transport)
+
+    async def run_asgi(self) -> None:
+        self.scope[KEY] = self._peer  # type: ignore[typeddict-unknown-key]
+        await super().run_asgi()
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server whose signals are the caller's, and that ends long answers before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._before_shutdown()
+        await super().shutdown(sockets)
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A listening socket's address taken now, so that a port in use is told before anything else is done.
+
+    Raises:
+        ConfigError: It is taken, or may not be taken.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((address, port))
+        taken.listen(1024)
+    except OSError as error:
+        taken.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} of {address} is in use", hint="stop what listens there, or choose another with --port") from None
+        raise ConfigError(f"can't listen on {address} port {port}: {error.strerror}") from None
+    taken.setblocking(False)
+    return taken
+
+
+def configure(app: Any, *, certificate: str, key: str, client_ca: str) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    config = uvicorn.Config(
+        app, http=PeerHttp, ws=PeerWebSocket, lifespan="off", access_log=False, server_header=False, log_config=None,
+        timeout_keep_alive=90, timeout_graceful_shutdown=5, ws_max_size=16 * 1024 * 1024, ws_per_message_deflate=False, backlog=1024,
+        ssl_certfile=certificate, ssl_keyfile=key, ssl_ca_certs=client_ca, ssl_cert_reqs=ssl.CERT_OPTIONAL)
+    config.load()
+    assert config.ssl is not None
+    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return config
+
+
+async def serve_until_signalled(server: Server, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends waiting for open answers."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,151 @@
+"""`sampan server`: one API server with its store and keys, over HTTPS, in the foreground.
+
+Owns choosing the store, the data folder's layout (`pki/`, `store/`, `ca.crt`, `admin.kubeconfig`) and the order of
+starting: whatever can be refused is refused before anything listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from sampan.aio.clock import SystemClock
+from sampan.apiserver.auth.tokens import read_token_file
+from sampan.apiserver.bootstrap import Addresses
+from sampan.apiserver.server import ApiServer, Settings
+from sampan.client import kubeconfig
+from sampan.cluster import listener
+from sampan.lib import pki, pkidir
+from sampan.lib.clock import Identity
+from sampan.lib.errors import ConfigError
+from sampan.store.base import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What the command line says."""
+
+    data: Path
+    port: int = 6443
+    bind: str = "127.0.0.1"
+    store: str = "sqlite"
+    token_file: Path | None = None
+    advertise: str = ""
+    log_level: str = "warning"
+    service_cidr: str = "10.96.0.0/16"
+
+
+def serve(config: ServerConfig) -> int:
+    """Run until a signal; the exit code."""
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run(_serve(config))
+    return 0
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on uvloop where it exists."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None
+    try:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work)
+
+
+async def _serve(config: ServerConfig) -> None:
+    listening = listener.bind(config.bind, config.port)
+    clock, identity = SystemClock(), Identity()
+    data = _folder(config.data)
+    advertise = config.advertise or advertised(config.bind)
+    addresses = Addresses(advertise, config.port, (config.service_cidr,))
+    names = pki.server_names(host=socket.gethostname(), addresses=_addresses(config.bind, advertise), service_address=addresses.service)
+    keys = pkidir.ensure_cluster(data / "pki", names, clock)
+    users = read_token_file(config.token_file) if config.token_file else {}
+    store = await open_store(config.store, data / "store", clock)
+    try:
+        ca = keys.ca.certificate.read_bytes()
+        api = ApiServer(store, clock, identity, Settings(
+            addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca))
+        await api.start()
+        write_access(config, keys, ca)
+        gc.collect()
+        gc.freeze()  # what is there now stays: no need to look at it again
+        server = listener.Server(
+            listener.configure(api.app, certificate=str(keys.server.certificate), key=str(keys.server.key), client_ca=str(keys.ca.certificate)),
+            api.stop)
+        log.info("serving", extra={"address": config.bind, "port": config.port})
+        await listener.serve_until_signalled(server, listening)
+        await api.stop()
+    finally:
+        await store.close()
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the data folder {path} can't be made: {error.strerror}") from None
+    return path
+
+
+async def open_store(name: str, folder: Path, clock: SystemClock) -> Store:
+    """`sqlite`, `memory` or `etcd://HOST:PORT`.
+
+    Raises:
+        ConfigError: There is no such store.
+        StoreError: The folder is in use, of a newer version, or broken.
+    """
+    if name == "memory":
+        from sampan.store.memory import MemoryStore
+
+        return MemoryStore(clock)
+    if name == "sqlite":
+        from sampan.store.sqlite import SqliteStore
+
+        return await SqliteStore.open(folder, clock)
+    raise ConfigError(f'there is no store "{name}"', hint="choose sqlite or memory")
+
+
+def write_access(config: ServerConfig, keys: pkidir.ClusterPki, ca: bytes) -> None:
+    """`ca.crt` and `admin.kubeconfig` in the data folder."""
+    (config.data / "ca.crt").write_bytes(ca)
+    admin = keys.admin.pair()
+    host = reachable(config.bind)
+    access = kubeconfig.Access(f"https://{host}:{config.port}", ca, client_certificate=admin.certificate, client_key=admin.key)
+    kubeconfig.write(config.data / "admin.kubeconfig", kubeconfig.build("sampan", access))
+
+
+def reachable(bind: str) -> str:
+    """How this machine reaches an address that is listened on."""
+    if bind in {"0.0.0.0", "::", ""}:
+        return "127.0.0.1"
+    return f"[{bind}]" if ":" in bind else bind
+
+
+def advertised(bind: str) -> str:
+    """An address of this machine that is not its loopback, for the Service `kubernetes`; asks the routing table, sends nothing."""
+    if bind not in {"0.0.0.0", "::", ""} and not ip_address(bind).is_loopback:
+        return bind
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))
+            found: str = probe.getsockname()[0]
+        except OSError:
+            return "192.0.2.1"  # a machine without a network: nothing else will come by that way
+    return "192.0.2.1" if ip_address(found).is_loopback else found
+
+
+def _addresses(bind: str, advertise: str) -> list[str]:
+    return [address for address in (bind, advertise) if address not in {"", "0.0.0.0", "::"}]
