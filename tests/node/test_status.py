@@ -29,8 +29,9 @@ def container(status: PodStatus, name: str = "web") -> ContainerStatus:
 def test_a_pod_without_containers_yet_is_pending_and_creating() -> None:
     status = status_of(view(pod("web"), sandbox=None))
     assert status.phase == "Pending"
-    assert container(status).state.waiting is not None
-    assert container(status).state.waiting.reason == "ContainerCreating"
+    waiting = container(status).state.waiting
+    assert waiting is not None
+    assert waiting.reason == "ContainerCreating"
     assert conditions(status)["Ready"] == "False"
     assert conditions(status)["PodReadyToStartContainers"] == "False"
 

@@ -11,7 +11,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from dnslib import AAAA, CNAME, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A, DNSRecord
 from dnslib.dns import DNSError
@@ -178,8 +178,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own is none by name
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._server.datagram(data, addr, self._transport)
