@@ -13,8 +13,10 @@ from typing import Any
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resourceinfo import Resource
+from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
-from sampan.apiserver.admission.chain import Chain
+from sampan.apiserver.admission.all import default_chain, set_quota_writer
+from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.asgi import App
 from sampan.apiserver.auth.authenticators import default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
@@ -80,8 +82,10 @@ class ApiServer:
         settings, clock, caches = self.settings, self.clock, self.caches
         self.authorizer = default_authorizers(caches)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
+        gate = default_chain(caches, self.authorizer, clock, self.identity)
         self.registry = Registry(
-            self.store, caches, clock, self.identity, gate=Chain(()), fields=kindtable.field_manager(), hooks={})
+            self.store, caches, clock, self.identity, gate=gate, fields=kindtable.field_manager(), hooks={})
+        set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))

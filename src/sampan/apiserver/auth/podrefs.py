@@ -26,8 +26,20 @@ _NOTHING = PodRefs(frozenset(), frozenset(), frozenset(), frozenset(), "")
 
 def refs_of(pod: Pod) -> PodRefs:
     """What the pod refers to; a mirror pod, which its node has written itself, counts for nothing."""
-    if MIRROR in pod.metadata.annotations:
-        return _NOTHING
+    return _NOTHING if MIRROR in pod.metadata.annotations else _refs(pod)
+
+
+def secrets_of(pod: Pod) -> frozenset[str]:
+    """The secrets that the pod's spec names, a mirror pod's, too."""
+    return _refs(pod).secrets
+
+
+def config_maps_of(pod: Pod) -> frozenset[str]:
+    """The config maps that the pod's spec names, a mirror pod's, too."""
+    return _refs(pod).config_maps
+
+
+def _refs(pod: Pod) -> PodRefs:
     secrets: set[str] = {ref.name for ref in pod.spec.imagePullSecrets}
     config_maps: set[str] = set()
     claims: set[str] = set()
