@@ -105,6 +105,15 @@ def repeats(body: bytes) -> bool:
     return rb"\u0022" in body or body.count(b'"') != codec.encode(codec.loads(body)).count(b'"')
 
 
+def repeated_fields(body: bytes) -> list[str]:
+    """The complaints about keys that stand twice, with their paths; the body is JSON."""
+    if not repeats(body):
+        return []
+    walk = _Walk()
+    walk.plain(_parser.decode(body.decode("utf-8", "replace")), "")
+    return walk.problems
+
+
 def _fits(resource: Resource[Any], obj: Any) -> bool:
     if isinstance(obj, dict):
         kind, version = obj.get("kind"), obj.get("apiVersion")
@@ -176,10 +185,10 @@ def _identify(resource: Resource[Any], tree: Any, body: bytes) -> tuple[str, str
         for key, value in tree:
             if key in said and value is not None:
                 if type(value) is not str:
-                    raise _unrecognized(resource, body, f"{couldn_t} {_word(value)} into Go struct field .{key} of type string")
+                    raise _unrecognized(resource, body, f"{couldn_t} {word(value)} into Go struct field .{key} of type string")
                 said[key] = value
     elif tree is not None:
-        raise _unrecognized(resource, body, f"{couldn_t} {_word(tree)} into Go value of type {_HEAD}")
+        raise _unrecognized(resource, body, f"{couldn_t} {word(tree)} into Go value of type {_HEAD}")
     kind, api_version = said["kind"], said["apiVersion"]
     if api_version.count("/") > 1:
         raise _unrecognized(resource, body, f"unexpected GroupVersion string: {api_version}")
@@ -201,7 +210,8 @@ def _walk(resource: Resource[Any], tree: Any) -> tuple[Any, list[str]]:
         raise Undecodable(str(error)) from None
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """What JSON calls the value, in Go's messages."""
     if isinstance(value, _Pairs | dict):
         return "object"
     if isinstance(value, list):
@@ -282,9 +292,9 @@ class _Walk:
         where = f"Go struct field {self.struct}.{'.'.join(self.stack)}" if self.struct else "Go value"
         return f"json: cannot unmarshal {value} into {where} of type {expected}"
 
-    def wrong(self, value: Any, expected: str, word: str = "") -> Any:
+    def wrong(self, value: Any, expected: str, shown: str = "") -> Any:
         """Remember a wrong type; the field is left out."""
-        self.mistake = self.mistake or self.complaint(word or _word(value), expected)
+        self.mistake = self.mistake or self.complaint(shown or word(value), expected)
         return _ABSENT
 
     def value(self, shape: Shape, value: Any, path: str) -> Any:
@@ -407,14 +417,14 @@ class _Walk:
             text = _text(value)
             if _is_number(value) and _INTEGER.fullmatch(text) and len(text) < 12 and -(2**31) <= int(text) < 2**31:
                 return int(text)
-            raise Undecodable(self.complaint(f"number {text}" if _is_number(value) else _word(value), "int32"))
+            raise Undecodable(self.complaint(f"number {text}" if _is_number(value) else word(value), "int32"))
         if shape.form == "quantity":
             try:
-                return canonical(_text(value) if isinstance(value, str) or _is_number(value) else _word(value))
+                return canonical(_text(value) if isinstance(value, str) or _is_number(value) else word(value))
             except ValueError as error:
                 raise Undecodable(str(error)) from None
         if type(value) is not str:
-            raise Undecodable(self.complaint(_word(value), "string"))
+            raise Undecodable(self.complaint(word(value), "string"))
         try:
             return (MicroTime if shape.form == "microtime" else Time).parse(value)
         except ValueError:

@@ -1,0 +1,289 @@
+"""Patches: JSON patch, merge patch and strategic merge patch, on trees of dicts.
+
+Owns parsing a patch's body (and what is strictly wrong with it) and applying JSON and merge patches. A `Patch` can be
+applied again and again, each time to a tree of its own, which it changes in place. Strategic merging is in
+`sampan.api.strategic`, server-side apply in `sampan.api.apply`.
+Source: RFC 6902, RFC 7386, `gopkg.in/evanphx/json-patch.v4`, apiserver `endpoints/handlers/patch.go`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sampan.api import codec, jsonsyntax, strategic, strict
+from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from sampan.api.schema import Shape
+
+JSON = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+MAX_OPERATIONS = 10_000
+MAX_COPIED_BYTES = 3 << 20
+"""How much `copy` operations of one patch may copy in all."""
+
+_INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_MEMBERS = {"op": str, "from": str, "path": str}
+
+
+class Unprocessable(ApiError):
+    """A patch that does not apply. Upstream says no more than this."""
+
+    code, reason = 422, "Invalid"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__("the server rejected our request due to an error in our request")
+
+
+class PatchError(Exception):
+    """Why one operation does not apply."""
+
+
+class Patch(Protocol):
+    """A parsed patch; `problems` are what is strictly wrong with its text."""
+
+    problems: list[str]
+
+    def apply(self, tree: dict[str, Any]) -> Any:
+        """The patched tree; `tree` is changed.
+
+        Raises:
+            ApiError: It does not apply.
+        """
+        ...
+
+
+def parse(content_type: str, body: bytes, shape: Shape | None) -> Patch:
+    """A patch of one of the three types; `shape` is the objects', None for custom ones.
+
+    Raises:
+        BadRequest: It is no such patch.
+        RequestEntityTooLarge: It has too many operations.
+        UnsupportedMediaType: A strategic merge patch of a custom resource, or a type that is none of the three.
+    """
+    if content_type == JSON:
+        return _parse_json(body)
+    if content_type == MERGE:
+        return MergePatch(body, _object(body, "error decoding patch: "))
+    if content_type == STRATEGIC and shape is not None:
+        return StrategicPatch(body, shape, _object(body, ""))
+    accepted = (JSON, MERGE, *((STRATEGIC,) if shape is not None else ()), APPLY)
+    raise UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}")
+
+
+def _loads(body: bytes, prefix: str) -> Any:
+    try:
+        return codec.loads(body)
+    except RecursionError:
+        raise BadRequest(f"{prefix}invalid character '{{' {jsonsyntax.TOO_DEEP}") from None
+    except (codec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(prefix + (jsonsyntax.explain(body) or str(error))) from None
+
+
+def _object(body: bytes, prefix: str) -> list[str]:
+    tree = _loads(body, prefix)
+    if not isinstance(tree, dict | None):
+        raise BadRequest(f"{prefix}json: cannot unmarshal {strict.word(tree)} into Go value of type map[string]interface {{}}")
+    return strict.repeated_fields(body)
+
+
+@dataclass
+class JsonPatch:
+    """Operations one after the other, all or nothing."""
+
+    body: bytes
+    problems: list[str] = field(default_factory=list)
+
+    def apply(self, tree: dict[str, Any]) -> Any:
+        document, copied = tree, 0
+        try:
+            for operation in codec.loads(self.body):
+                document, size = _operate(document, operation or {})
+                copied += size
+                if copied > MAX_COPIED_BYTES:
+                    raise PatchError(f"the accumulated size of copied values exceeds {MAX_COPIED_BYTES} bytes")
+        except PatchError as error:
+            raise Unprocessable(str(error)) from None
+        return document
+
+
+def _parse_json(body: bytes) -> JsonPatch:
+    operations = _loads(body, "error decoding patch: ")
+    if operations is None:
+        return JsonPatch(b"[]")
+    prefix = "error decoding patch: json: cannot unmarshal"
+    if not isinstance(operations, list):
+        raise BadRequest(f"{prefix} {strict.word(operations)} into Go value of type []handlers.jsonPatchOp")
+    problems = strict.repeated_fields(body)
+    for index, operation in enumerate(operations):
+        if operation is None:
+            continue
+        if not isinstance(operation, dict):
+            raise BadRequest(f"{prefix} {strict.word(operation)} into Go value of type handlers.jsonPatchOp")
+        for name, value in operation.items():
+            if name in _MEMBERS:
+                if not isinstance(value, str | None):
+                    raise BadRequest(f"{prefix} {strict.word(value)} into Go struct field jsonPatchOp.{name} of type string")
+            elif name != "value":
+                problems.append(f'unknown field "[{index}].{name}"')
+    if len(operations) > MAX_OPERATIONS:
+        raise RequestEntityTooLarge(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}")
+    return JsonPatch(body, [f"json patch {problem}" for problem in problems])
+
+
+def _operate(document: Any, operation: dict[str, Any]) -> tuple[Any, int]:
+    """The document after one operation, and how many bytes it copied."""
+    path, value = operation.get("path"), operation.get("value")
+    kind = operation.get("op")
+    if path is None:
+        raise PatchError(f"{kind} operation failed to decode path: missing value")
+    match kind:
+        case "add":
+            _add(document, path, value)
+        case "remove":
+            _remove(*_find(document, path, kind))
+        case "replace":
+            return _replace(document, path, value), 0
+        case "move":
+            parent, key = _find(document, _source(operation), kind)
+            moved = _get(parent, key)
+            _remove(parent, key)
+            _add(document, path, moved)
+        case "copy":
+            encoded = codec.encode(_get(*_find(document, _source(operation), kind)))
+            _add(document, path, codec.loads(encoded))
+            return document, len(encoded)
+        case "test":
+            found = document if not path else _get(*_find(document, path, kind))
+            if not _same(found, value):
+                raise PatchError(f"testing value {path} failed: test failed")
+        case _:
+            raise PatchError(f"Unexpected kind: {kind}")
+    return document, 0
+
+
+def _source(operation: dict[str, Any]) -> str:
+    if (source := operation.get("from")) is None:
+        raise PatchError(f"{operation['op']} operation failed to decode from: missing value")
+    return str(source)
+
+
+def _find(document: Any, pointer: str, kind: str) -> tuple[Any, str]:
+    """The object or array that `pointer` leads into, and the last key."""
+    first, *keys = pointer.split("/")
+    if first or not keys:
+        raise PatchError(f"{kind} operation does not apply: doc is missing path: {pointer}: missing value")
+    keys = [key.replace("~1", "/").replace("~0", "~") for key in keys]
+    for key in keys[:-1]:
+        try:
+            document = _get(document, key)
+        except PatchError:
+            document = None
+        if not isinstance(document, dict | list):
+            raise PatchError(f"{kind} operation does not apply: doc is missing path: {pointer}: missing value")
+    return document, keys[-1]
+
+
+def _index(key: str, length: int) -> int:
+    if not _INDEX.fullmatch(key):
+        raise PatchError(f"value was not a proper array index: '{key}'")
+    index = int(key)
+    if index < 0:
+        index += length
+    if not 0 <= index < length:
+        raise PatchError(f"Unable to access invalid index: {int(key)}: invalid index referenced")
+    return index
+
+
+def _get(parent: Any, key: str) -> Any:
+    return parent[_index(key, len(parent))] if isinstance(parent, list) else parent.get(key)
+
+
+def _add(document: Any, path: str, value: Any) -> None:
+    parent, key = _find(document, path, "add")
+    if isinstance(parent, list):
+        parent.insert(len(parent) if key == "-" else _index(key, len(parent) + 1), value)
+    else:
+        parent[key] = value
+
+
+def _remove(parent: Any, key: str) -> None:
+    if isinstance(parent, list):
+        del parent[_index(key, len(parent))]
+    elif key in parent:
+        del parent[key]
+    else:
+        raise PatchError(f"Unable to remove nonexistent key: {key}: missing value")
+
+
+def _replace(document: Any, path: str, value: Any) -> Any:
+    if not path:
+        if not isinstance(value, dict | list):
+            raise PatchError("replace operation value must be object or array")
+        return value
+    parent, key = _find(document, path, "replace")
+    if isinstance(parent, list):
+        parent[_index(key, len(parent))] = value
+    else:
+        parent[key] = value  # a key that is not there counts as null, so it can be replaced
+    return document
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+@dataclass
+class MergePatch:
+    """RFC 7386."""
+
+    body: bytes
+    problems: list[str] = field(default_factory=list)
+
+    def apply(self, tree: dict[str, Any]) -> Any:
+        return merge(tree, codec.loads(self.body) or {})
+
+
+def merge(tree: Any, patch: Any) -> Any:
+    """`tree` after the merge patch, changed in place where both are objects."""
+    if not isinstance(patch, dict):
+        return _without_nulls(patch)
+    if not isinstance(tree, dict):
+        return _without_nulls(patch)
+    for key, value in patch.items():
+        if value is None:
+            tree.pop(key, None)
+        elif isinstance(value, dict) and isinstance(current := tree.get(key), dict):
+            merge(current, value)
+        else:
+            tree[key] = _without_nulls(value)
+    return tree
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value]
+    return value
+
+
+@dataclass
+class StrategicPatch:
+    """A strategic merge patch of objects of a built-in shape."""
+
+    body: bytes
+    shape: Shape
+    problems: list[str] = field(default_factory=list)
+
+    def apply(self, tree: dict[str, Any]) -> Any:
+        return strategic.merge(tree, codec.loads(self.body) or {}, self.shape)
