@@ -110,6 +110,9 @@ class Kind(Generic[T]):
     warnings: Callable[[T, T | None], Sequence[str]] = _no_errors  # type: ignore[assignment]
     """Texts for `Warning` headers about `(new, old or None)`: deprecated fields, doubtful values."""
 
+    deprecation: str = ""
+    """Text of a `Warning` header that every request for this resource is answered with."""
+
     def subkind(self, name: str) -> SubKind[T] | None:
         """The subresource of that name, if the kind has it."""
         return next((sub for sub in self.subkinds if sub.name == name), None)

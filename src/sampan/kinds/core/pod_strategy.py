@@ -187,8 +187,8 @@ def _app_armor_warnings(pod: Pod) -> list[str]:
     for container, _ in every_container(pod.spec, ""):
         key = f"{APP_ARMOR}{container.name}"
         value = pod.metadata.annotations.get(key)
-        if value is not None and (profile := app_armor_of_annotation(value)) != whole or (
-                value is not None and profile is None):
+        profile = app_armor_of_annotation(value) if value is not None else None
+        if value is not None and (profile is None or profile != whole):
             found.append(f'metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead')
     return found
 
