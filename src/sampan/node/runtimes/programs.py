@@ -176,6 +176,17 @@ async def _env(process: Process, _words: Sequence[str]) -> int:
     return 0
 
 
+async def _nc(process: Process, words: Sequence[str]) -> int:
+    """`nc -ll -p PORT -e cat`: an echo server, whatever -e says."""
+    async def echo(connection: Connection) -> None:
+        while data := await connection.read():
+            await connection.write(data)
+
+    process.listen(int(words[words.index("-p") + 1]), echo)
+    await asyncio.Event().wait()
+    return 0
+
+
 async def _sh(process: Process, words: Sequence[str]) -> int:
     """`sh -c 'one; two && three'`: a list of built-in commands, `exit N`, and `>&2`."""
     if len(words) < 2 or words[0] != "-c":
@@ -215,7 +226,7 @@ async def _code(code: int) -> int:
 
 
 BUILTIN: dict[str, Callable[[Process, Sequence[str]], Awaitable[int]]] = {
-    "sleep": _sleep, "echo": _echo, "cat": _cat, "env": _env, "sh": _sh,
+    "sleep": _sleep, "echo": _echo, "cat": _cat, "env": _env, "nc": _nc, "sh": _sh,
     "true": lambda _process, _words: _code(0), "false": lambda _process, _words: _code(1),
 }
 

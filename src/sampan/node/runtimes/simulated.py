@@ -280,7 +280,7 @@ class SimulatedRuntime(ImageStore):
         session = MemorySession(pipe_for(stdin), stdout=stdout, stderr=stderr, tty=tty)
         process = self._process(found, tuple(command), session.stdin, session.emit)
         session.process = process
-        session.run(self._exec(container_id, process))
+        session.run(lambda: self._exec(container_id, process))
         return session
 
     async def attach(self, container_id: str, *, stdin: bool = False, stdout: bool = True,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from sampan.aio.tasks import Tasks
 from sampan.node.runtimes.base import ByteStream, Channel, Frame
@@ -54,12 +53,12 @@ class MemorySession:
         """Whether the caller has let go of it."""
         return self._closed
 
-    def run(self, work: Coroutine[Any, Any, int]) -> None:
+    def run(self, work: Callable[[], Awaitable[int]]) -> None:
         """The session ends when this does."""
         async def until_done() -> None:
             code = 1
             try:
-                code = await work
+                code = await work()
             finally:
                 self.finish(code)
         self._tasks.start(until_done(), "exec", keep_going=True)
