@@ -17,17 +17,22 @@ from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
+from sampan.apiserver.allocation.addresses import Addresses
+from sampan.apiserver.allocation.ports import Ports
+from sampan.apiserver.allocation.services import ServiceHook
 from sampan.apiserver.asgi import App
 from sampan.apiserver.auth.authenticators import default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
 from sampan.apiserver.auth.impersonation import Impersonator
 from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
-from sampan.apiserver.bootstrap import Addresses, Bootstrap
+from sampan.apiserver.bootstrap import Addresses as ServerAddresses
+from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
+from sampan.apiserver.hooks import Hook
 from sampan.apiserver.pipeline import Pipeline
 from sampan.apiserver.registry import Registry
 from sampan.apiserver.request import User
@@ -41,7 +46,7 @@ from sampan.store.base import Store
 class Settings:
     """How one API server is set up."""
 
-    addresses: Addresses = Addresses()
+    addresses: ServerAddresses = ServerAddresses()
     node_ports: tuple[int, int] = (30000, 32767)
     signing_key: bytes = b""
     """PEM of the key that signs service account tokens; empty: one is made for this run."""
@@ -50,6 +55,8 @@ class Settings:
     """Static tokens and whose they are."""
     anonymous: bool = True
     client_ca: bytes = b""
+    disabled_admission: frozenset[str] = frozenset()
+    """Names of admission plugins that are left out."""
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -82,9 +89,12 @@ class ApiServer:
         settings, clock, caches = self.settings, self.clock, self.caches
         self.authorizer = default_authorizers(caches)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
-        gate = default_chain(caches, self.authorizer, clock, self.identity)
+        gate = default_chain(caches, self.authorizer, clock, self.identity, disabled=settings.disabled_admission)
+        hooks: dict[str, Hook] = {}
         self.registry = Registry(
-            self.store, caches, clock, self.identity, gate=gate, fields=kindtable.field_manager(), hooks={})
+            self.store, caches, clock, self.identity, gate=gate, fields=kindtable.field_manager(), hooks=hooks)
+        ranges = Addresses(caches, self.identity, self.registry.now, settings.addresses.service_cidrs)
+        hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports))
         set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)

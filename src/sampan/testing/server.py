@@ -48,8 +48,8 @@ class RunningServer:
         return InProcessClient(self.server.app, None, headers={key.replace("_", "-"): value for key, value in headers.items()})
 
 
-LEAN = Settings(bootstrap_rbac=False, bootstrap_full=False)
-"""Namespaces and the `kubernetes` Service only: what most component tests need."""
+LEAN = Settings(bootstrap_rbac=False, bootstrap_full=False, disabled_admission=frozenset(("ServiceAccount",)))
+"""Namespaces and the `kubernetes` Service only, pods without service accounts: what most component tests need."""
 
 
 @asynccontextmanager
