@@ -17,6 +17,7 @@ TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 
 def default(limits: LimitRange) -> None:
     """A container's limit is the most it may have, its request the limit or the least, unless said otherwise."""
+    limits.spec.limits = limits.spec.limits or None  # as it comes back from upstream's storage
     for item in limits.spec.limits or ():
         for amounts in (item.max, item.min, item.default, item.defaultRequest, item.maxLimitRequestRatio):
             round_up(amounts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sampan.api import codec, field, names
+from sampan.api import codec, field, jsonsyntax, names
 from sampan.api.core.v1 import Secret
 from sampan.api.errors import FieldError
 from sampan.api.resources import SECRETS
@@ -63,22 +63,12 @@ def _docker(config: bytes | None, path: str) -> list[FieldError]:
     try:
         value = codec.loads(config)
     except codec.DecodeError:
-        return [field.invalid(path, "<secret contents redacted>", _json_problem(config))]
+        return [field.invalid(path, "<secret contents redacted>", jsonsyntax.explain(config))]
     if value is None or isinstance(value, dict):
         return []
     kind = {str: "string", bool: "bool", list: "array"}.get(type(value), "number")
     return [field.invalid(path, "<secret contents redacted>",
                           f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")]
-
-
-def _json_problem(config: bytes) -> str:
-    """Go's words about text that is no JSON: the first character at fault, as far as it is at the beginning."""
-    stripped = config.lstrip(b" \t\r\n")
-    if not stripped:
-        return "unexpected end of JSON input"
-    if stripped[:1] not in b'{["-0123456789tfn':
-        return f"invalid character {chr(stripped[0])!r} looking for beginning of value"
-    return "unexpected end of JSON input"
 
 
 def validate_update(new: Secret, old: Secret) -> list[FieldError]:
