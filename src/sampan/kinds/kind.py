@@ -62,6 +62,8 @@ class SubKind(Generic[T]):
     name: str
     prepare: Callable[[T, T], None]
     validate: Callable[[T, T], Sequence[FieldError]] = _no_errors
+    touch: Callable[[T, T, datetime], None] | None = None
+    """Called after `prepare` with the server's time, where the subresource stamps what changed (CSR conditions)."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Kind(Generic[T]):
     """Objects of this kind delete themselves after this long (events: one hour)."""
     graceful_seconds: Callable[[T, int | None], int | None] | None = None
     """How long a deletion waits before the object goes (pods): given the grace period asked for; None or 0: at once."""
+    requested_by: Callable[[T, str, str, Sequence[str], Mapping[str, Sequence[str]]], None] | None = None
+    """Called on create with the requesting user's name, uid, groups and extra, where the object records them (CSRs)."""
     warnings: Callable[[T, T | None], Sequence[str]] = _no_errors  # type: ignore[assignment]
     """Texts for `Warning` headers about `(new, old or None)`: deprecated fields, doubtful values."""
 

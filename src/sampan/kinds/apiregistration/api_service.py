@@ -7,7 +7,7 @@ Source: kube-aggregator `pkg/apis/apiregistration/{validation/validation.go,v1/d
 from __future__ import annotations
 
 from sampan.api import field, names
-from sampan.api.apiregistration.v1 import APIService, APIServiceStatus
+from sampan.api.apiregistration.v1 import APIService, APIServiceCondition, APIServiceStatus
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import API_SERVICES
 from sampan.kinds import checks, meta
@@ -27,8 +27,12 @@ def default(obj: APIService) -> None:
 
 
 def prepare_create(obj: APIService) -> None:
-    """Local ones are available from the start: `local_status` says so, with the registry's clock."""
+    """Local ones are available from the start."""
     obj.status = APIServiceStatus()
+    if is_local(obj):
+        obj.status.conditions = [APIServiceCondition(
+            type="Available", status="True", lastTransitionTime=obj.metadata.creationTimestamp, reason="Local",
+            message="Local APIServices are always available")]
 
 
 def prepare_status(new: APIService, old: APIService) -> None:

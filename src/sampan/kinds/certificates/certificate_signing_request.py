@@ -1,6 +1,6 @@
 """CertificateSigningRequest: who asks for a certificate, whether it was approved, and the certificate.
 
-`requested_by` puts in who asked: the registry calls it, since a kind does not know the request's user.
+`requested_by` puts in who asked: the registry calls it with the request's user.
 Source: kubernetes `pkg/apis/certificates/{validation/validation.go,v1/defaults.go}`,
 `pkg/registry/certificates/certificates/strategy.go`.
 """
@@ -83,7 +83,7 @@ def prepare_approval(new: CertificateSigningRequest, old: CertificateSigningRequ
 
 
 def touch_conditions(new: CertificateSigningRequest, old: CertificateSigningRequest, now: datetime) -> None:
-    """Fill in the times of conditions that were added or changed; the registry calls it with its clock."""
+    """Fill in the times of conditions that were added or changed."""
     before = {one.type: one for one in old.status.conditions}
     for one in new.status.conditions:
         was = before.get(one.type)
@@ -222,9 +222,10 @@ KIND: Kind[CertificateSigningRequest] = Kind(
     validate=validate,
     name_check=lambda _: (),
     subkinds=(
-        SubKind("status", prepare_status, validate_status),
-        SubKind("approval", prepare_approval, validate_approval),
+        SubKind("status", prepare_status, validate_status, touch_conditions),
+        SubKind("approval", prepare_approval, validate_approval, touch_conditions),
     ),
+    requested_by=requested_by,
     columns=(
         Column("Name", lambda csr, _: csr.metadata.name, format="name"),
         Column("Age", age),

@@ -25,6 +25,16 @@ def expires(spec: LeaseSpec) -> datetime | None:
     return spec.renewTime.moment() + timedelta(seconds=spec.leaseDurationSeconds)
 
 
+def prepare_create(lease: Lease) -> None:
+    """Coordinated leader election is behind a gate that is off: its fields are dropped."""
+    lease.spec.strategy = lease.spec.preferredHolder = None
+
+
+def prepare_update(new: Lease, old: Lease) -> None:
+    if old.spec.strategy is None and old.spec.preferredHolder is None:
+        prepare_create(new)
+
+
 def validate(lease: Lease) -> Findings:
     spec, out = lease.spec, Findings()
     if spec.leaseDurationSeconds is not None and spec.leaseDurationSeconds <= 0:
@@ -42,6 +52,8 @@ def validate(lease: Lease) -> Findings:
 
 KIND: Kind[Lease] = Kind(
     resource=LEASES,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     validate=validate,
     columns=(
         Column("Name", lambda lease, _: lease.metadata.name, format="name"),
