@@ -1,0 +1,41 @@
+"""What a node needs before its agent can start: its client certificate, its serving certificate, the network's identity.
+
+Written into one folder: `kubeconfig` (system:node:NAME), `kubelet.crt` and `.key`, `proxy.kubeconfig`
+(system:kube-proxy, also in the group that may publish cluster DNS), `ca.crt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.client import kubeconfig
+from sampan.lib import pki
+from sampan.lib.clock import Clock
+from sampan.lib.pkidir import Files, PkiFolder
+
+NETWORK_GROUP = "sampan:node-network"
+CLIENT = ("digital signature", "client auth")
+
+
+@dataclass(frozen=True)
+class NodeIdentity:
+    """A node's name and the addresses that its port is reached at."""
+
+    name: str
+    ips: tuple[str, ...]
+
+
+def provision(folder: Path, ca: Files, server: str, node: NodeIdentity, clock: Clock) -> None:
+    """Make or renew everything in `folder`; `server` is the API's URL."""
+    files = PkiFolder(folder, clock)
+    serving = pki.Names(f"system:node:{node.name}", ("system:nodes",), (node.name, "localhost"), (*node.ips, "127.0.0.1"))
+    files.ensure("kubelet", ca, serving, ("digital signature", "server auth"))
+    own = files.ensure("kubelet-client", ca, pki.Names(f"system:node:{node.name}", ("system:nodes",)), CLIENT)
+    proxy = files.ensure("proxy-client", ca, pki.Names("system:kube-proxy", (NETWORK_GROUP,)), CLIENT)
+    files.save()
+    authority = ca.certificate.read_bytes()
+    (folder / "ca.crt").write_bytes(authority)
+    for name, pair, user in (("kubeconfig", own.pair(), f"system:node:{node.name}"), ("proxy.kubeconfig", proxy.pair(), "system:kube-proxy")):
+        access = kubeconfig.Access(server, authority, client_certificate=pair.certificate, client_key=pair.key)
+        kubeconfig.write(folder / name, kubeconfig.build("sampan", access, user=user))
