@@ -1,0 +1,1 @@
+"""Endpoints of Services with a selector: the older form of EndpointSlices."""

@@ -1,0 +1,230 @@
+"""The garbage collector's loop over all resources, custom ones included.
+
+Owns the graph, which is nothing but the informers' index by owner, and looking for owners: in the cache, and before an
+object is deleted also at the server. Decisions are in `decide`. Keys name the resource, too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from sampan.aio.tasks import Tasks
+from sampan.api.errors import NotFound
+from sampan.api.meta.v1 import ObjectMeta, OwnerReference
+from sampan.api.resourceinfo import Resource
+from sampan.control.catalog import Catalog
+from sampan.control.controller import Context, ControlLoop, Result
+from sampan.control.events import EventRecorder
+from sampan.control.indexes import by_owner
+from sampan.control.informer import Index, Informer
+from sampan.control.key import Key, key_of, meta_of
+from sampan.control.queue import WorkQueue
+from sampan.control.writer import Writer
+from sampan.controllers.garbagecollector.decide import (
+    FOREGROUND,
+    ORPHAN,
+    Dependent,
+    State,
+    decide,
+    deletes_dependents,
+    orphan,
+    orphans_dependents,
+    release,
+)
+from sampan.kinds.plan import Plan
+
+NOT_COLLECTED = frozenset({("", "events"), ("events.k8s.io", "events")})
+MOST_ABSENT = 500
+
+
+class Item(NamedTuple):
+    """A key that also says of which resource."""
+
+    namespace: str
+    name: str
+    resource: Resource[Any]
+
+
+class GarbageCollector:
+    """Deletes what nobody owns any more; one loop for objects of every kind."""
+
+    name = "garbage-collector-controller"
+
+    def __init__(self, context: Context, *, workers: int = 20) -> None:
+        self.client, self.informers, self.clock = context.client, context.informers, context.clock
+        queue: WorkQueue[Any] = WorkQueue(context.clock)
+        self.loop = ControlLoop(self.name, self.reconcile, context.clock, workers=workers, queue=queue)
+        self.recorder = EventRecorder(context.client, self.name, clock=context.clock, identity=context.identity)
+        self.writer = Writer(context.client, context.informers, wake=queue.add, monotonic=context.clock.monotonic,
+                             recorder=self.recorder)
+        self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
+        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._spread: set[str] = set()  # uids of owners whose dependents have all been queued
+        self._tasks = Tasks()
+        self._catalog = Catalog(self.informers)
+        for resource in self._catalog.with_verbs("get", "list", "watch", "delete"):
+            self._watch(resource)
+        self._catalog.on_change(self._resource_changed)
+
+    def idle(self) -> bool:
+        """See `Component.idle`."""
+        return self.loop.idle() and self.recorder.idle()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with Tasks() as tasks:
+            tasks.start(self.recorder.run(), f"{self.name} events")
+            tasks.start(self.loop.run(), f"{self.name} loop")
+            try:
+                await tasks.wait()
+            finally:
+                await self._tasks.stop()
+
+    # the graph
+
+    def _watch(self, resource: Resource[Any]) -> None:
+        if (resource.group, resource.plural) in NOT_COLLECTED or resource in self._watched:
+            return
+        informer = self.informers.of(resource)
+        self._watched[resource] = informer, informer.index(by_owner)
+        if resource.wire_path:
+            self.loop.wait_for(informer)
+        informer.on_change(lambda old, new: self._changed(resource, old, new))
+
+    def _resource_changed(self, old: Resource[Any] | None, new: Resource[Any] | None) -> None:
+        if old is not None and self._watched.pop(old, None) is not None:
+            self._tasks.start(self.informers.drop(old), f"drop {old.plural}")
+        if new is not None and {"list", "watch", "delete"} <= set(new.verbs):
+            self._watch(new)
+
+    def _changed(self, resource: Resource[Any], old: Any, new: Any) -> None:
+        if new is None:
+            self._deleted(meta_of(old))
+            return
+        meta, before = meta_of(new), meta_of(old) if old is not None else None
+        if deletes_dependents(meta) or orphans_dependents(meta):
+            self._add(resource, meta)
+            return
+        if before is not None and before.ownerReferences != meta.ownerReferences:
+            self._wake_owners(before)
+        elif before is not None and before.deletionTimestamp is None and meta.deletionTimestamp is not None:
+            return
+        refs = meta.ownerReferences
+        if refs and (before is None or before.ownerReferences != refs) and \
+                any(self._cached(meta, ref) != "solid" for ref in refs):
+            self._add(resource, meta)
+
+    def _deleted(self, meta: ObjectMeta) -> None:
+        self._spread.discard(meta.uid)
+        for dependent in self._dependents(meta.uid):
+            self._add(dependent.resource, dependent.meta)
+        self._wake_owners(meta)
+
+    def _wake_owners(self, meta: ObjectMeta) -> None:
+        """An owner may wait for this dependent."""
+        for ref in meta.ownerReferences:
+            resource, owner = self._owner(meta.namespace, ref)
+            if resource is not None and owner is not None and deletes_dependents(meta_of(owner)):
+                self._add(resource, meta_of(owner))
+
+    def _add(self, resource: Resource[Any], meta: ObjectMeta) -> None:
+        self.loop.queue.add(Item(meta.namespace, meta.name, resource))  # type: ignore[arg-type]
+
+    def _dependents(self, uid: str) -> list[Dependent]:
+        return [Dependent(resource, meta_of(obj)) for resource, (_, index) in self._watched.items() for obj in index.get(uid)]
+
+    def _owner(self, namespace: str, ref: OwnerReference) -> tuple[Resource[Any] | None, Any]:
+        """The owner's resource, and the owner if the cache has it."""
+        resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
+        if resource is None or resource not in self._watched:
+            return resource, None
+        owner = self._watched[resource][0].get(Key(namespace if resource.namespaced else "", ref.name))
+        return resource, owner if owner is not None and meta_of(owner).uid == ref.uid else None
+
+    def _cached(self, meta: ObjectMeta, ref: OwnerReference) -> State:
+        resource, owner = self._owner(meta.namespace, ref)
+        if owner is None:
+            return "unknown" if resource is None else "absent"
+        return "waiting" if deletes_dependents(meta_of(owner)) else "solid"
+
+    # the work
+
+    async def reconcile(self, key: Key) -> Result | None:
+        """See `Controller.reconcile`; the key is an `Item`."""
+        resource: Resource[Any] = key.resource  # type: ignore[attr-defined]
+        watched = self._watched.get(resource)
+        obj = watched[0].get(Key(key.namespace, key.name)) if watched else None
+        if obj is None:
+            self.writer.forget(key)
+            return None
+        if not self.writer.fresh(key):
+            return None
+        meta = meta_of(obj)
+        if orphans_dependents(meta):
+            await self._orphan(key, resource, obj)
+            return None
+        if deletes_dependents(meta):
+            await self._foreground(key, resource, obj)
+            return None
+        owners = {ref.uid: await self._state(resource, obj, ref) for ref in meta.ownerReferences}
+        dependents = self._dependents(meta.uid) if "waiting" in owners.values() else ()
+        plan = decide(resource, obj, owners, dependents)
+        await self.writer.do(key, plan)
+        return Result(plan.requeue_after_seconds or (5.0 if "unknown" in owners.values() else None))
+
+    async def _foreground(self, key: Key, resource: Resource[Any], obj: Any) -> None:
+        meta = meta_of(obj)
+        dependents = self._dependents(meta.uid)
+        if not any(dependent.blocks(meta.uid) for dependent in dependents):
+            await self.writer.do(key, release(resource, obj, FOREGROUND))
+        elif meta.uid not in self._spread:
+            self._spread.add(meta.uid)
+            for dependent in dependents:
+                if dependent.blocks(meta.uid) and not deletes_dependents(dependent.meta):
+                    self._add(dependent.resource, dependent.meta)
+
+    async def _orphan(self, key: Key, resource: Resource[Any], obj: Any) -> None:
+        plan = orphan(self._dependents(meta_of(obj).uid), meta_of(obj).uid)
+        for write in plan.writes:
+            outcome = await self.writer.apply(key, Plan((write,)))
+            outcome.failures = [(one, error) for one, error in outcome.failures if not isinstance(error, NotFound)]
+            outcome.raise_first()
+        await self.writer.do(key, release(resource, obj, ORPHAN))
+
+    async def _state(self, resource: Resource[Any], obj: Any, ref: OwnerReference) -> State:
+        """As the cache has it; that an owner is absent is only believed after asking the server."""
+        meta = meta_of(obj)
+        found = self._cached(meta, ref)
+        if found != "absent":
+            return found
+        if (meta.namespace, ref.uid) in self._absent:
+            return "absent"
+        owner_resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
+        assert owner_resource is not None
+        if owner_resource.namespaced and not meta.namespace:
+            self._misplaced(obj, ref, f"is namespaced, but {resource.kind} is not")
+            return "unknown"
+        try:
+            owner = await self.client.get(owner_resource, ref.name, meta.namespace if owner_resource.namespaced else "")
+        except NotFound:
+            owner = None
+        if owner is not None and meta_of(owner).uid == ref.uid:
+            return "waiting" if deletes_dependents(meta_of(owner)) else "solid"
+        self._absent[meta.namespace, ref.uid] = None
+        while len(self._absent) > MOST_ABSENT:
+            self._absent.popitem(last=False)
+        if self._lives_elsewhere(owner_resource, meta.namespace, ref.uid):
+            self._misplaced(obj, ref, f'does not exist in namespace "{meta.namespace}"')
+        return "absent"
+
+    def _lives_elsewhere(self, resource: Resource[Any], namespace: str, uid: str) -> bool:
+        if not resource.namespaced or resource not in self._watched:
+            return False
+        return any(meta_of(obj).uid == uid for obj in self._watched[resource][0].items() if key_of(obj).namespace != namespace)
+
+    def _misplaced(self, obj: Any, ref: OwnerReference, why: str) -> None:
+        where = f"{ref.apiVersion}/{ref.kind}, namespace: {meta_of(obj).namespace}, name: {ref.name}, uid: {ref.uid}"
+        self.recorder.record(obj, "Warning", "OwnerRefInvalidNamespace", f"ownerRef [{where}] {why}")
+
+

@@ -1,0 +1,1 @@
+"""Secrets of type kubernetes.io/service-account-token: filled, and gone with their account."""

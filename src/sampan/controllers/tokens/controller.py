@@ -1,0 +1,52 @@
+"""The control loop of service-account-token Secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from sampan.api.core.v1 import ServiceAccount
+from sampan.api.errors import NotFound
+from sampan.api.resources import SECRETS, SERVICE_ACCOUNTS
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.key import Key, key_of
+from sampan.controllers.tokens.decide import account_of, decide
+from sampan.controllers.tokens.sign import Sign
+
+
+def by_account(secret: Any) -> Iterable[Hashable]:
+    """Token Secrets by the key of their account."""
+    name = account_of(secret)
+    return (Key(secret.metadata.namespace, name),) if name else ()
+
+
+class TokensController(Controller):
+    """Keeps token Secrets filled and removes those of accounts that are gone."""
+
+    name = "serviceaccount-token-controller"
+
+    def __init__(self, context: Context, sign: Sign, bundle: bytes, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._sign, self._bundle = sign, bundle
+        self._secrets, self._accounts = self.informers.of(SECRETS), self.informers.of(SERVICE_ACCOUNTS)
+        self._by_account = self._secrets.index(by_account)
+        self.loop.watch(self._secrets, lambda secret: [key_of(secret)] if account_of(secret) else [])
+        self.loop.watch(self._accounts, lambda account: self._by_account.keys(key_of(account)))
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        secret = self._secrets.get(key)
+        if secret is None or not account_of(secret) or not self.writer.fresh(key):
+            return DONE
+        account = await self._account(Key(key.namespace, account_of(secret)))
+        await self.writer.do(key, decide(secret, account, self._bundle, self._sign))
+        return DONE
+
+    async def _account(self, key: Key) -> ServiceAccount | None:
+        found = self._accounts.get(key)
+        if found is None:
+            try:  # before something is deleted the server is asked: the cache may lag
+                found = await self.client.get(SERVICE_ACCOUNTS, key.name, key.namespace)
+            except NotFound:
+                return None
+        return found
