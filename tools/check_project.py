@@ -1,0 +1,82 @@
+"""What the project holds itself to besides lint and types.
+
+- Every source module has a test that imports it (by its own name or its package's), but for generated and listed ones.
+- Modules over 500 lines are listed with a reason in `tools/long_modules.txt`.
+- No machine's paths and no download addresses in tracked files.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "sampan"
+MOST_LINES = 500
+GENERATED = re.compile(r"api/[a-z]+/v\d\w*\.py|api/resources\.py")
+NEEDS_NO_TEST = re.compile(r"(^|/)__init__\.py$|__main__\.py$")
+
+
+def tracked() -> list[Path]:
+    out = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in out.split("\0") if name and (ROOT / name).exists()]
+
+
+def modules() -> list[Path]:
+    return [p for p in tracked() if SOURCE in p.parents and p.suffix == ".py" and not GENERATED.search(str(p.relative_to(SOURCE)))]
+
+
+def long_modules() -> list[str]:
+    listed_file = ROOT / "tools" / "long_modules.txt"
+    listed = {line.split()[0] for line in listed_file.read_text().splitlines() if line.strip() and not line.startswith("#")} if listed_file.exists() else set()
+    out = []
+    for path in modules():
+        name, lines = str(path.relative_to(ROOT)), len(path.read_text().splitlines())
+        if lines > MOST_LINES and name not in listed:
+            out.append(f"{name} has {lines} lines: split it, or give the reason in tools/long_modules.txt")
+        if lines <= MOST_LINES and name in listed:
+            out.append(f"{name} has {lines} lines: take it off tools/long_modules.txt")
+    return out
+
+
+def untested() -> list[str]:
+    """Modules that no test mentions: neither `sampan.a.b` nor `from sampan.a import b`."""
+    text = "\n".join(p.read_text() for p in tracked() if p.suffix == ".py" and ROOT / "tests" in p.parents)
+    text += "\n".join(p.read_text() for p in (SOURCE / "testing").glob("*.py"))
+    listed_file = ROOT / "tools" / "tested_through_others.txt"
+    listed = {line.split()[0] for line in listed_file.read_text().splitlines() if line.strip() and not line.startswith("#")} if listed_file.exists() else set()
+    out = []
+    for path in modules():
+        name = str(path.relative_to(ROOT))
+        if NEEDS_NO_TEST.search(name) or name in listed:
+            continue
+        dotted = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        package, _, last = dotted.rpartition(".")
+        if not re.search(rf"\b{re.escape(dotted)}\b", text) and not re.search(rf"from {re.escape(package)} import [^\n]*\b{last}\b", text):
+            out.append(f"{name}: no test imports it; write one, or list it with the test that covers it in tools/tested_through_others.txt")
+    return out
+
+
+def foreign_words() -> list[str]:
+    address = re.compile(r"https?://[^\s\"')]*(?:pypi|proxy\.golang|registry\.npm|crates\.io|debian\.org)[^\s\"')]*")
+    out = []
+    for path in tracked():
+        if path.suffix in (".py", ".md", ".txt", ".toml", ".yaml") or path.name == "Makefile":
+            text = path.read_text(errors="replace")
+            if path.name == "constraints.txt" and ("://" in text or "@" in text):
+                out.append("constraints.txt has addresses: plain name==version only")
+            out += [f"{path.relative_to(ROOT)}: {found.group()}" for found in address.finditer(text)]
+    return out
+
+
+def main() -> int:
+    problems = [*long_modules(), *untested(), *foreign_words()]
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
