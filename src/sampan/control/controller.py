@@ -172,3 +172,17 @@ class Controller(ABC):
             tasks.start(self.recorder.run(), f"{self.name} events")
             tasks.start(self.loop.run(), f"{self.name} loop")
             await tasks.wait()
+
+
+@dataclass(frozen=True)
+class ControllerEntry:
+    """One line in a list of controllers.
+
+    `name` is upstream's (as in `--controllers`), `account` its service account in kube-system; `make(context, settings)`
+    gives the component, or None where a setting that it can't do without is missing. `by_default`: `*` includes it.
+    """
+
+    name: str
+    account: str
+    make: Callable[[Context, Any], Component | None]
+    by_default: bool = True

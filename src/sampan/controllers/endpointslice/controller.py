@@ -12,7 +12,7 @@ from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
 from sampan.control.key import Key
 from sampan.control.serving import has_endpoints, services_of
-from sampan.controllers.endpointslice.decide import MANAGED_BY, MANAGER, SERVICE_NAME, decide
+from sampan.controllers.endpointslice.decide import MANAGED_BY, MANAGER, MOST_ENDPOINTS, SERVICE_NAME, decide
 
 BATCH_SECONDS_PER_POD, MOST_BATCH_SECONDS = 0.001, 1.0
 
@@ -31,8 +31,9 @@ class EndpointSliceController(Controller):
     name = "endpointslice-controller"
     component = "endpoint-slice-controller"
 
-    def __init__(self, context: Context, *, workers: int = 5) -> None:
+    def __init__(self, context: Context, *, workers: int = 5, most: int = MOST_ENDPOINTS) -> None:
         super().__init__(context, workers=workers)
+        self._most = most
         self._services, pods = self.informers.of(SERVICES), self.informers.of(PODS)
         self._nodes, slices = self.informers.of(NODES), self.informers.of(ENDPOINT_SLICES)
         self._pods, self._slices = pods.index(by_label), slices.index(by_service)
@@ -66,6 +67,6 @@ class EndpointSliceController(Controller):
         self._size[key] = len(pods)
         names = {pod.spec.nodeName for pod in pods}
         nodes = {name: node for name in names if (node := self._nodes.get(Key("", name))) is not None}
-        plan = decide(service, pods, nodes, self._slices.get(key))
+        plan = decide(service, pods, nodes, self._slices.get(key), self._most)
         await self.writer.do(key, plan)
         return Result(plan.requeue_after_seconds)

@@ -1,0 +1,119 @@
+"""Every controller, by upstream's name. Listed here, nowhere else; importing this list imports no controller.
+
+Source: kubernetes `cmd/kube-controller-manager/names/controller_names.go`, `app/*.go` (service accounts).
+"""
+
+from __future__ import annotations
+
+from sampan.control.controller import Component, Context, ControllerEntry
+from sampan.controllers.settings import ManagerSettings
+
+
+def _deployment(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.deployment.controller import DeploymentController
+
+    return DeploymentController(context, workers=settings.concurrent_deployment_syncs)
+
+
+def _replicaset(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.replicaset.controller import ReplicaSetController
+
+    return ReplicaSetController(context, workers=settings.concurrent_replicaset_syncs)
+
+
+def _replicationcontroller(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.replicaset.controller import ReplicationController
+
+    return ReplicationController(context, workers=settings.concurrent_rc_syncs)
+
+
+def _endpointslice(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.endpointslice.controller import EndpointSliceController
+
+    return EndpointSliceController(context, workers=settings.concurrent_service_endpoint_syncs,
+                                   most=settings.max_endpoints_per_slice)
+
+
+def _endpoints(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.endpoints.controller import EndpointsController
+
+    return EndpointsController(context, workers=settings.concurrent_endpoint_syncs)
+
+
+def _serviceaccount(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.serviceaccount.controller import ServiceAccountController
+
+    return ServiceAccountController(context)
+
+
+def _tokens(context: Context, settings: ManagerSettings) -> Component | None:
+    if not settings.service_account_private_key:
+        return None
+    from sampan.controllers.tokens.controller import TokensController
+    from sampan.controllers.tokens.sign import signer
+
+    return TokensController(context, signer(settings.service_account_private_key), settings.root_ca,
+                            workers=settings.concurrent_serviceaccount_token_syncs)
+
+
+def _root_ca(context: Context, settings: ManagerSettings) -> Component | None:
+    if not settings.root_ca:
+        return None
+    from sampan.controllers.rootca.controller import RootCaPublisher
+
+    return RootCaPublisher(context, settings.root_ca.decode())
+
+
+def _namespace(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.namespace.controller import NamespaceController
+
+    return NamespaceController(context, workers=settings.concurrent_namespace_syncs,
+                               grace_seconds=settings.namespace_deletion_grace_seconds)
+
+
+def _garbage_collector(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.garbagecollector.controller import GarbageCollector
+
+    return GarbageCollector(context, workers=settings.concurrent_gc_syncs)
+
+
+ALL: tuple[ControllerEntry, ...] = (
+    ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
+    ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
+    ControllerEntry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", _root_ca),
+    ControllerEntry("namespace-controller", "namespace-controller", _namespace),
+    ControllerEntry("garbage-collector-controller", "generic-garbage-collector", _garbage_collector),
+    ControllerEntry("endpoints-controller", "endpoint-controller", _endpoints),
+    ControllerEntry("endpointslice-controller", "endpointslice-controller", _endpointslice),
+    ControllerEntry("deployment-controller", "deployment-controller", _deployment),
+    ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
+    ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
+)
+
+# the names that --controllers took before 1.28, which it still takes
+ALIASES: dict[str, str] = {
+    "serviceaccount-token": "serviceaccount-token-controller", "endpoint": "endpoints-controller",
+    "endpointslice": "endpointslice-controller", "endpointslicemirroring": "endpointslice-mirroring-controller",
+    "replicationcontroller": "replicationcontroller-controller", "podgc": "pod-garbage-collector-controller",
+    "resourcequota": "resourcequota-controller", "namespace": "namespace-controller",
+    "serviceaccount": "serviceaccount-controller", "garbagecollector": "garbage-collector-controller",
+    "daemonset": "daemonset-controller", "job": "job-controller", "deployment": "deployment-controller",
+    "replicaset": "replicaset-controller", "horizontalpodautoscaling": "horizontal-pod-autoscaler-controller",
+    "disruption": "disruption-controller", "statefulset": "statefulset-controller", "cronjob": "cronjob-controller",
+    "csrsigning": "certificatesigningrequest-signing-controller",
+    "csrapproving": "certificatesigningrequest-approving-controller",
+    "csrcleaner": "certificatesigningrequest-cleaner-controller", "ttl": "ttl-controller",
+    "bootstrapsigner": "bootstrap-signer-controller", "tokencleaner": "token-cleaner-controller",
+    "nodeipam": "node-ipam-controller", "nodelifecycle": "node-lifecycle-controller",
+    "persistentvolume-binder": "persistentvolume-binder-controller",
+    "attachdetach": "persistentvolume-attach-detach-controller",
+    "persistentvolume-expander": "persistentvolume-expander-controller",
+    "clusterrole-aggregation": "clusterrole-aggregation-controller",
+    "pvc-protection": "persistentvolumeclaim-protection-controller",
+    "pv-protection": "persistentvolume-protection-controller", "ttl-after-finished": "ttl-after-finished-controller",
+    "root-ca-cert-publisher": "root-ca-certificate-publisher-controller",
+    "ephemeral-volume": "ephemeral-volume-controller",
+    "storage-version-gc": "storageversion-garbage-collector-controller",
+    "resource-claim-controller": "resourceclaim-controller",
+    "legacy-service-account-token-cleaner": "legacy-serviceaccount-token-cleaner-controller",
+}
