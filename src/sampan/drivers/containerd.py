@@ -201,7 +201,8 @@ class Containerd:
 
         Stop and remove the pods first, through the CRI, so that the network plugins release what they hold.
         """
-        self._process = self._process or self._adopt()
+        if not self.pid:  # ours died, and another keeper may have started one since
+            self._process = self._adopt()
         await self.stop()
         owned = (self.settings.state, self.settings.root)
         leftovers.kill_shims(self.settings.socket)

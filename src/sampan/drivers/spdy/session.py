@@ -181,9 +181,10 @@ class Session:
             stream.feed(event.data)
         if isinstance(event, Reset):
             stream.end(event.status)
-        elif isinstance(event, Received | Replied) and event.fin:
+            self._forget(event.stream)
+        elif event.fin:
             stream.end()
-        self._forget(event.stream)
+            self._forget(event.stream)
 
     def _forget(self, stream: int) -> None:
         """Let go of a stream that is closed both ways; who holds it may still read what came."""

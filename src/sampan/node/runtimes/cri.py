@@ -299,8 +299,21 @@ class CriRuntime:
                 raise
 
     async def stats(self) -> Sequence[SandboxStats]:
-        answer = await self._call("ListPodSandboxStats", filter={})
+        try:
+            answer = await self._call("ListPodSandboxStats", filter={})
+        except Unavailable:
+            raise
+        except RuntimeFault:
+            # containerd 1.6 fails whole when one sandbox is about to go, or has no cgroup parent: add up containers
+            return await self._stats_of_containers()
         return [render.sandbox_stats(item) for item in answer.stats]
+
+    async def _stats_of_containers(self) -> Sequence[SandboxStats]:
+        answer = await self._call("ListContainerStats", filter={})
+        owners = {item.id: item.sandbox_id for item in await self.list_containers()}
+        stats = [render.container_stats(item, owners.get(item.attributes.id, "")) for item in answer.stats]
+        return [render.summed_stats(item, [part for part in stats if part.sandbox_id == item.id])
+                for item in await self.list_sandboxes() if item.ready]
 
     async def close(self) -> None:
         await self._client.close()

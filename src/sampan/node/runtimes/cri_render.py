@@ -6,7 +6,7 @@ from messages. Source: CRI `runtime.v1`, Kubernetes 1.36.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +56,7 @@ def container_config(spec: ContainerSpec, signals: Mapping[str, int]) -> Message
         "metadata": {"name": spec.name, "attempt": spec.attempt},
         "image": {"image": spec.image, "user_specified_image": spec.image_name},
         "command": spec.command, "args": spec.args, "working_dir": spec.working_dir,
-        "envs": [{"key": name, "value": value} for name, value in spec.env],
+        "envs": [{"key": name, "value": value.encode()} for name, value in spec.env],
         "mounts": [{"container_path": item.container_path, "host_path": item.host_path, "readonly": item.readonly,
                     "recursive_read_only": item.recursive_readonly, "propagation": item.propagation.value,
                     "selinux_relabel": item.selinux_relabel} for item in spec.mounts],
@@ -196,3 +196,11 @@ def sandbox_stats(message: Any) -> SandboxStats:
         tuple(container_stats(item, sandbox_id) for item in linux.containers), linux.memory.rss_bytes.value,
         network.name, network.rx_bytes.value, network.tx_bytes.value, linux.process.process_count.value,
         dict(message.attributes.labels))
+
+
+def summed_stats(owner: Sandbox, parts: Sequence[ContainerStats]) -> SandboxStats:
+    """A sandbox's counters where only its containers' are known; nothing of its network."""
+    return SandboxStats(
+        owner.id, max((part.at for part in parts), default=owner.created_at),
+        sum(part.cpu_nanoseconds for part in parts), sum(part.memory_usage_bytes for part in parts),
+        sum(part.memory_working_set_bytes for part in parts), tuple(parts), labels=owner.labels)
