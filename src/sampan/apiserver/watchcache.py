@@ -2,24 +2,46 @@
 
 A `WatchCache` is filled from the store once and fed by its subscription from then on. By the store's contract a
 subscriber has been given a change before `transact` returns, so the cache is never behind what this process wrote.
-`Caches` holds one a resource. What is asked of them is in `selection`, what they hold in `entries`.
+What is older than its ring of recent events is read from the store's history. `Caches` holds one a resource.
+What is asked of them is in `selection`, what they hold in `entries` and `cachedobjects`, who watches in `watching`.
 
-Source: `k8s.io/apiserver/pkg/storage/cacher`.
+Source: `k8s.io/apiserver/pkg/storage/cacher`; for resource versions kubernetes.io/docs/reference/using-api/api-concepts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
+import msgspec
+
 from sampan.aio.clock import AsyncClock
+from sampan.api.errors import ApiError, BadRequest, Gone, OtherStatus, TooManyRequests
 from sampan.api.resourceinfo import Resource
+from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.entries import Entry
+from sampan.apiserver.listing import (
+    LIST_TOO_OLD,
+    ContinueExpired,
+    ContinueToken,
+    Listing,
+    parse_resource_version,
+    too_large,
+)
 from sampan.apiserver.selection import ALL, ListQuery, Rendering, Selection, WatchQuery
-from sampan.store.base import Store
+from sampan.apiserver.watching import ADDED, BOOKMARK, Delivery, Event, Hub, Watcher, bookmark
+from sampan.store.base import Change, Compacted, Store, Subscription
 
 __all__ = ["ALL", "Caches", "Entry", "ListQuery", "Listing", "Reader", "Readers", "Rendering", "Selection",
            "WatchCache", "WatchQuery", "Watcher", "key_prefix"]
+
+LOADED_AT_ONCE = 1000
+LOAD_TRIES = 5
+FILTERED_AT_ONCE = 1000
+REPLAY_MOST = 20_000
+BOOKMARK_SECONDS = 60.0
 
 
 class Reader(Protocol):
@@ -51,60 +73,113 @@ def key_prefix(resource: Resource[Any]) -> str:
     return f"/registry/{resource.group or 'core'}/{resource.plural}/"
 
 
-class Listing:
-    """A list as it was at `revision`; `entries` stays as it is while the cache goes on."""
-
-    entries: list[Entry]
-    revision: int
-    continue_: str  # the token that goes on where the limit cut it off, else empty
-    remaining: int | None  # how many follow, where that is known and there is a limit
-
-    def chunks(self, resource: Resource[Any], *, kind: str = "") -> Iterator[bytes]:
-        """The JSON of the list in pieces of about 256 KiB. `kind` is the list's, default the resource's + `List`."""
-        raise NotImplementedError
+class _PodSpec(msgspec.Struct, gc=False):
+    nodeName: str = ""
 
 
-class Watcher:
-    """One watch. Read it with `frames` (bytes for the wire) or `events` (entries, in this process), never both."""
+class _PodHead(msgspec.Struct, gc=False):
+    spec: _PodSpec
 
-    async def frames(self) -> bytes:
-        """Wait for events and return their frames joined (≤ about 256 KiB); empty bytes: the watch has ended.
 
-        An error that ends the watch (410 Gone, …) is the last frame, of type ERROR, as upstream has it.
-        """
-        raise NotImplementedError
+_pod_head = msgspec.json.Decoder(_PodHead)
 
-    async def events(self) -> list[tuple[str, Entry]]:
-        """Wait for events and return them as (ADDED, MODIFIED, DELETED or BOOKMARK, entry); empty: it has ended.
 
-        Raises:
-            ApiError: What ended the watch: `Gone` to list again.
-        """
-        raise NotImplementedError
+def node_of(body: bytes) -> str:
+    """`spec.nodeName` of a pod."""
+    # most of the time of a pod without a node is saved by looking first; what is found may be in an annotation
+    return _pod_head.decode(body).spec.nodeName if b'"nodeName":"' in body else ""
 
-    def bookmark(self) -> None:
-        """Queue a bookmark now (upstream sends one shortly before a watch's timeout)."""
-        raise NotImplementedError
 
-    def close(self) -> None:
-        """End the watch; whoever waits in `frames` or `events` gets its end. Again: nothing happens."""
-        raise NotImplementedError
+INDEXERS: dict[str, Callable[[bytes], str]] = {"/registry/core/pods/": node_of}
+"""The field that a resource is indexed by: its value in the stored bytes."""
 
 
 class WatchCache:
     """One resource's objects. Reading needs no await and no copy; `list` and `watch` may wait for the store."""
 
-    resource: Resource[Any]
-    revision: int  # the store's newest: what lists and bookmarks say
-    generation: int
+    def __init__(self, resource: Resource[Any], store: Store) -> None:
+        self.resource, self._store = resource, store
+        self.generation = 0
+        self._prefix = key_prefix(resource)
+        self._objects = self._empty()
+        self._hub = Hub(resource, lambda: store.revision)
+        self._subscription: Subscription | None = None
+
+    def _empty(self) -> Objects:
+        return Objects(self.resource, self._prefix, INDEXERS.get(self._prefix))
+
+    @property
+    def revision(self) -> int:
+        """The store's newest: what lists and bookmarks say."""
+        return self._store.revision
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @property
+    def watchers(self) -> int:
+        """How many watches there are."""
+        return len(self._hub)
+
+    # -- filling --------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read all objects and follow their changes from then on. Once.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        for _ in range(LOAD_TRIES - 1):
+            try:
+                await self._load()
+            except Compacted:
+                # history went by while it was read: anew, from the newest
+                self._objects = self._empty()
+            else:
+                return
+        await self._load()
+
+    async def _load(self) -> None:
+        revision, after = self._store.revision, ""
+        while True:
+            page = await self._store.range(self._prefix, after=after, limit=LOADED_AT_ONCE, revision=revision)
+            for record in page.records:
+                self._objects.put(self._objects.entry(record))
+            if not page.more:
+                break
+            after = page.records[-1].key
+        self._objects.floor = revision
+        self._subscription = await self._store.subscribe(self._prefix, revision, self._changed)
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        self.generation += 1
+        hub = self._hub
+        for change in changes:
+            event = self._objects.apply(change)
+            if event is not None:
+                hub.tell(event)
+
+    def close(self) -> None:
+        """Follow the store no longer; all watches end."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._hub.close()
+
+    # -- reading --------------------------------------------------------------------------------------------------
 
     def get(self, namespace: str, name: str) -> Entry | None:
         """One object as it is now; `namespace` is empty for cluster-scoped ones."""
-        raise NotImplementedError
+        return self._objects.get(namespace, name)
 
     def entries(self, namespace: str = "") -> Iterator[Entry]:
-        """In the order of keys; of one namespace or all."""
-        raise NotImplementedError
+        """In the order of keys; of one namespace or all. Read it before the next await."""
+        return self._objects.select(Selection(namespace=namespace))
+
+    def select(self, selection: Selection) -> Sequence[Entry]:
+        """What is selected now, in the order of keys."""
+        return [entry for entry in self._objects.select(selection) if selection.matches is None or selection.matches(entry)]
+
+    # -- lists ----------------------------------------------------------------------------------------------------
 
     async def list(self, query: ListQuery) -> Listing:
         """Answer by upstream's rules for resourceVersion, resourceVersionMatch, limit and continue.
@@ -114,7 +189,74 @@ class WatchCache:
             Gone: The revision is older than the history that is kept.
             Timeout: The revision has not been given yet.
         """
-        raise NotImplementedError
+        token = None
+        if query.continue_:
+            token = ContinueToken.decode(query.continue_)
+            if query.resource_version not in ("", "0"):
+                raise BadRequest("specifying resource version is not allowed when using continue")
+            exact = max(token.revision, 0)
+        else:
+            exact = self._exact(query)
+        if exact > self.revision:
+            raise too_large(exact, self.revision)
+        try:
+            return await self._list(query, token.start if token else "", exact)
+        except Compacted:
+            raise ContinueExpired(token) if token else Gone(LIST_TOO_OLD) from None
+
+    def _exact(self, query: ListQuery) -> int:
+        """The revision that the list must be of; 0: the newest will do."""
+        try:
+            asked = parse_resource_version(query.resource_version)
+        except ValueError as error:
+            raise BadRequest(f"invalid resource version: {error}") from None
+        if query.match == "Exact" or (not query.match and query.limit > 0):
+            return asked
+        if asked > self.revision:
+            raise too_large(asked, self.revision)
+        return 0
+
+    async def _list(self, query: ListQuery, start: str, exact: int) -> Listing:
+        selection, limit = query.selection, max(query.limit, 0)
+        revision = exact or self.revision
+        objects = self._objects
+        if revision < objects.floor:
+            found = await self._from_store(selection, start, limit, revision)
+        else:
+            found = objects.select_at(revision, selection, start) if revision < self.revision else objects.select(selection, start)
+        entries = await _filtered(found, selection, limit + 1 if limit else 0)
+        if not limit or len(entries) <= limit:
+            return Listing(entries, revision)
+        remaining = None
+        if not selection.by_selector:
+            remaining = await self._remaining(selection, entries[limit], revision)
+        last = entries[limit - 1]
+        behind = f"{last.name}\0" if selection.namespace or not last.namespace else f"{last.namespace}/{last.name}\0"
+        return Listing(entries[:limit], revision, ContinueToken(behind, revision).encode(), remaining)
+
+    async def _remaining(self, selection: Selection, first: Entry, revision: int) -> int:
+        objects = self._objects
+        start = first.name if selection.namespace or not first.namespace else f"{first.namespace}/{first.name}"
+        if revision == self.revision:
+            return objects.count(selection.namespace, start)
+        if revision >= objects.floor:
+            return sum(1 for _ in objects.select_at(revision, selection, start))
+        prefix = self._prefix + (f"{selection.namespace}/" if selection.namespace else "")
+        page = await self._store.range(prefix, after=first.key, limit=1, revision=revision, count=True)
+        return 1 + len(page.records) + page.remaining
+
+    async def _from_store(self, selection: Selection, start: str, limit: int, revision: int) -> Iterator[Entry]:
+        """What is not in memory any more. With a limit, as much as fills it."""
+        prefix = self._prefix + (f"{selection.namespace}/" if selection.namespace else "")
+        after, found = prefix + start if start else "", []
+        while True:
+            page = await self._store.range(prefix, after=after, limit=max(limit + 1, LOADED_AT_ONCE), revision=revision)
+            found += [entry for entry in map(self._objects.entry, page.records) if selection.holds(entry)]
+            if not page.more or (limit and len(found) > limit):
+                return iter(found)
+            after = page.records[-1].key
+
+    # -- watches --------------------------------------------------------------------------------------------------
 
     async def watch(self, query: WatchQuery) -> Watcher:
         """Start a watch. What fails after the query was understood (410, 504) is the watch's last event.
@@ -122,13 +264,108 @@ class WatchCache:
         Raises:
             OtherStatus: 500, the resource version is not a number.
         """
-        raise NotImplementedError
+        try:
+            since = parse_resource_version(query.resource_version)
+        except ValueError as error:
+            raise OtherStatus(str(error), code=500) from None
+        now, selection = self.revision, query.selection
+        watcher = self._hub.add(selection, query.rendering, bookmarks=query.bookmarks, after=max(since, now))
+        if query.initial or (query.initial is None and since == 0):
+            if since > now:
+                watcher.fail(too_large(since, now))
+            else:
+                self._begin_with_all(watcher, query, now)
+        elif 0 < since < now:
+            await self._begin_since(watcher, query, since, now)
+        return watcher
+
+    def _begin_with_all(self, watcher: Watcher, query: WatchQuery, now: int) -> None:
+        # taken at once: what changes later is in the watcher's queue
+        entries = list(self._objects.select(query.selection))
+        holds = query.selection.matches or (lambda _: True)
+
+        def initial() -> Iterator[Delivery | None]:
+            for number, entry in enumerate(entries):
+                if holds(entry):
+                    yield Delivery(ADDED, entry, query.rendering)
+                elif number % FILTERED_AT_ONCE == 0:
+                    yield None
+            if query.initial and query.bookmarks:
+                yield Delivery(BOOKMARK, bookmark(self.resource, now, initial_end=True), query.rendering)
+
+        watcher.begin(initial())
+
+    async def _begin_since(self, watcher: Watcher, query: WatchQuery, since: int, now: int) -> None:
+        try:
+            events = self._objects.since(since) if since >= self._objects.floor else await self._replay(since, now)
+        except ApiError as error:
+            watcher.fail(error)
+            return
+        seen = [event.seen_by(query.selection) for event in events]
+        watcher.begin([Delivery(*item, query.rendering) for item in seen if item is not None])
+
+    async def _replay(self, since: int, now: int) -> Sequence[Event]:
+        """The events of (since, now] from the store's history.
+
+        Raises:
+            Gone: They are not kept any more, or too many.
+        """
+        changes: list[Change] = []
+
+        def collect(batch: Sequence[Change]) -> None:
+            changes.extend(batch)
+            if len(changes) > REPLAY_MOST:
+                raise Compacted(since, changes[-1].revision)
+
+        try:
+            (await self._store.subscribe(self._prefix, since, collect)).close()
+            events: list[Event] = []
+            state: dict[str, Entry | None] = {}
+            for number, change in enumerate(changes):
+                if change.revision > now:
+                    break
+                if number % FILTERED_AT_ONCE == FILTERED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                if change.key not in state:
+                    record = await self._store.get(change.key, revision=since) if change.previous_revision else None
+                    state[change.key] = self._objects.entry(record) if record else None
+                old = state[change.key]
+                new = self._objects.entry(change) if change.value is not None else None
+                if old is not None or new is not None:
+                    events.append(Event(change.revision, old, new))
+                state[change.key] = new
+            return events
+        except Compacted as error:
+            raise Gone(f"too old resource version: {since} ({error.oldest})") from None
+
+    def bookmark(self) -> None:
+        """Queue a bookmark for every watch that wants one."""
+        self._hub.bookmark()
+
+
+async def _filtered(found: Iterator[Entry], selection: Selection, most: int) -> list[Entry]:
+    """Those that match, at most so many; in steps that give the loop to others."""
+    matches = selection.matches
+    if matches is None:
+        return list(islice(found, most) if most else found)
+    candidates, entries = list(found), []
+    for start in range(0, len(candidates), FILTERED_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        entries += [entry for entry in candidates[start:start + FILTERED_AT_ONCE] if matches(entry)]
+        if most and len(entries) >= most:
+            return entries[:most]
+    return entries
 
 
 class Caches:
     """Every resource's cache; keeps the contract of `Readers`."""
 
-    def __init__(self, store: Store, clock: AsyncClock) -> None: ...
+    def __init__(self, store: Store, clock: AsyncClock) -> None:
+        self._store, self._clock = store, clock
+        self._caches: dict[str, WatchCache] = {}
+        self._by_resource: dict[Resource[Any], WatchCache] = {}
+        self._loading: dict[str, asyncio.Future[None]] = {}
 
     def of(self, resource: Resource[Any]) -> WatchCache:
         """The cache of a resource that `load` has brought in.
@@ -136,16 +373,54 @@ class Caches:
         Raises:
             TooManyRequests: It has not been loaded yet.
         """
-        raise NotImplementedError
+        found = self._by_resource.get(resource)
+        if found is None:
+            found = self._caches.get(key_prefix(resource))
+            if found is None:
+                raise TooManyRequests("storage is (re)initializing", details={"retryAfterSeconds": 1})
+            self._by_resource[resource] = found
+        return found
 
     async def load(self, *resources: Resource[Any]) -> None:
         """Fill the caches of these resources; those that are there already stay as they are."""
-        raise NotImplementedError
+        for resource in resources:
+            await self._load(resource)
+
+    async def _load(self, resource: Resource[Any]) -> None:
+        prefix = key_prefix(resource)
+        while prefix in self._loading:
+            await asyncio.wait([self._loading[prefix]])
+        if prefix in self._caches:
+            return
+        done = self._loading[prefix] = asyncio.get_running_loop().create_future()
+        try:
+            cache = WatchCache(resource, self._store)
+            await cache.load()
+            self._caches[prefix] = cache
+        finally:
+            del self._loading[prefix]
+            done.set_result(None)
 
     def drop(self, resource: Resource[Any]) -> None:
         """Forget a resource that is served no longer: its watches end."""
-        raise NotImplementedError
+        cache = self._caches.pop(key_prefix(resource), None)
+        if cache is not None:
+            for known in [known for known, of in self._by_resource.items() if of is cache]:
+                del self._by_resource[known]
+            cache.close()
+
+    def all(self) -> list[WatchCache]:
+        """Every cache that is there."""
+        return list(self._caches.values())
 
     async def run(self) -> None:
         """Send bookmarks, about one a minute, until cancelled; then end all watches."""
-        raise NotImplementedError
+        try:
+            while True:
+                await self._clock.sleep(BOOKMARK_SECONDS)
+                for cache in self.all():
+                    cache.bookmark()
+                    await asyncio.sleep(0)
+        finally:
+            for cache in self.all():
+                cache.close()

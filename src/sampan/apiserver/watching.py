@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sampan.api import codec
@@ -116,7 +116,7 @@ class Watcher:
 
     def __init__(self, group: Group, *, bookmarks: bool, after: int) -> None:
         self._group, self.bookmarks, self._after = group, bookmarks, after
-        self._initial: Iterator[Delivery] | None = None
+        self._initial: Iterator[Delivery | None] | None = None
         self._queue: deque[Delivery] = deque()
         self._queued_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -167,9 +167,13 @@ class Watcher:
 
     async def _next(self) -> list[Delivery]:
         while True:
-            if self._initial is not None and not self._ended:
-                if batch := _batch(self._initial):
+            if self._initial is not None:
+                batch, more = _batch(self._initial)
+                if batch:
                     return batch
+                if more:
+                    await asyncio.sleep(0)
+                    continue
                 self._initial = None
             if self._queue:
                 return self._take()
@@ -200,9 +204,12 @@ class Watcher:
 
     def offer(self, delivery: Delivery) -> None:
         """Queue an event; too slow a reader is cut off, and lists anew as after any end of a watch."""
-        if delivery.entry.revision <= self._after:
+        if delivery.entry.revision <= self._after and (
+                delivery.kind != BOOKMARK or delivery.entry.revision < self._after):
             return
         if len(self._queue) >= QUEUE_EVENTS or self._queued_bytes > QUEUE_BYTES:
+            # the rest would have a gap
+            self._queue.clear()
             self.close()
             return
         self._queue.append(delivery)
@@ -210,8 +217,8 @@ class Watcher:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def begin(self, initial: Iterable[Delivery]) -> None:
-        """What is read before anything that is queued."""
+    def begin(self, initial: Iterable[Delivery | None]) -> None:
+        """What is read before anything that is queued. None now and then where it takes long to find any."""
         self._initial = iter(initial)
 
     def fail(self, error: ApiError) -> None:
@@ -225,26 +232,31 @@ class Watcher:
             self._group.bookmark_to(self)
 
     def close(self) -> None:
-        """End the watch; whoever waits in `frames` or `events` gets its end. Again: nothing happens."""
+        """End the watch: `frames` and `events` still have what was queued, then its end. Again: nothing happens."""
         if self._ended:
             return
         self._ended = True
         self._group.remove(self)
-        self._initial = None
-        self._queue.clear()
+        if self._initial is not None:
+            # not the queue without what comes before it
+            self._initial = None
+            self._queue.clear()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-def _batch(deliveries: Iterator[Delivery]) -> list[Delivery]:
+def _batch(deliveries: Iterator[Delivery | None]) -> tuple[list[Delivery], bool]:
+    """Some more, and whether there may be others."""
     batch: list[Delivery] = []
     size = 0
     for delivery in deliveries:
+        if delivery is None:
+            return batch, True
         batch.append(delivery)
         size += len(delivery.entry.body)
         if size >= BATCH_BYTES or len(batch) >= BATCH_EVENTS:
-            break
-    return batch
+            return batch, True
+    return batch, False
 
 
 class Group:
@@ -264,7 +276,7 @@ class Group:
     def bookmark_to(self, *watchers: Watcher) -> None:
         """Queue a bookmark for these."""
         if watchers:
-            delivery = Delivery(BOOKMARK, bookmark(self.hub.resource, self.hub.revision), self.rendering)
+            delivery = Delivery(BOOKMARK, bookmark(self.hub.resource, self.hub.revision()), self.rendering)
             for watcher in watchers:
                 watcher.offer(delivery)
 
@@ -272,8 +284,9 @@ class Group:
 class Hub:
     """All watchers of a resource."""
 
-    def __init__(self, resource: Resource[Any]) -> None:
-        self.resource, self.revision = resource, 0
+    def __init__(self, resource: Resource[Any], revision: Callable[[], int]) -> None:
+        """`revision`: the newest, that watchers have been told of."""
+        self.resource, self.revision = resource, revision
         self._groups: dict[tuple[Selection, str], Group] = {}
         # the narrowest of what a selection has set -> the groups that have set it so
         self._places: dict[tuple[str, str, str], dict[Group, None]] = {}
