@@ -1,0 +1,82 @@
+"""MutatingAdmissionPolicy: changes in CEL that are applied to objects.
+
+Source: kubernetes `pkg/apis/admissionregistration/{validation/validation.go,v1/defaults.go}`.
+"""
+
+from __future__ import annotations
+
+from sampan.api import field
+from sampan.api.admissionregistration.v1 import MutatingAdmissionPolicy, Mutation
+from sampan.api.resources import MUTATING_ADMISSION_POLICIES
+from sampan.kinds import checks, meta
+from sampan.kinds.admissionregistration import rules
+from sampan.kinds.checks import Findings
+from sampan.kinds.kind import Column, Kind
+from sampan.kinds.printing import age
+
+PATCH_TYPES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
+
+
+def default(obj: MutatingAdmissionPolicy) -> None:
+    obj.spec.failurePolicy = obj.spec.failurePolicy or "Fail"
+    if obj.spec.matchConstraints is not None:
+        rules.default_match(obj.spec.matchConstraints)
+
+
+def validate(obj: MutatingAdmissionPolicy) -> Findings:
+    spec, out = obj.spec, Findings()
+    if spec.failurePolicy is None:
+        out.append(field.required("spec.failurePolicy"))
+    else:
+        out += checks.one_of(spec.failurePolicy, rules.FAILURE_POLICIES, "spec.failurePolicy")
+    if spec.paramKind is not None:
+        out += rules.validate_param_kind(spec.paramKind, "spec.paramKind")
+    if spec.matchConstraints is None:
+        out.append(field.required("spec.matchConstraints"))
+    else:
+        out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
+        if not spec.matchConstraints.resourceRules:
+            out.append(field.required("spec.matchConstraints.resourceRules"))
+    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions")
+    out += rules.validate_variables(spec.variables, "spec.variables")
+    if not spec.mutations:
+        out.append(field.required("spec.mutations", "mutations must contain at least one item"))
+    for index, one in enumerate(spec.mutations):
+        out += _mutation(one, f"spec.mutations[{index}]")
+    if not spec.reinvocationPolicy:
+        return [*out, field.required("spec.reinvocationPolicy")]
+    return out + checks.one_of(spec.reinvocationPolicy, rules.REINVOCATION_POLICIES, "spec.reinvocationPolicy")
+
+
+def _mutation(one: Mutation, at: str) -> Findings:
+    if not one.patchType:
+        return [field.required(f"{at}.patchType")]
+    if one.patchType not in PATCH_TYPES:
+        return [field.not_supported(f"{at}.patchType", one.patchType, tuple(PATCH_TYPES))]
+    out: Findings = []
+    for type, place in PATCH_TYPES.items():
+        part, where = getattr(one, place), f"{at}.{place}"
+        if type != one.patchType:
+            if part is not None:
+                out.append(field.forbidden(where, f"must not be specified when patchType is {one.patchType}"))
+        elif part is None:
+            out.append(field.required(where, f"must be specified when patchType is {one.patchType}"))
+        elif not part.expression.strip():
+            out.append(field.required(f"{where}.expression", "expression is not specified"))
+    return out
+
+
+KIND: Kind[MutatingAdmissionPolicy] = Kind(
+    resource=MUTATING_ADMISSION_POLICIES,
+    default=default,
+    prepare_create=meta.first_generation,
+    prepare_update=meta.bump_generation,
+    validate=validate,
+    columns=(
+        Column("Name", lambda obj, _: obj.metadata.name, format="name"),
+        Column("Mutations", lambda obj, _: len(obj.spec.mutations), type="integer"),
+        Column("ParamKind", lambda obj, _: rules.param_kind_text(obj.spec.paramKind)),
+        Column("Age", age),
+    ),
+    unconditional_update=False,
+)

@@ -1,0 +1,136 @@
+"""ValidatingAdmissionPolicy: rules in CEL that objects must pass.
+
+Source: kubernetes `pkg/apis/admissionregistration/{validation/validation.go,v1/defaults.go}`.
+"""
+
+from __future__ import annotations
+
+from sampan.api import field, names
+from sampan.api.admissionregistration.v1 import (
+    AuditAnnotation,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyStatus,
+    Validation,
+)
+from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
+from sampan.kinds import checks, meta
+from sampan.kinds.admissionregistration import rules
+from sampan.kinds.checks import Findings
+from sampan.kinds.kind import Column, Kind, SubKind
+from sampan.kinds.printing import age
+
+REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
+MAX_AUDIT_ANNOTATIONS = 20
+MAX_AUDIT_EXPRESSION_BYTES = 5 * 1024
+
+
+def default(obj: ValidatingAdmissionPolicy) -> None:
+    obj.spec.failurePolicy = obj.spec.failurePolicy or "Fail"
+    if obj.spec.matchConstraints is not None:
+        rules.default_match(obj.spec.matchConstraints)
+
+
+def prepare_create(obj: ValidatingAdmissionPolicy) -> None:
+    obj.metadata.generation = 1
+    obj.status = ValidatingAdmissionPolicyStatus()
+
+
+def prepare_update(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> None:
+    meta.keep_status(new, old)
+    meta.bump_generation(new, old)
+
+
+def prepare_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> None:
+    new.spec = old.spec
+    meta.keep_metadata(new, old)
+
+
+def validate(obj: ValidatingAdmissionPolicy) -> Findings:
+    spec, out = obj.spec, Findings()
+    if spec.failurePolicy is None:
+        out.append(field.required("spec.failurePolicy"))
+    else:
+        out += checks.one_of(spec.failurePolicy, rules.FAILURE_POLICIES, "spec.failurePolicy")
+    if spec.paramKind is not None:
+        out += rules.validate_param_kind(spec.paramKind, "spec.paramKind")
+    if spec.matchConstraints is None:
+        out.append(field.required("spec.matchConstraints"))
+    else:
+        out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
+        if not spec.matchConstraints.resourceRules:
+            out.append(field.required("spec.matchConstraints.resourceRules"))
+    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions")
+    out += rules.validate_variables(spec.variables, "spec.variables")
+    if not spec.validations and not spec.auditAnnotations:
+        words = "validations or auditAnnotations must contain at least one item"
+        return [*out, field.required("spec.validations", words), field.required("spec.auditAnnotations", words)]
+    for index, one in enumerate(spec.validations):
+        out += _validation(one, f"spec.validations[{index}]")
+    return out + _audit_annotations(obj.metadata.name, spec.auditAnnotations, "spec.auditAnnotations")
+
+
+def _validation(one: Validation, at: str) -> Findings:
+    out: Findings = []
+    if not one.expression.strip():
+        out.append(field.required(f"{at}.expression", "expression is not specified"))
+    if one.messageExpression and not one.messageExpression.strip():
+        out.append(field.invalid(f"{at}.messageExpression", one.messageExpression, "must be non-empty if specified"))
+    if one.message and not one.message.strip():
+        out.append(field.invalid(f"{at}.message", one.message, "message must be non-empty if specified"))
+    elif any(line in one.message.strip() for line in "\n\r"):
+        out.append(field.invalid(f"{at}.message", one.message, "message must not contain line breaks"))
+    if one.reason is not None:
+        out += checks.one_of(one.reason, REASONS, f"{at}.reason")
+    return out
+
+
+def _audit_annotations(name: str, annotations: list[AuditAnnotation], at: str) -> Findings:
+    out: Findings = []
+    if len(annotations) > MAX_AUDIT_ANNOTATIONS:
+        out.append(field.invalid(at, annotations, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations"))
+    seen: set[str] = set()
+    for index, one in enumerate(annotations):
+        where = f"{at}[{index}]"
+        if name:
+            out += checks.named(f"{name}/{one.key}", names.qualified_name, f"{where}.key")
+        else:
+            out.append(field.invalid(f"{where}.key", one.key, "requires metadata.name be non-empty"))
+        expression = one.valueExpression.strip()
+        if not expression:
+            out.append(field.required(f"{where}.valueExpression", "valueExpression is not specified"))
+        elif len(expression.encode()) > MAX_AUDIT_EXPRESSION_BYTES:
+            out.append(field.required(f"{where}.valueExpression",
+                                      f"must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length"))
+        if one.key in seen:
+            out.append(field.duplicate(f"{where}.key", one.key))
+        seen.add(one.key)
+    return out
+
+
+def validate_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> Findings:
+    out: Findings = []
+    if new.status.typeChecking is not None:
+        for index, one in enumerate(new.status.typeChecking.expressionWarnings):
+            at = f"status.typeChecking.expressionWarnings[{index}]"
+            if not one.warning:
+                out.append(field.required(f"{at}.warning"))
+            if not one.fieldRef.strip():
+                out.append(field.required(f"{at}.fieldRef"))
+    return out + checks.conditions(new.status.conditions, "status.conditions")
+
+
+KIND: Kind[ValidatingAdmissionPolicy] = Kind(
+    resource=VALIDATING_ADMISSION_POLICIES,
+    default=default,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
+    validate=validate,
+    subkinds=(SubKind("status", prepare_status, validate_status),),
+    columns=(
+        Column("Name", lambda obj, _: obj.metadata.name, format="name"),
+        Column("Validations", lambda obj, _: len(obj.spec.validations), type="integer"),
+        Column("ParamKind", lambda obj, _: rules.param_kind_text(obj.spec.paramKind)),
+        Column("Age", age),
+    ),
+    unconditional_update=False,
+)
