@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apiserver.admitting import admit, ask, pod, refusal
+from apiserver.readers import MemoryReaders
+from sampan.api.resources import PODS, RUNTIME_CLASSES
+from sampan.apiserver.admission.runtime_class import RuntimeClass
+
+
+@pytest.fixture
+def plugin() -> RuntimeClass:
+    readers = MemoryReaders()
+    readers.put(RUNTIME_CLASSES, {"metadata": {"name": "vm"}, "handler": "h", "overhead": {"podFixed": {"cpu": "100m"}}, "scheduling": {
+        "nodeSelector": {"vm": "yes"}, "tolerations": [{"key": "vm", "operator": "Exists"}]}})
+    return RuntimeClass(readers)
+
+
+def test_a_pod_gets_what_its_class_says(plugin: RuntimeClass) -> None:
+    spec = admit(plugin, ask("CREATE", PODS, pod(runtimeClassName="vm", nodeSelector={"a": "b"}))).object.spec
+    assert spec.overhead == {"cpu": "100m"}
+    assert spec.nodeSelector == {"a": "b", "vm": "yes"}
+    assert [toleration.key for toleration in spec.tolerations] == ["vm"]
+
+
+@pytest.mark.parametrize(("spec", "why"), [
+    ({"runtimeClassName": "none"}, 'pod rejected: RuntimeClass "none" not found'),
+    ({"runtimeClassName": "vm", "overhead": {"cpu": "1"}}, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"),
+    ({"overhead": {"cpu": "1"}}, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"),
+    ({"runtimeClassName": "vm", "nodeSelector": {"vm": "no"}},
+     "conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no"),
+])
+def test_what_contradicts_the_class_is_refused(plugin: RuntimeClass, spec: dict[str, Any], why: str) -> None:
+    assert refusal(plugin, ask("CREATE", PODS, pod(**spec))) == f'pods "web" is forbidden: {why}'
+
+
+def test_a_pod_without_a_class_is_left_alone(plugin: RuntimeClass) -> None:
+    assert admit(plugin, ask("CREATE", PODS, pod())).object.spec.overhead == {}
