@@ -17,6 +17,7 @@ from sampan.kinds import checks, meta
 from sampan.kinds.apps.workload import CONTAINER_COLUMNS, MISMATCH, NAME_COLUMN, SELECTOR_COLUMN, name_warnings
 from sampan.kinds.batch import job_policies
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings, validate_pod_template
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, human_duration, since
@@ -100,7 +101,8 @@ def _generate_selector(job: Job) -> None:
     if followed:  # labels left out are the template's
         job.metadata.labels = dict(labels)
     selector = job.spec.selector or LabelSelector()
-    selector.matchLabels = {CONTROLLER_UID: job.metadata.uid, **selector.matchLabels}
+    wanted = {CONTROLLER_UID: job.metadata.uid, **selector.matchLabels}
+    selector.matchLabels = {key: wanted[key] for key in sorted(wanted)}
     job.spec.selector = selector
 
 
@@ -216,7 +218,8 @@ def _template(new: Job, old: Job) -> Findings:
         changed, was = _without_directives(changed), _without_directives(was)
     if changed == was:
         return []
-    return [field.invalid("spec.template", new.spec.template, field.IMMUTABLE)]
+    shown = {"labels": new.spec.template.metadata.labels, "Spec": internal(new.spec.template.spec)}
+    return [field.invalid("spec.template", shown, field.IMMUTABLE)]
 
 
 def _without_directives(template: PodTemplateSpec) -> PodTemplateSpec:

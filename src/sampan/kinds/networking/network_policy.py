@@ -60,7 +60,7 @@ def _port(port: NetworkPolicyPort, at: str) -> Findings:
         out += field.invalid_each(f"{at}.port", port.port, names.port_number(port.port))
         if end is not None:
             if end < port.port:
-                out.append(field.invalid(end_at, end, "must be greater than or equal to `port`"))
+                out.append(field.invalid(end_at, port.port, "must be greater than or equal to `port`"))
             out += field.invalid_each(end_at, end, names.port_number(end))
     elif port.port is not None:
         if end is not None:

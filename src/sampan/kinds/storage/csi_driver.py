@@ -12,7 +12,6 @@ from sampan.kinds import checks
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
-from sampan.kinds.storage.parameters import validate_driver_name
 
 FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 MODES = ("Ephemeral", "Persistent")
@@ -39,7 +38,7 @@ def prepare_update(new: CSIDriver, old: CSIDriver) -> None:
 
 
 def validate(obj: CSIDriver) -> Findings:
-    spec, out = obj.spec, validate_driver_name(obj.metadata.name, "metadata.name")
+    spec, out = obj.spec, Findings()
     for name, shown in (("attachRequired", "attachedRequired"), ("podInfoOnMount",) * 2, ("storageCapacity",) * 2):
         if getattr(spec, name) is None:
             out.append(field.required(f"spec.{shown}"))  # upstream's path has the extra letters

@@ -41,4 +41,4 @@ def validate_driver_name(name: str, path: str) -> Findings:
     out: Findings = []
     if len(name) > 63:
         out.append(field.too_long(path, 63))
-    return out + checks.named(name.lower(), names.dns1123_subdomain, path)
+    return out + [field.invalid(path, name, message) for message in names.dns1123_subdomain(name.lower())]
