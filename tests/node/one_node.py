@@ -1,0 +1,100 @@
+"""One node agent on an in-process API server and the simulated runtime, with virtual time: what the component tests share."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sampan.aio.clock import VirtualClock
+from sampan.aio.tasks import Tasks
+from sampan.api.core.v1 import Container, Pod, PodSpec
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import PODS
+from sampan.client.inprocess import InProcessClient
+from sampan.control.informer import Informers
+from sampan.lib.clock import Identity
+from sampan.node.agent import NodeAgent
+from sampan.node.config import NodeSettings
+from sampan.node.runtimes.programs import Program
+from sampan.node.runtimes.simulated import SimulatedRuntime
+from sampan.node.runtimes.simulated_images import SimulatedImages
+from sampan.testing.server import running_server
+
+NODE = "node-1"
+
+
+@dataclass
+class OneNode:
+    """What a test gets."""
+
+    client: InProcessClient
+    clock: VirtualClock
+    runtime: SimulatedRuntime
+    root: Path
+    identity: Identity
+    events: list[tuple[str, str]] = field(default_factory=list)
+    tasks: Tasks | None = None
+
+    async def start_agent(self) -> asyncio.Task[None]:
+        """An agent on the runtime that is there (again, after one was cancelled)."""
+        assert self.tasks is not None
+        informers = Informers(self.client, clock=self.clock, identity=self.identity)
+        settings = NodeSettings(name=NODE, root=self.root, log_root=self.root / "logs", ips=("192.0.2.7",),
+                                manage_cgroups=False, manage_mounts=False)
+        agent = NodeAgent(self.client, self.runtime, settings, informers, clock=self.clock, identity=self.identity,
+                          event=lambda _about, _kind, reason, message: self.events.append((reason, message)), runtime_scheme="simulated")
+
+        async def run() -> None:
+            async with Tasks() as own:
+                own.start(informers.run(), "informers")
+                own.start(agent.run(), "agent")
+                await own.wait()
+
+        task = self.tasks.start(run(), "one node", keep_going=True)
+        await self.until(agent.registered.is_set)
+        return task
+
+    async def create(self, *containers: Container, name: str = "web", **spec: Any) -> Pod:
+        """A pod that is already bound to the node."""
+        made = Pod(metadata=ObjectMeta(name=name, namespace="default"), spec=PodSpec(
+            containers=list(containers), nodeName=NODE, automountServiceAccountToken=False, **spec))
+        created: Pod = await self.client.create(PODS, made)
+        return created
+
+    async def pod(self, name: str = "web") -> Pod:
+        return await self.client.get(PODS, name, "default")
+
+    async def until(self, condition: Callable[[], Any], seconds: float = 5.0, what: str = "") -> None:
+        """Let things run, without moving the clock, until the condition holds; fails after `seconds` of real time."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            assert asyncio.get_running_loop().time() < deadline, what or "the condition did not come true"
+            await asyncio.sleep(0.001)
+
+    async def until_phase(self, phase: str, name: str = "web") -> Pod:
+        async def is_so() -> bool:
+            return (await self.pod(name)).status.phase == phase
+
+        await self.until(is_so, what=f"{name} is not {phase}")
+        return await self.pod(name)
+
+
+@asynccontextmanager
+async def one_node(root: Path, programs: dict[str, Program] | None = None) -> AsyncIterator[OneNode]:
+    """A server, a node, an agent."""
+    clock, identity = VirtualClock(), Identity(random.Random(7))
+    async with running_server(clock=clock) as server, Tasks() as tasks:
+        runtime = SimulatedRuntime(clock, identity, SimulatedImages(programs or {}))
+        made = OneNode(server.client, clock, runtime, root, identity, tasks=tasks)
+        await made.start_agent()
+        yield made
