@@ -41,8 +41,9 @@ GROUPS = {
 @cache
 def _group(name: str) -> dict[Resource[Any], Kind[Any]]:
     module = GROUPS.get(name)
-    known = module is not None and find_spec(module) is not None
-    kinds: tuple[Kind[Any], ...] = import_module(module).KINDS if module is not None and known else ()
+    if module is None or find_spec(module) is None:
+        return {}
+    kinds: tuple[Kind[Any], ...] = getattr(import_module(module), "KINDS", ())
     return {kind.resource: kind for kind in kinds}
 
 
