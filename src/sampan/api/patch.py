@@ -36,7 +36,7 @@ class Unprocessable(ApiError):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__("the server rejected our request due to an error in our request")
+        super().__init__("the server rejected our request due to an error in our request", details={})
 
 
 class PatchError(Exception):

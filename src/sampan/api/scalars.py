@@ -19,7 +19,7 @@ Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 IntOrString: TypeAlias = Int32 | str
 
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_MICROS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_MICROS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)")
 
 
@@ -72,12 +72,15 @@ class MicroTime(str):
 
     @classmethod
     def parse(cls, text: str) -> MicroTime:
-        """Normalise any RFC 3339 text.
+        """Normalise RFC 3339 text with exactly six decimals, as upstream wants it.
 
         Raises:
-            ValueError: It is not RFC 3339.
+            ValueError: It is anything else.
         """
-        return cls(text) if _MICROS.fullmatch(text) and _valid(text) else cls.of(_parse(text))
+        match = _MICROS.fullmatch(text)
+        if match is None:
+            raise ValueError(f'parsing time "{text}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse it with six decimals')
+        return cls(text) if match[1] == "Z" and _valid(text) else cls.of(_parse(text))
 
     def moment(self) -> datetime:
         """The aware datetime this stands for."""

@@ -78,6 +78,8 @@ class Bootstrap:
             group, _, version = value["apiVersion"].rpartition("/")
             served = self._catalog.by_kind(group, version, value["kind"])
             assert served is not None, value["kind"]
+            for condition in (value.get("status") or {}).get("conditions") or ():
+                condition["lastTransitionTime"] = self._registry.now()
             yield served, codec.convert(served.resource.wire, value)
 
     async def _rbac(self) -> None:

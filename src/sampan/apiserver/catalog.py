@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sampan.api.resourceinfo import Resource
+from sampan.kinds.all import kind_of
 from sampan.kinds.kind import Kind
 
 VIRTUAL = frozenset((
@@ -24,12 +26,12 @@ VIRTUAL = frozenset((
 class Served:
     """One resource in one version, as requests name it.
 
-    `stored` is the resource whose cache and keys it uses: itself, but for kinds with several versions. `outward`
+    `known_kind` None: a built-in one. `stored` is the resource whose cache and keys it uses: itself, but for kinds with several versions. `outward`
     and `inward` make this version's object of the stored one and back (new objects, never in place).
     """
 
     resource: Resource[Any]
-    kind: Kind[Any]
+    known_kind: Kind[Any] | None
     stored: Resource[Any]
     outward: Callable[[Any], Any] | None = None
     inward: Callable[[Any], Any] | None = None
@@ -37,6 +39,11 @@ class Served:
     """What the CRD machinery keeps about a custom resource; None for built-in ones."""
     subresources: frozenset[str] = field(init=False)
     prefix: str = field(init=False)
+
+    @cached_property
+    def kind(self) -> Kind[Any]:
+        """The rules of its objects; built-in ones are imported when they are first asked for."""
+        return self.known_kind or kind_of(self.resource)
 
     def __post_init__(self) -> None:
         self.subresources = frozenset(sub.name for sub in self.resource.subresources)

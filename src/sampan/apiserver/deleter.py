@@ -58,7 +58,7 @@ class Deleter:
         for _ in range(TRIES):
             entry = reader.get(namespace, name)
             if entry is None:
-                raise NotFound.of(served.resource.plural, served.resource.group, name)
+                raise NotFound.of(served.stored.plural, served.stored.group, name)
             self._preconditions(served, entry, options)
             if not admitted:
                 await registry.admit_delete(served, entry, write)
@@ -69,7 +69,7 @@ class Deleter:
                 return await self._delete(served, entry, options, write)
             except CompareFailed:
                 continue
-        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
 
     @staticmethod
     def _preconditions(served: Served, entry: Entry, options: DeleteOptions) -> None:
@@ -96,13 +96,16 @@ class Deleter:
             verdict = deletion.decide(obj, meta, options, served.kind, registry.clock.now()).step
         metadata.put_meta(obj, meta)
         revision = entry.revision
+        if verdict is Step.MARK and obj == registry.outward(served, entry):
+            verdict = Step.PENDING
         if verdict in (Step.MARK, Step.MARK_AND_GO) and not write.dry_run:
             revision = await self._mark(served, entry, obj)
         elif verdict in (Step.MARK, Step.MARK_AND_GO):
             meta.resourceVersion = str(revision)
         if verdict in (Step.NOW, Step.MARK_AND_GO):
             if not write.dry_run:
-                await self._remove(served, entry, obj, revision)
+                meta.resourceVersion = str(await self._remove(served, entry, obj, revision))
+                metadata.put_meta(obj, meta)
             return Deleted(obj, codec.encode(obj), meta.uid, gone=True)
         return Deleted(obj, codec.encode(obj), meta.uid, gone=False)
 
@@ -110,18 +113,17 @@ class Deleter:
         key = served.key(entry.namespace, entry.name)
         value = self._registry._encode(served, obj)  # noqa: SLF001 - the registry's other half
         revision = await self._registry._transact(  # noqa: SLF001
-            served, [Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))], [Compare(key, entry.revision)])
+            [Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))], [Compare(key, entry.revision)])
         meta = metadata.meta_of(obj)
         meta.resourceVersion = str(revision)
         metadata.put_meta(obj, meta)
         return revision
 
-    async def _remove(self, served: Served, entry: Entry, obj: Any, revision: int) -> None:
+    async def _remove(self, served: Served, entry: Entry, obj: Any, revision: int) -> int:
         key = served.key(entry.namespace, entry.name)
         hook = self._registry.hooks.get(served.resource.group_resource)
         claim = hook.delete(obj) if hook else Claim()
-        await self._registry._transact(served, [Delete(key), *claim.writes], [Compare(key, revision)])  # noqa: SLF001
-        claim.commit()
+        return await self._registry._transact([Delete(key), *claim.after], [Compare(key, revision)])  # noqa: SLF001
 
 
 def _namespace(obj: Any, meta: ObjectMeta, options: DeleteOptions, kind: Kind[Any], registry: Registry) -> Step:

@@ -1,6 +1,6 @@
 """What some kinds do besides storing: claim addresses and ports before a write, let go of them after a deletion.
 
-Owns the protocol. A `Claim` travels with the write: its `writes` and `compares` go into the same transaction.
+Owns the protocol. A `Claim` travels with the write.
 Source: `BeginCreate`, `BeginUpdate` and `AfterDelete` of apiserver's generic registry.
 """
 
@@ -10,25 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sampan.store.base import Compare, Delete, Put
+from sampan.store.base import Delete, Put
 
 
 @dataclass
 class Claim:
     """What was set aside for one write."""
 
-    writes: list[Put | Delete] = field(default_factory=list)
-    compares: list[Compare] = field(default_factory=list)
+    before: list[Put] = field(default_factory=list)
+    """New keys, each written ahead in a transaction of its own: they are what keeps other servers out."""
+    after: list[Put | Delete] = field(default_factory=list)
+    """Written together with the object."""
     undo: list[Callable[[], None]] = field(default_factory=list)
-    done: list[Callable[[], None]] = field(default_factory=list)
-
-    def commit(self) -> None:
-        """The write was made."""
-        for call in self.done:
-            call()
 
     def release(self) -> None:
-        """The write was not made."""
+        """The write is over, made or not: what it needed is told by the store now."""
         for call in reversed(self.undo):
             call()
 
@@ -45,7 +41,7 @@ class Hook(Protocol):
         ...
 
     def update(self, new: Any, old: Any, *, dry_run: bool) -> Claim:
-        """The same for a change; what `old` has and `new` does not need is let go with the commit."""
+        """The same for a change; what `old` has and `new` does not need is let go with the write."""
         ...
 
     def delete(self, obj: Any) -> Claim:

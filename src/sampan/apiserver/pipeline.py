@@ -14,7 +14,7 @@ from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthor
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.handlers.base import Api, Body, needs_verb, no_such_path, not_allowed
+from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.response import Response, error_answer, page_not_found, warning_headers
 
@@ -144,6 +144,7 @@ class Pipeline:
         if served.virtual and served.resource.plural == "bindings":
             return await self._subresources["pods/binding"](api, info, served, body)
         needs_verb(served, info.verb, info)
+        check_shape(info, served)
         return await self._handlers[info.verb](api, info, served, body)
 
     def _subresource(self, info: RequestInfo, served: Served) -> Handler | None:

@@ -7,7 +7,7 @@ Source: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`, `registry/res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -108,7 +108,7 @@ class Registry:
         """
         found = self.readers.of(served.stored).get(namespace, name)
         if found is None:
-            raise NotFound.of(served.resource.plural, served.resource.group, name)
+            raise NotFound.of(served.stored.plural, served.stored.group, name)
         return found
 
     @staticmethod
@@ -170,6 +170,9 @@ class Registry:
         await self.gate.admit(request)
         obj = request.object
         kind.prepare_create(obj)
+        if kind.requested_by is not None:
+            user = write.user
+            kind.requested_by(obj, user.name, user.uid, user.groups, user.extra)
         if not write.applying:
             self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
         hook = self.hooks.get(resource.group_resource)
@@ -177,30 +180,27 @@ class Registry:
         try:
             meta = metadata.meta_of(obj)
             self._refuse(served, meta.name or meta.generateName, [
-                *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check), *kind.validate(obj)])
+                *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check),
+                *kind.validate(obj), *kind.validate_create(obj)])
             write.warnings += kind.warnings(obj, None)
             await self.gate.validate(request)
             key = served.key(meta.namespace, meta.name)
             if write.dry_run:
                 if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
                     raise self._taken(served, meta.namespace, meta.name)
-                claim.release()
                 return Written(obj, codec.encode(obj), 0, created=True)
-            value = self._encode(served, obj)
-            revision = await self._transact(
-                served, [Put(key, value, ttl_seconds=kind.ttl_seconds, volatile=volatile(key)), *claim.writes],
-                [Compare(key, 0), *claim.compares])
+            if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
+                raise self._taken(served, meta.namespace, meta.name)
+            put = Put(key, self._encode(served, obj), ttl_seconds=kind.ttl_seconds, volatile=volatile(key))
+            revision = await self._write(served, put, Compare(key, 0), claim)
         except CompareFailed:
-            claim.release()
             raise self._taken(served, meta.namespace, meta.name) from None
-        except BaseException:
+        finally:
             claim.release()
-            raise
-        claim.commit()
         return self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
 
     def _taken(self, served: Served, namespace: str, name: str) -> AlreadyExists:
-        error = AlreadyExists.of(served.resource.plural, served.resource.group, name)
+        error = AlreadyExists.of(served.stored.plural, served.stored.group, name)
         entry = self.readers.of(served.stored).get(namespace, name)
         if entry is not None and metadata.meta_of(entry.object).deletionTimestamp:
             return AlreadyExists(f"object is being deleted: {error.message}", details=error.details)
@@ -223,13 +223,13 @@ class Registry:
             entry = reader.get(namespace, name)
             if entry is None:
                 if missing is None:
-                    raise NotFound.of(served.resource.plural, served.resource.group, name)
+                    raise NotFound.of(served.stored.plural, served.stored.group, name)
                 return await self.create(served, namespace, missing(), write)
             try:
                 return await self._update(served, entry, produce, write)
             except CompareFailed:
                 continue
-        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
 
     async def _update(self, served: Served, entry: Entry, produce: Produce, write: Write) -> Written:
         resource, kind = served.resource, served.kind
@@ -257,15 +257,9 @@ class Registry:
             if not write.subresource:
                 write.warnings += kind.warnings(new, old)
             await self.gate.validate(request)
-            written = await self._swap(served, entry, new, old, write, claim)
-        except BaseException:
+            return await self._swap(served, entry, new, old, write, claim)
+        finally:
             claim.release()
-            raise
-        if write.dry_run:
-            claim.release()
-        else:
-            claim.commit()
-        return written
 
     def _check_revision(self, served: Served, meta: ObjectMeta, was: ObjectMeta, revision: int) -> None:
         asked = meta.resourceVersion
@@ -276,7 +270,7 @@ class Registry:
         elif not asked.isascii() or not asked.isdigit():
             raise OtherStatus(f'strconv.ParseUint: parsing "{asked}": invalid syntax', code=500)
         elif int(asked) != revision:
-            raise Conflict.of(served.resource.plural, served.resource.group, was.name, OPTIMISTIC_LOCK)
+            raise Conflict.of(served.stored.plural, served.stored.group, was.name, OPTIMISTIC_LOCK)
         meta.resourceVersion = was.resourceVersion
 
     @staticmethod
@@ -286,7 +280,10 @@ class Registry:
 
     def _prepare(self, served: Served, new: Any, old: Any, write: Write) -> list[FieldError]:
         if write.subresource and not write.main:
-            self.subkind(served, write.subresource).prepare(new, old)
+            sub = self.subkind(served, write.subresource)
+            sub.prepare(new, old)
+            if sub.touch is not None:
+                sub.touch(new, old, self.clock.now())
         else:
             served.kind.prepare_update(new, old)
         return []
@@ -295,6 +292,8 @@ class Registry:
         kind = served.kind
         meta, was = metadata.meta_of(new), metadata.meta_of(old)
         found = metadata.validate_meta_update(meta, was)
+        if served.custom is None:
+            found += found  # upstream's built-in kinds look at it a second time
         if meta.name and not (meta.labels == was.labels and meta.annotations == was.annotations
                               and meta.finalizers == was.finalizers and meta.ownerReferences == was.ownerReferences
                               and meta.generateName == was.generateName and not write.applying):
@@ -310,17 +309,16 @@ class Registry:
             if not write.dry_run:
                 hook = self.hooks.get(served.resource.group_resource)
                 more = hook.delete(old) if hook else Claim()
-                await self._transact(served, [Delete(key), *more.writes], [Compare(key, entry.revision)])
-                more.commit()
+                await self._transact([Delete(key), *more.after], [Compare(key, entry.revision)])
             return Written(new, codec.encode(new), entry.revision, deleted=True)
         if write.dry_run:
             return Written(new, codec.encode(new), entry.revision)
-        if new == old and not claim.writes:
+        if new == old:
             body = entry.body if served.outward is None else codec.encode(new)
             return Written(new, body, entry.revision)
         value = self._encode(served, new)
         put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
-        revision = await self._transact(served, [put, *claim.writes], [Compare(key, entry.revision), *claim.compares])
+        revision = await self._write(served, put, Compare(key, entry.revision), claim)
         return self._answer(served, new, entry.namespace, entry.name, revision)
 
     @staticmethod
@@ -344,11 +342,11 @@ class Registry:
             key = served.key(namespace, name)
             try:
                 put = Put(key, self._encode(served, new), ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
-                revision = await self._transact(served, [put], [Compare(key, entry.revision)])
+                revision = await self._transact([put], [Compare(key, entry.revision)])
             except CompareFailed:
                 continue
             return self._answer(served, new, namespace, name, revision)
-        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
 
     # -- what all share -----------------------------------------------------------------------------------------
 
@@ -375,7 +373,7 @@ class Registry:
     @staticmethod
     def _refuse(served: Served, name: str, found: list[FieldError]) -> None:
         if found:
-            raise Invalid.of(served.resource.kind, served.resource.group, name, found)
+            raise Invalid.of(served.stored.kind, served.stored.group, name, found)
 
     @staticmethod
     def _encode(served: Served, obj: Any) -> bytes:
@@ -398,7 +396,21 @@ class Registry:
                 return Written(obj, entry.body, revision, created=created)
         return Written(obj, codec.encode(obj), revision, created=created)
 
-    async def _transact(self, served: Served, writes: list[Put | Delete], compares: list[Compare]) -> int:
+    async def _write(self, served: Served, put: Put, compare: Compare, claim: Claim) -> int:
+        """Write what was claimed, then the object; take back what was claimed when the object can't be written."""
+        for one in claim.before:
+            try:
+                await self._transact([one], [Compare(one.key, 0)])
+            except CompareFailed:
+                raise InternalError(f"{one.key.rpartition('/')[2]} was taken by another server; try again") from None
+        try:
+            return await self._transact([put, *claim.after], [compare])
+        except (CompareFailed, ApiError):
+            if claim.before:
+                await self._transact([Delete(one.key) for one in claim.before], [])
+            raise
+
+    async def _transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare]) -> int:
         try:
             return await self.store.transact(writes, compares)
         except (StoreFull, StoreUnavailable) as error:

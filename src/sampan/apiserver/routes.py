@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sampan.apiserver import health
 from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configuration
-from sampan.apiserver.handlers.base import Api
+from sampan.apiserver.handlers.base import Api, no_such_path, not_allowed
 from sampan.apiserver.health import Health
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response, json_answer, page_not_found
@@ -23,6 +23,8 @@ class Routes:
         """The page, or Go's 404."""
         path = info.path.rstrip("/") or "/"
         root = path.split("/")[1]
+        if root in ("api", "apis") and info.method not in ("GET", "HEAD"):
+            raise not_allowed()
         if root in ("livez", "readyz", "healthz"):
             return self._health.answer(path, info.query)
         if path == "/version":
@@ -31,4 +33,7 @@ class Routes:
             return json_answer(openid_configuration(self._issuer))
         if path == "/openid/v1/jwks":
             return json_answer(jwks(self._issuer))
+        parts = path.strip("/").split("/")
+        if parts[0] in ("api", "apis") and (parts[0] == "api" or (len(parts) > 1 and self._api.catalog.has_group(parts[1]))):
+            raise no_such_path()
         return page_not_found()

@@ -17,7 +17,7 @@ from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
-from sampan.apiserver.allocation.addresses import Addresses
+from sampan.apiserver.allocation.addresses import Addresses, leaked
 from sampan.apiserver.allocation.ports import Ports
 from sampan.apiserver.allocation.services import ServiceHook
 from sampan.apiserver.asgi import App
@@ -39,7 +39,7 @@ from sampan.apiserver.request import User
 from sampan.apiserver.routes import Routes
 from sampan.apiserver.watchcache import Caches
 from sampan.lib.clock import Identity
-from sampan.store.base import Store
+from sampan.store.base import Delete, Store
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class ApiServer:
         await self.caches.load(*self.stored())
         self._tasks.start(self.caches.run(), "bookmarks")
         self._assemble()
+        gone = leaked(self.caches)
+        if gone:
+            await self.store.transact([Delete(key) for key in gone])
         bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
         await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
         self._started = True

@@ -1,1 +1,1 @@
-"""Service addresses and node ports: who has which, and claiming them together with the write that needs them."""
+"""Service addresses and node ports: who has which, and claiming them for the write that needs them."""

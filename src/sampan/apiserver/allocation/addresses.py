@@ -1,7 +1,7 @@
-"""Addresses of services: one IPAddress object each, written in the same transaction as its Service.
+"""Addresses of services: one IPAddress object each, written right before its Service.
 
-Owns choosing and claiming. What is taken is what the IPAddress cache shows and what writes under way have claimed,
-so nothing has to be repaired after a crash. Source: kubernetes `pkg/registry/core/service/ipallocator`.
+Owns choosing and claiming. What is taken is what the IPAddress cache shows and what writes under way have claimed;
+`leaked` finds those that a crash left without their Service. Source: kubernetes `pkg/registry/core/service/ipallocator`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from sampan.api import codec
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.networking.v1 import IPAddress, IPAddressSpec, ParentReference
-from sampan.api.resources import IP_ADDRESSES, SERVICE_CIDRS
+from sampan.api.resources import IP_ADDRESSES, SERVICE_CIDRS, SERVICES
 from sampan.api.scalars import Time
 from sampan.apiserver.catalog import key_prefix
 from sampan.apiserver.hooks import Claim
 from sampan.apiserver.watchcache import Readers
 from sampan.lib.clock import Identity
-from sampan.store.base import Compare, Delete, Put
+from sampan.store.base import Delete, Put
 
 Network = IPv4Network | IPv6Network
 TRIES = 64
@@ -116,21 +116,33 @@ class Addresses:
         text = address.compressed
         self._pending.add(text)
         claim.undo.append(lambda: self._pending.discard(text))
-        claim.done.append(lambda: self._pending.discard(text))
         meta = service.metadata
         obj = IPAddress(
             kind="IPAddress", apiVersion="networking.k8s.io/v1",
             metadata=ObjectMeta(
-                name=text, uid=self._identity.uid(), creationTimestamp=self._now(), generation=1,
+                name=text, uid=self._identity.uid(), creationTimestamp=self._now(),
                 labels={"ipaddress.kubernetes.io/ip-family": f"IPv{address.version}",
                         "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}),
             spec=IPAddressSpec(parentRef=ParentReference(resource="services", namespace=meta.namespace, name=meta.name)))
-        claim.writes.append(Put(key_of(text), codec.encode(obj)))
-        claim.compares.append(Compare(key_of(text), 0))
+        claim.before.append(Put(key_of(text), codec.encode(obj)))
 
     def release(self, text: str, claim: Claim) -> None:
         """Let an address go with the write."""
-        claim.writes.append(Delete(key_of(ip_address(text).compressed)))
+        claim.after.append(Delete(key_of(ip_address(text).compressed)))
+
+
+def leaked(readers: Readers) -> list[str]:
+    """Keys of service addresses whose Service is not there."""
+    services = readers.of(SERVICES)
+    found = []
+    for entry in readers.of(IP_ADDRESSES).entries():
+        parent = entry.object.spec.parentRef
+        if parent is None or parent.resource != "services" or parent.group:
+            continue
+        service = services.get(parent.namespace, parent.name)
+        if service is None or entry.name not in service.object.spec.clusterIPs:
+            found.append(key_of(entry.name))
+    return found
 
 
 def key_of(text: str) -> str:

@@ -65,7 +65,6 @@ class Ports:
     def _take(self, port: int, claim: Claim) -> None:
         self._pending.add(port)
         claim.undo.append(lambda: self._pending.discard(port))
-        claim.done.append(lambda: self._pending.discard(port))
 
 
 def ports_of(service: object) -> set[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sampan.api import goprint
 from sampan.api.errors import Forbidden
 from sampan.apiserver.request import Attributes
@@ -19,9 +21,18 @@ def denial_text(attributes: Attributes, reason: str = "") -> str:
     return f"{text}: {reason}" if reason else text
 
 
+class PathForbidden(Forbidden):
+    """About a path that is no resource: upstream's Status has details, and nothing in them."""
+
+    def status(self) -> dict[str, Any]:
+        """With the empty details."""
+        body = super().status()
+        return {**{key: value for key, value in body.items() if key != "code"}, "details": {}, "code": body["code"]}
+
+
 def denial(attributes: Attributes, reason: str = "") -> Forbidden:
     """The answer to a request that no authorizer allows."""
     text = denial_text(attributes, reason)
     if not attributes.is_resource:
-        return Forbidden(f"forbidden: {text}")
+        return PathForbidden(f"forbidden: {text}")
     return Forbidden.on(attributes.resource, attributes.group, attributes.name, text)

@@ -80,6 +80,22 @@ def needs_verb(served: Served, verb: str, info: RequestInfo) -> None:
         raise not_allowed()
 
 
+def check_shape(info: RequestInfo, served: Served) -> None:
+    """Objects are made in collections and changed by name; collections across namespaces are only read.
+
+    Raises:
+        MethodNotAllowed: The path has a form that the verb does not go with.
+    """
+    if info.verb == "create":
+        wrong = bool(info.name) or (served.resource.namespaced and not info.namespace)
+    elif info.verb in ("update", "patch"):
+        wrong = not info.name
+    else:
+        wrong = info.verb == "deletecollection" and served.resource.namespaced and not info.namespace
+    if wrong:
+        raise not_allowed()
+
+
 def not_allowed() -> MethodNotAllowed:
     return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
-from sampan.api.errors import Invalid, UnsupportedMediaType
+from sampan.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from sampan.apiserver import bodies
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
@@ -74,12 +74,32 @@ def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: Wr
         except strict.Undecodable as error:
             shown = codec.encode(tree).decode()
             raise Invalid.of("", "", "", [field.invalid("patch", shown, str(error))]) from None
+        check_identity(served, info, tree)
         if problems and not warned[0]:
             info.warnings += problems
             warned[0] = True
         return bodies.typed(served, decoded.object)
 
     return change
+
+
+def check_identity(served: Served, info: RequestInfo, tree: Any) -> None:
+    """A patch changes neither the kind nor the name.
+
+    Raises:
+        Invalid: Another kind or version.
+        BadRequest: Another name, or none.
+    """
+    resource = served.resource
+    said = tree.get("apiVersion"), tree.get("kind")
+    if said not in ((resource.group_version, resource.kind), (None, None)):
+        why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(tree).decode(), why)])
+    meta = tree.get("metadata") or {}
+    if not meta.get("name"):
+        raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
+    if meta["name"] != info.name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({info.name})")
 
 
 async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, options: WriteOptions) -> Response:

@@ -68,8 +68,8 @@ def _fields(served: Served, text: str) -> selectors.FieldSelector:
     except selectors.SelectorError as error:
         raise BadRequest(str(error)) from None
     for term in parsed.terms:
-        if term.name not in served.kind.fields and term.name not in ("metadata.name", "metadata.namespace"):
-            raise BadRequest(unknown_field(served, term.name))
+        if term.field not in served.kind.fields and term.field not in ("metadata.name", "metadata.namespace"):
+            raise BadRequest(unknown_field(served, term.field))
     return parsed
 
 
