@@ -97,8 +97,6 @@ def prepare_status(new: CustomResourceDefinition, old: CustomResourceDefinition)
 def validate(crd: CustomResourceDefinition) -> Findings:
     spec = crd.spec
     out: Findings = []
-    if not crd.metadata.resourceVersion and crd.metadata.name != f"{spec.names.plural}.{spec.group}":
-        out.append(field.invalid("metadata.name", crd.metadata.name, 'must be spec.names.plural+"."+spec.group'))
     out += _group_and_scope(spec)
     versions = spec.versions or []
     if any(one.schema is None or one.schema.openAPIV3Schema is None for one in versions):
@@ -111,8 +109,14 @@ def validate(crd: CustomResourceDefinition) -> Findings:
     if spec.conversion is not None:
         out += _conversion(spec.conversion, "spec.conversion", preserving=spec.preserveUnknownFields)
     out += _names(crd.status.acceptedNames, "status.acceptedNames")
-    out += _stored_versions(crd)
-    return out + ([] if crd.metadata.resourceVersion else _approval(crd, None) + _preserving(crd, None))
+    return out + _stored_versions(crd)
+
+
+def validate_create(crd: CustomResourceDefinition) -> Findings:
+    out: Findings = []
+    if crd.metadata.name != f"{crd.spec.names.plural}.{crd.spec.group}":
+        out.append(field.invalid("metadata.name", crd.metadata.name, 'must be spec.names.plural+"."+spec.group'))
+    return out + _approval(crd, None) + _preserving(crd, None)
 
 
 def _group_and_scope(spec: CustomResourceDefinitionSpec) -> Findings:
@@ -430,6 +434,7 @@ KIND: Kind[CustomResourceDefinition] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     unconditional_update=False,

@@ -127,9 +127,13 @@ def validate(obj: CronJob) -> Findings:
     if template.manualSelector:
         out.append(field.not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false")))
     out += checks.all_nonnegative(spec, "spec", "successfulJobsHistoryLimit", "failedJobsHistoryLimit")
-    if len(obj.metadata.name) > 52 and not obj.metadata.resourceVersion:  # jobs append eleven characters
-        out.append(field.invalid("metadata.name", obj.metadata.name, "must be no more than 52 characters"))
     return out
+
+
+def validate_create(obj: CronJob) -> Findings:
+    """Jobs append eleven characters to the name."""
+    name = obj.metadata.name
+    return [field.invalid("metadata.name", name, "must be no more than 52 characters")] if len(name) > 52 else []
 
 
 def _schedule(spec: CronJobSpec) -> Findings:
@@ -195,6 +199,7 @@ KIND: Kind[CronJob] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     subkinds=(SubKind("status", meta.keep_spec),),
     columns=(
         NAME_COLUMN,

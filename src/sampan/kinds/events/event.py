@@ -94,10 +94,6 @@ _CORE_NAMES = {"deprecatedFirstTimestamp": "firstTimestamp", "deprecatedLastTime
                "deprecatedCount": "count", "deprecatedSource": "source", "regarding": "involvedObject", "note": "message"}
 
 
-def validate_new(event: events.Event) -> Findings:
-    return validate(event) + ([] if event.metadata.resourceVersion else validate_create(event))
-
-
 def validate_update(new: events.Event, old: events.Event) -> Findings:
     """Only the series moves."""
     out: Findings = []
@@ -150,7 +146,8 @@ FIELDS: dict[str, Callable[[events.Event], str]] = {
 
 KIND: Kind[events.Event] = Kind(
     resource=EVENTS_EVENTS,
-    validate=validate_new,
+    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     columns=(
         Column("Last Seen", last_seen),

@@ -53,12 +53,10 @@ def validate(ingress: Ingress) -> Findings:
             out += checks.named(tls.secretName, names.dns1123_subdomain, f"spec.tls[{index}].secretName")
     if spec.ingressClassName is not None:
         out += checks.named(spec.ingressClassName, names.dns1123_subdomain, "spec.ingressClassName")
-    if not ingress.metadata.resourceVersion:  # only of new ones
-        out += _both_classes(ingress)
     return out
 
 
-def _both_classes(ingress: Ingress) -> Findings:
+def validate_create(ingress: Ingress) -> Findings:
     annotation, name = ingress.metadata.annotations.get(CLASS_ANNOTATION), ingress.spec.ingressClassName
     if annotation is None or name is None or annotation == name:
         return []
@@ -166,6 +164,7 @@ KIND: Kind[Ingress] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     columns=(
         Column("Name", lambda ingress, _: ingress.metadata.name, format="name"),

@@ -1,0 +1,64 @@
+"""CronJobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from kinds.core.making import changed, created, findings
+from sampan.api.resources import CRON_JOBS
+from sampan.api.scalars import Time
+from sampan.kinds.batch import cron_job
+
+NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+TEMPLATE = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}
+
+
+def body(**spec: object) -> dict[str, object]:
+    return {"metadata": {"name": "c"}, "spec": {"schedule": "*/10 * * * *", "jobTemplate": TEMPLATE, **spec}}
+
+
+def test_nothing_is_due_before_the_first_time() -> None:
+    job = created(CRON_JOBS, body())
+    job.metadata.creationTimestamp = Time.of(NOW)
+    assert cron_job.due(job, cron_job.schedule_of(job), NOW) == cron_job.Due(None)
+
+
+def test_the_latest_of_several_missed_times_is_due() -> None:
+    job = created(CRON_JOBS, body())
+    job.status.lastScheduleTime = Time.of(NOW - timedelta(hours=1))
+    found = cron_job.due(job, cron_job.schedule_of(job), NOW)
+    assert found.latest == datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+    assert found.missed == 6
+    assert not found.too_many
+
+
+def test_more_than_a_hundred_missed_times_are_too_many() -> None:
+    job = created(CRON_JOBS, body(schedule="* * * * *"))
+    job.status.lastScheduleTime = Time.of(NOW - timedelta(days=30))
+    found = cron_job.due(job, cron_job.schedule_of(job), NOW)
+    assert found.latest == datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+    assert found.too_many
+
+
+def test_a_deadline_leaves_out_what_is_too_late() -> None:
+    job = created(CRON_JOBS, body(startingDeadlineSeconds=10))
+    job.status.lastScheduleTime = Time.of(NOW - timedelta(hours=1))
+    assert cron_job.due(job, cron_job.schedule_of(job), NOW).latest is None
+
+
+def test_findings_about_schedule_zone_and_policy() -> None:
+    assert findings(CRON_JOBS, body(schedule="TZ=UTC * * * * *", timeZone="", concurrencyPolicy="Maybe")) == [
+        'spec.schedule: Invalid value: "TZ=UTC * * * * *": cannot use both timeZone field and TZ or CRON_TZ in schedule',
+        'spec.timeZone: Invalid value: "": timeZone must be nil or non-empty string',
+        'spec.concurrencyPolicy: Unsupported value: "Maybe": supported values: "Allow", "Forbid", "Replace"']
+
+
+def test_a_name_leaves_room_for_those_of_jobs() -> None:
+    long = body() | {"metadata": {"name": "c" * 53}}
+    assert findings(CRON_JOBS, long) == [f'metadata.name: Invalid value: "{"c" * 53}": must be no more than 52 characters']
+
+
+def test_a_changed_schedule_raises_the_generation() -> None:
+    old = created(CRON_JOBS, body())
+    new, wrong = changed(CRON_JOBS, old, {"spec": {"schedule": "@daily"}})
+    assert (new.metadata.generation, wrong) == (2, [])
