@@ -18,13 +18,18 @@ COMMANDS = {
     "up": "start a cluster on this machine",
     "down": "stop it",
     "status": "show what runs",
+    "control-plane": "run API server, controllers and scheduler in one process, in the foreground",
     "server": "run the API server alone, in the foreground",
     "controllers": "run the controllers, in the foreground",
     "scheduler": "run the scheduler, in the foreground",
     "agent": "run a node agent, in the foreground",
     "image": "build, load and list container images",
 }
-"""Word → what it does; the module has the same name."""
+"""Word → what it does; the module has the same name, a dash written as an underscore."""
+
+
+def _module(word: str) -> str:
+    return f"sampan.cli.{word.replace('-', '_')}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,17 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     word = next((one for one in given if not one.startswith("-")), "")
     for name, text in COMMANDS.items():
-        if find_spec(f"sampan.cli.{name}") is None:
+        if find_spec(_module(name)) is None:
             continue
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == word:
-            import_module(f"sampan.cli.{name}").add(sub)
+            import_module(_module(name)).add(sub)
     parsed = parser.parse_args(given)
     if not parsed.command:
         parser.print_help()
         return 2
     try:
-        return int(import_module(f"sampan.cli.{parsed.command}").run(parsed))
+        return int(import_module(_module(parsed.command)).run(parsed))
     except SampanError as error:
         return failed(error.message, error.hint)
     except KeyboardInterrupt:

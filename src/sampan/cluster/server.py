@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sampan.aio.clock import SystemClock
+from sampan.aio.tasks import Tasks
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
 from sampan.apiserver.server import ApiServer, Settings
@@ -44,10 +45,25 @@ class ServerConfig:
     service_cidr: str = "10.96.0.0/16"
 
 
-def serve(config: ServerConfig) -> int:
-    """Run until a signal; the exit code."""
+@dataclass(frozen=True)
+class Parts:
+    """What runs beside the API server in its process is given this."""
+
+    config: ServerConfig
+    api: ApiServer
+    keys: pkidir.ClusterPki
+    clock: SystemClock
+    identity: Identity
+    addresses: Addresses
+
+
+Beside = Callable[[Parts], Coroutine[Any, Any, None]]
+
+
+def serve(config: ServerConfig, beside: Beside | None = None) -> int:
+    """Run until a signal; the exit code. `beside` runs in the same process once the server is ready to be asked."""
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run(_serve(config))
+    run(_serve(config, beside))
     return 0
 
 
@@ -64,7 +80,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-async def _serve(config: ServerConfig) -> None:
+async def _serve(config: ServerConfig, beside: Beside | None) -> None:
     listening = listener.bind(config.bind, config.port)
     clock, identity = SystemClock(), Identity()
     data = _folder(config.data)
@@ -86,7 +102,12 @@ async def _serve(config: ServerConfig) -> None:
             listener.configure(api.app, certificate=str(keys.server.certificate), key=str(keys.server.key), client_ca=str(keys.ca.certificate)),
             api.stop)
         log.info("serving", extra={"address": config.bind, "port": config.port})
-        await listener.serve_until_signalled(server, listening)
+        async with Tasks() as tasks:
+            serving = tasks.start(listener.serve_until_signalled(server, listening), "https")
+            if beside is not None:
+                tasks.start(beside(Parts(config, api, keys, clock, identity, addresses)), "beside the api server")
+            failed = tasks.start(tasks.wait(), "failure")
+            await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
         await api.stop()
     finally:
         await store.close()

@@ -1,0 +1,94 @@
+"""The control plane as one process: the API server, and beside it the controllers and the scheduler in process.
+
+What `sampan up` runs. The in-process clients are trusted to be the users that they say; everybody else comes over
+HTTPS and is authenticated and authorized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.aio.tasks import Tasks
+from sampan.apiserver.request import User
+from sampan.client.base import Client
+from sampan.client.inprocess import InProcessClient
+from sampan.cluster import addons, server
+from sampan.cluster.agent import own_address
+from sampan.cluster.config import ClusterConfig
+from sampan.cluster.provision import NodeIdentity, provision
+from sampan.control.events import EventRecorder
+from sampan.control.informer import Informers
+from sampan.controllers.manager import Manager
+from sampan.controllers.settings import ManagerSettings
+from sampan.scheduler.scheduler import Scheduler
+
+SCHEDULER_USER = "system:kube-scheduler"
+ADMIN = User("sampan:control-plane", groups=("system:masters", "system:authenticated"))
+
+
+@dataclass(frozen=True)
+class ControlPlaneConfig:
+    """A cluster's folder and what it says."""
+
+    folder: Path
+    cluster: ClusterConfig
+    bind: str = "0.0.0.0"  # nodes and pods reach it at the machine's address
+    log_level: str = "warning"
+
+
+def user(name: str) -> User:
+    """A component's user, with the groups that its credentials would give it."""
+    if name.startswith("system:serviceaccount:"):
+        namespace = name.split(":")[2]
+        return User(name, groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"))
+    return User(name, groups=("system:authenticated",))
+
+
+def serve(config: ControlPlaneConfig) -> int:
+    """Run until a signal; the exit code."""
+    cluster = config.cluster
+    wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=own_address(),
+                                 service_cidr=cluster.service_range, log_level=config.log_level)
+
+    async def beside(parts: server.Parts) -> None:
+        await _beside(config, parts)
+
+    return server.serve(wanted, beside)
+
+
+async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
+    def client_for(name: str) -> Client:
+        return InProcessClient(parts.api.app, user(name))
+
+    _provision(config, parts)
+    await addons.ensure(InProcessClient(parts.api.app, ADMIN), config.cluster.dns_ip)
+    async with Tasks() as tasks:
+        _start(parts, tasks, client_for)
+        await tasks.wait()
+
+
+def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> None:
+    clock, identity = parts.clock, parts.identity
+    informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
+    manager = Manager(client_for, manager_settings(parts), clock=clock, identity=identity, informers=informers)
+    recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
+    scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
+    tasks.start(informers.run(), "informers")
+    tasks.start(manager.run(), "controllers")
+    tasks.start(recorder.run(), "scheduler events")
+    tasks.start(scheduler.run(), "scheduler")
+
+
+def manager_settings(parts: server.Parts) -> ManagerSettings:
+    """The controllers' settings, with the keys that they sign with."""
+    return ManagerSettings(root_ca=parts.keys.ca.certificate.read_bytes(),
+                           service_account_private_key=parts.keys.signing_key.read_bytes())
+
+
+def _provision(config: ControlPlaneConfig, parts: server.Parts) -> None:
+    cluster, ip = config.cluster, own_address()
+    for index in range(cluster.nodes):
+        name = cluster.node_name(index)
+        provision(config.folder / "nodes" / name, parts.keys.ca, f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock)
