@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from sampan.aio.tasks import Tasks
-from sampan.drivers.spdy.frames import Connection, Event, GoAway, Opened, Received, Replied, Reset, SpdyError
+from sampan.drivers.spdy.frames import Connection, Event, GoAway, Opened, Received, Reset, SpdyError
 
 BUFFER_BYTES = 1 << 20
 
