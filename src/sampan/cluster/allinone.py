@@ -6,11 +6,9 @@ Light on imports: what it starts runs in processes of its own.
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -195,6 +193,9 @@ def _alive(folder: Path, name: str) -> bool:
 
 def ready(folder: Path, port: int) -> bool:
     """Whether the API server says that it is ready."""
+    import http.client  # not needed, and not paid for, by the supervisor that this module starts
+    import ssl
+
     authority = folder / "ca.crt"
     if not authority.exists():
         return False
