@@ -97,7 +97,7 @@ class Writer:
     async def apply(self, key: Key, plan: Plan, *, tell: Tell | None = None) -> Outcome:
         """Do the plan's writes in order; when all went well record its events.
 
-        Runs of creations go out in growing batches, runs of deletions together. `tell(write, answer or error)`
+        Runs of creations go out in growing batches, runs of deletions or of patches (of different objects) together. `tell(write, answer or error)`
         may give an event for each. A failed update or patch ends the plan; a deletion of what is gone is no failure.
         Failures are returned, not raised.
         """
@@ -181,8 +181,8 @@ class Writer:
 
 
 def _batches(run: list[Write], kind: type) -> Iterator[list[Write]]:
-    """Creations 1, 2, 4, …; deletions as many as allowed; updates and patches one by one."""
-    size, start = {Create: 1, Delete: BATCH}.get(kind, 1), 0
+    """Creations 1, 2, 4, …; deletions and patches as many as allowed; updates one by one."""
+    size, start = {Create: 1, Delete: BATCH, Patch: BATCH}.get(kind, 1), 0
     while start < len(run):
         yield run[start:start + size]
         start += size

@@ -77,6 +77,12 @@ def _garbage_collector(context: Context, settings: ManagerSettings) -> Component
     return GarbageCollector(context, workers=settings.concurrent_gc_syncs)
 
 
+def _job(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.job.controller import JobController
+
+    return JobController(context, workers=settings.concurrent_job_syncs)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -88,6 +94,7 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("deployment-controller", "deployment-controller", _deployment),
     ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
     ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
+    ControllerEntry("job-controller", "job-controller", _job),
 )
 
 # the names that --controllers took before 1.28, which it still takes

@@ -36,7 +36,9 @@ def select(entries: Sequence[ControllerEntry], wanted: Iterable[str]) -> list[Co
         ConfigError: A name that there is no controller of.
     """
     names = {entry.name for entry in entries} | set(ALIASES.values())
-    on, off, star = set(), set(), False
+    on: set[str] = set()
+    off: set[str] = set()
+    star = False
     for word in (part.strip() for text in wanted for part in text.split(",")):
         if word == "*":
             star = True

@@ -1,0 +1,119 @@
+"""The control loop of Jobs. Owns watching, claiming pods and what is remembered between looks; decisions are pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from sampan.api.batch.v1 import Job
+from sampan.api.core.v1 import Pod
+from sampan.api.errors import ApiError
+from sampan.api.resources import JOBS, PODS
+from sampan.api.selectors import of_label_selector
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.key import Key, controller_of, key_of
+from sampan.control.ownership import adoption, claim, owner_keys, release
+from sampan.control.pods import owner_reference
+from sampan.control.writer import Outcome
+from sampan.controllers.job.decide import complete, deadline_in, is_complete, look, manage
+from sampan.controllers.job.pods import Record, is_tracked
+from sampan.controllers.job.tracking import leftovers, track
+from sampan.kinds.batch.job import is_finished, is_ours
+from sampan.kinds.plan import Create, Delete, EventRecord, Patch, Plan, Write
+
+
+def tracked_by_job(pod: Any) -> Iterable[Hashable]:
+    """Pods with the tracking finalizer by the key of their Job."""
+    ref = controller_of(pod) if is_tracked(pod) else None
+    return (Key(pod.metadata.namespace, ref.name),) if ref is not None and ref.kind == "Job" else ()
+
+
+def _matches(job: Job, labels: Mapping[str, str]) -> bool:
+    return of_label_selector(job.spec.selector).matches(labels)
+
+
+class JobController(Controller):
+    """Runs Jobs to their end."""
+
+    name = "job-controller"
+
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._jobs, pods = self.informers.of(JOBS), self.informers.of(PODS)
+        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
+        self._tracked = pods.index(tracked_by_job)
+        self._records: dict[Key, tuple[str, Record]] = {}
+        keys = owner_keys(JOBS, self._jobs, self._jobs.index(by_selector), _matches)
+        self.loop.watch(self._jobs)
+        self.loop.watch(pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        job = self._jobs.get(key)
+        if not self.writer.fresh(key):
+            return DONE
+        if job is None or is_finished(job):
+            return await self._tidy(key, job)
+        if not is_ours(job):
+            return DONE
+        pods = await self._claim(key, job)
+        uid, record = self._records.get(key, ("", Record()))
+        record = record if uid == job.metadata.uid else Record()
+        state = look(job, pods, (), record, self.clock.now())
+        plan, outcome = Plan(), Outcome()
+        if job.metadata.deletionTimestamp is None:
+            plan = manage(state)
+            outcome = await self.writer.apply(key, plan, tell=lambda write, answer: _tell(job, write, answer))
+        created = sum(isinstance(write, Create) for write in plan.writes) - outcome.skipped
+        created -= sum(isinstance(write, Create) for write, _ in outcome.failures)
+        deleted = sum(isinstance(write, Delete) for write in plan.writes)
+        deleted -= sum(isinstance(write, Delete) for write, _ in outcome.failures)
+        active = len(state.active) + max(0, created) - max(0, deleted)
+        if state.verdict is None and job.metadata.deletionTimestamp is None and is_complete(state, active):
+            complete(state)
+        touched = {write.name for write in plan.writes if isinstance(write, Delete | Patch)}
+        state.removing = {pod.metadata.uid for pod in pods if pod.metadata.name in touched}
+        after = track(state, active, state.terminating + deleted, managed=job.metadata.deletionTimestamp is None)
+        await self.writer.do(key, after)
+        self._records[key] = (job.metadata.uid, state.record)
+        outcome.raise_first()
+        waits = [wait for wait in (plan.requeue_after_seconds, deadline_in(state)) if wait is not None and wait > 0]
+        return Result(min(waits, default=None))
+
+    async def _tidy(self, key: Key, job: Job | None) -> Result:
+        """No pod shall be held by a Job that is gone or over."""
+        if job is None:
+            self.writer.forget(key)
+        self._records.pop(key, None)
+        await self.writer.do(key, leftovers(self._tracked.get(key)))
+        return DONE
+
+    async def _claim(self, key: Key, job: Job) -> list[Pod]:
+        required = job.spec.selector.matchLabels if job.spec.selector else {}
+        free = selected(self._orphans, key.namespace, required) if required else []
+        pods = self._by_controller.get(job.metadata.uid) + free
+        claimed = claim(job, lambda labels: _matches(job, labels), pods)
+        if claimed.adopt:
+            live = await self.client.get(JOBS, key.name, key.namespace)
+            if live.metadata.uid != job.metadata.uid or live.metadata.deletionTimestamp is not None:
+                return claimed.kept()
+        reference = owner_reference(JOBS, job)
+        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
+        writes += [release(PODS, pod, job.metadata.uid) for pod in claimed.release]
+        outcome = await self.writer.do(key, Plan(tuple(writes)))
+        changed = {key_of(pod): pod for pod in outcome.answers}
+        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
+
+
+def _tell(job: Job, write: Write, answer: Any) -> EventRecord | None:
+    failed = isinstance(answer, ApiError)
+    if isinstance(write, Create):
+        if failed:
+            return EventRecord(job, "Warning", "FailedCreate", f"Error creating: {answer.message}")
+        return EventRecord(job, "Normal", "SuccessfulCreate", f"Created pod: {answer.metadata.name}")
+    if isinstance(write, Delete):
+        if failed:
+            return EventRecord(job, "Warning", "FailedDelete", f"Error deleting: {answer.message}")
+        return EventRecord(job, "Normal", "SuccessfulDelete", f"Deleted pod: {write.name}")
+    return None

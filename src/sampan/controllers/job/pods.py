@@ -1,0 +1,152 @@
+"""Pure questions about the pods of a Job: its index, whether it counts as failed, when it ended, policies, back-off.
+
+Source: kube-controller-manager `job/indexed_job_utils.go`, `pod_failure_policy.go`, `backoff_utils.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sampan.aio.backoff import Backoff
+from sampan.api.batch.v1 import Job, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule
+from sampan.api.core.v1 import ContainerStatus, Pod
+from sampan.kinds.batch.job import TRACKING_FINALIZER, is_indexed
+from sampan.kinds.meta import condition
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
+INDEX_IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
+BACKOFF = Backoff(first_seconds=10.0, most_seconds=600.0)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def is_tracked(pod: Pod) -> bool:
+    """Its end has not been counted yet."""
+    return TRACKING_FINALIZER in pod.metadata.finalizers
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def index_of(pod: Pod) -> int | None:
+    """The completion index; None: it has none."""
+    return _number(pod.metadata.annotations.get(INDEX, ""))
+
+
+def has_valid_index(job: Job, pod: Pod) -> bool:
+    """Whether the pod's index is one of the Job's, where the Job has indexes."""
+    index = index_of(pod)
+    return not is_indexed(job) or (index is not None and index < (job.spec.completions or 0))
+
+
+def replaces_only_failed(job: Job) -> bool:
+    """A pod that is being deleted is replaced only once it has ended."""
+    return job.spec.podReplacementPolicy == "Failed"
+
+
+def is_failed(job: Job, pod: Pod) -> bool:
+    """It failed, or is being deleted without having succeeded."""
+    if pod.status.phase == "Failed":
+        return True
+    if replaces_only_failed(job):
+        return False
+    return pod.metadata.deletionTimestamp is not None and pod.status.phase != "Succeeded"
+
+
+def failures_of_index(pod: Pod) -> int:
+    """How often its index had failed before it, without those that the policy ignores."""
+    return _number(pod.metadata.annotations.get(INDEX_FAILURES, "")) or 0
+
+
+def all_failures_of_index(pod: Pod) -> int:
+    """How often its index had failed before it."""
+    return failures_of_index(pod) + (_number(pod.metadata.annotations.get(INDEX_IGNORED_FAILURES, "")) or 0)
+
+
+def ended_at(pod: Pod) -> datetime:
+    """When it ended, as well as can be told."""
+    ends = [status.state.terminated.finishedAt for status in pod.status.containerStatuses
+            if status.state is not None and status.state.terminated is not None]
+    known = [end.moment() for end in ends if end is not None]
+    if known and len(ends) == len(pod.status.containerStatuses):
+        return max(known)
+    if pod.metadata.deletionTimestamp is not None:
+        grace = timedelta(seconds=pod.metadata.deletionGracePeriodSeconds or 0)
+        return pod.metadata.deletionTimestamp.moment() - grace
+    ready = condition(pod.status.conditions, "Ready")
+    if ready is not None and ready.lastTransitionTime is not None:
+        return ready.lastTransitionTime.moment()
+    return pod.metadata.creationTimestamp.moment() if pod.metadata.creationTimestamp else LONG_AGO
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the failure policy says of a failed pod. `message`: why the Job fails, if it does."""
+
+    counts: bool = True
+    action: str = ""
+    message: str = ""
+
+
+def judge(job: Job, pod: Pod) -> Verdict:
+    """Apply the first rule of the pod failure policy that matches."""
+    policy = job.spec.podFailurePolicy
+    for number, rule in enumerate((policy.rules if policy else None) or ()):
+        why = _matched(rule, pod)
+        if why:
+            message = f"{why} matching {rule.action} rule at index {number}" if rule.action == "FailJob" else ""
+            return Verdict(rule.action != "Ignore", rule.action, message)
+    return Verdict()
+
+
+def _matched(rule: PodFailurePolicyRule, pod: Pod) -> str:
+    name = f"{pod.metadata.namespace}/{pod.metadata.name}"
+    if rule.onExitCodes is not None:
+        for status in (*pod.status.containerStatuses, *pod.status.initContainerStatuses):
+            code = _exit_code(status, rule.onExitCodes)
+            if code is not None:
+                return f"Container {status.name} for pod {name} failed with exit code {code}"
+        return ""
+    for pattern in rule.onPodConditions:
+        found = condition(pod.status.conditions, pattern.type)
+        if found is not None and found.status == pattern.status:
+            return f"Pod {name} has condition {found.type}"
+    return ""
+
+
+def _exit_code(status: ContainerStatus, wanted: PodFailurePolicyOnExitCodesRequirement) -> int | None:
+    ended = status.state.terminated if status.state is not None else None
+    if ended is None or ended.exitCode == 0 or wanted.containerName not in (None, status.name):
+        return None
+    is_in = ended.exitCode in (wanted.values or ())
+    return ended.exitCode if is_in == (wanted.operator == "In") else None
+
+
+@dataclass(frozen=True)
+class Record:
+    """The failures since the last success, and when the last one was: remembered between looks."""
+
+    failures: int = 0
+    last: datetime = LONG_AGO
+
+    def after(self, succeeded: Iterable[Pod], failed: Iterable[Pod]) -> Record:
+        """The record with newly ended pods taken in."""
+        successes, ends = [ended_at(pod) for pod in succeeded], sorted(ended_at(pod) for pod in failed)
+        if not successes:
+            return Record(self.failures + len(ends), ends[-1]) if ends else self
+        since = [end for end in ends if end > max(successes)]
+        return Record(len(since), since[-1] if since else LONG_AGO)
+
+    def remaining_seconds(self, now: datetime) -> float:
+        """How long no new pod is made."""
+        return remaining_seconds(self.failures, self.last, now)
+
+
+def remaining_seconds(failures: int, last: datetime, now: datetime) -> float:
+    """What is left of the pause after so many failures."""
+    if failures <= 0:
+        return 0.0
+    return max(0.0, BACKOFF.delay_seconds(failures) - (now - last).total_seconds())
