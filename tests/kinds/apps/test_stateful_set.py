@@ -1,0 +1,54 @@
+"""StatefulSets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kinds.core.making import changed, created, findings
+from sampan.api.resources import STATEFUL_SETS
+from sampan.kinds.apps import stateful_set
+
+
+def body(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "db"}, "spec": {
+        "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+        "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}],
+    } | spec}
+
+
+def test_defaults_are_upstreams() -> None:
+    spec = created(STATEFUL_SETS, body()).spec
+    assert (spec.podManagementPolicy, spec.updateStrategy.type, spec.updateStrategy.rollingUpdate.partition) == (
+        "OrderedReady", "RollingUpdate", 0)
+    claim = spec.volumeClaimTemplates[0]
+    assert (claim.kind, claim.apiVersion, claim.status.phase) == ("PersistentVolumeClaim", "v1", "Pending")
+
+
+def test_most_of_the_spec_stays() -> None:
+    old = created(STATEFUL_SETS, body())
+    assert changed(STATEFUL_SETS, old, {"spec": {"replicas": 3, "minReadySeconds": 5}})[1] == []
+    assert changed(STATEFUL_SETS, old, {"spec": {"serviceName": "other"}})[1] == [
+        "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+        "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"]
+
+
+@pytest.mark.parametrize(("spec", "expected"), [
+    ({"podManagementPolicy": "Wild"},
+     "spec.podManagementPolicy: Invalid value: \"Wild\": must be 'OrderedReady' or 'Parallel'"),
+    ({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}},
+     "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy 'RollingUpdate'"),
+    ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}},
+     "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0"),
+    ({"ordinals": {"start": -1}}, "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0"),
+])
+def test_what_is_wrong_is_said_in_upstreams_words(spec: dict[str, Any], expected: str) -> None:
+    assert findings(STATEFUL_SETS, body(**spec)) == [expected]
+
+
+def test_where_ordinals_start_and_updates_stop() -> None:
+    obj = created(STATEFUL_SETS, body(ordinals={"start": 5}, updateStrategy={"rollingUpdate": {"partition": 2}}))
+    assert (stateful_set.first_ordinal(obj), stateful_set.partition(obj), stateful_set.is_parallel(obj)) == (5, 2, False)
