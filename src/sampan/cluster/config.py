@@ -137,7 +137,9 @@ def free_index(root: Path) -> int:
     """
     taken = {config.index for folder in (root.iterdir() if root.is_dir() else ()) if (config := load(folder)) is not None}
     for index in range(MOST_CLUSTERS):
-        if index not in taken:
+        # a cluster below another root may have it too
+        in_use = Path(f"/sys/class/net/sampan{index}").exists() or Path(f"/run/sampan/sampan{index}").exists()
+        if index not in taken and not in_use:
             return index
     raise ConfigError(f"there are {MOST_CLUSTERS} clusters below {root} already", hint="remove one with `sampan down --purge --name NAME`")
 
