@@ -75,7 +75,7 @@ class App:
             await send({"type": "sampan.response", "response": response})
         elif isinstance(response, Answer):
             await _send_answer(info, response, send)
-        else:
+        elif isinstance(response, Stream):
             await _send_stream(info, response, receive, send)
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:

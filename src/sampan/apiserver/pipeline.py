@@ -16,7 +16,7 @@ from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
-from sampan.apiserver.response import Response, error_answer, page_not_found, warning_headers
+from sampan.apiserver.response import Answer, Response, Stream, error_answer, page_not_found, warning_headers
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Pipeline:
             response = error_answer(InternalError(
                 f"Internal error occurred: the request {info.method} {info.path} failed; the server's log says why",
                 details={"causes": [{"message": "unexpected error"}]}))
-        if info.warnings:
+        if info.warnings and isinstance(response, Answer | Stream):
             response.headers.extend(warning_headers(info.warnings))
         if self._audit is not None:
             self._audit.answered(info, response.code)

@@ -7,7 +7,7 @@ Leaves sending, compression and HEAD to `sampan.apiserver.asgi`. In-process call
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,18 @@ class Stream:
     """For in-process watches: batches of `(kind, entry)`; when it is used, `chunks` is not."""
 
 
-Response = Answer | Stream
+@dataclass(slots=True)
+class Tunnel:
+    """A WebSocket to be opened to `url` and joined with the client's."""
+
+    url: str
+    headers: Mapping[str, str]
+    trusted: bool
+    """The far end is a node agent: show our certificate, check its."""
+    code: int = 101
+
+
+Response = Answer | Stream | Tunnel
 
 
 def json_answer(value: Any, code: int = 200, *, headers: Headers | None = None) -> Answer:

@@ -33,10 +33,12 @@ from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
 from sampan.apiserver.hooks import Hook
+from sampan.apiserver.nodes import NodeAccess, NodeConnections
 from sampan.apiserver.pipeline import Pipeline
 from sampan.apiserver.registry import Registry
 from sampan.apiserver.request import User
 from sampan.apiserver.routes import Routes
+from sampan.apiserver.sockets import NodeSockets
 from sampan.apiserver.watchcache import Caches
 from sampan.lib.clock import Identity
 from sampan.store.base import Delete, Store
@@ -55,6 +57,7 @@ class Settings:
     """Static tokens and whose they are."""
     anonymous: bool = True
     client_ca: bytes = b""
+    nodes: NodeAccess = NodeAccess()
     disabled_admission: frozenset[str] = frozenset()
     """Names of admission plugins that are left out."""
     bootstrap_rbac: bool = True
@@ -73,6 +76,7 @@ class ApiServer:
         self.app = App(lifespan=self)
         self._tasks = Tasks()
         self._started = self._stopping = False
+        self._nodes: NodeConnections | None = None
 
     async def start(self) -> None:
         """Fill the caches, put the parts together, make what a fresh server holds, be ready."""
@@ -103,9 +107,11 @@ class ApiServer:
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
         self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
-        self.app.pipeline = Pipeline(
+        self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
+        pipeline = self.app.pipeline = Pipeline(
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
             other=Routes(self.api, self.health, self.issuer).answer, subresources=handlers.SUBRESOURCES)
+        self.app.sockets = NodeSockets(pipeline, self._nodes)
 
     def stored(self) -> list[Resource[Any]]:
         """Every resource that has a cache."""
@@ -123,6 +129,8 @@ class ApiServer:
         """End all watches; the store stays open, it is its maker's."""
         self._stopping = True
         await self._tasks.stop()
+        if self._nodes is not None:
+            await self._nodes.close()
 
     def _store_health(self) -> str:
         return ""

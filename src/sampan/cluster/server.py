@@ -20,6 +20,7 @@ from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
+from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
 from sampan.cluster import listener
@@ -93,7 +94,8 @@ async def _serve(config: ServerConfig, beside: Beside | None) -> None:
     try:
         ca = keys.ca.certificate.read_bytes()
         api = ApiServer(store, clock, identity, Settings(
-            addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca))
+            addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca,
+            nodes=NodeAccess(str(keys.kubelet_client.certificate), str(keys.kubelet_client.key), str(keys.ca.certificate))))
         await api.start()
         write_access(config, keys, ca)
         gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sampan.apiserver.handlers.binding import binding
+from sampan.apiserver.handlers.connect import exec_, log, portforward, proxy
 from sampan.apiserver.handlers.create import create
 from sampan.apiserver.handlers.delete import delete, deletecollection
 from sampan.apiserver.handlers.eviction import eviction
@@ -24,5 +25,6 @@ VERBS: Mapping[str, Handler] = {
 
 SUBRESOURCES: Mapping[str, Handler] = {
     "*/scale": scale, "pods/binding": binding, "pods/eviction": eviction, "serviceaccounts/token": token,
+    "pods/log": log, "pods/exec": exec_, "pods/attach": exec_, "pods/portforward": portforward, "*/proxy": proxy,
 }
 """By `group_resource/name`, or `*/name` for every resource; the others are the object itself."""

@@ -1,0 +1,127 @@
+"""WebSocket requests: through the pipeline like every other, then joined with the node agent's socket.
+
+Owns accepting, refusing with a Status, and passing frames both ways until one side ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from sampan.aio.tasks import Tasks
+from sampan.api.errors import ApiError
+from sampan.apiserver.asgi import Receive, Scope, Send
+from sampan.apiserver.nodes import NodeConnections, Refused
+from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.request import RequestInfo
+from sampan.apiserver.response import Answer, Stream, Tunnel, error_answer
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+
+class NodeSockets:
+    """Serves the application's WebSocket connections."""
+
+    def __init__(self, pipeline: Pipeline, nodes: NodeConnections) -> None:
+        self._pipeline, self._nodes = pipeline, nodes
+
+    async def serve(self, info: RequestInfo, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection from its handshake to its end."""
+        info.headers = {**info.headers, "upgrade": "websocket"}
+        response = await self._pipeline.handle(info, _no_body)
+        await receive()  # websocket.connect
+        if isinstance(response, Answer):
+            await _refuse(response, scope, send)
+        elif isinstance(response, Tunnel):
+            await self._tunnel(response, scope, receive, send)
+        else:
+            await _watch(response, receive, send)
+
+    async def _tunnel(self, tunnel: Tunnel, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = tuple(scope.get("subprotocols") or ())
+        # a bearer token in the protocols is for us alone
+        passed = tuple(name for name in offered if not name.startswith("base64url.bearer.authorization.k8s.io."))
+        try:
+            far = await self._nodes.open(tunnel, passed)
+        except Refused as refusal:
+            kind = refusal.content_type.encode("latin-1") or b"text/plain"
+            await _refuse(Answer(refusal.status, refusal.body, kind), scope, send)
+            return
+        except ApiError as error:
+            await _refuse(error_answer(error), scope, send)
+            return
+        async with far:
+            await send({"type": "websocket.accept", "subprotocol": far.protocol})
+            async with Tasks() as tasks:
+                there = tasks.start(_there(far, receive), "tunnel to the node", keep_going=True)
+                back = tasks.start(_back(far, send), "tunnel from the node", keep_going=True)
+                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                if back.done():
+                    code = far.close_code or 1000
+                    await send({"type": "websocket.close", "code": code if code in range(1000, 1015) and code not in (1005, 1006) else 1000})
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+async def _there(far: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] != "websocket.receive":
+            return
+        data = message.get("bytes")
+        if data is not None:
+            await far.send_bytes(data)
+        else:
+            await far.send_str(message.get("text") or "")
+
+
+async def _back(far: aiohttp.ClientWebSocketResponse, send: Send) -> None:
+    from aiohttp import WSMsgType
+
+    async for message in far:
+        if message.type is WSMsgType.BINARY:
+            await send({"type": "websocket.send", "bytes": message.data})
+        elif message.type is WSMsgType.TEXT:
+            await send({"type": "websocket.send", "text": message.data})
+        else:
+            return
+
+
+async def _refuse(answer: Answer, scope: Scope, send: Send) -> None:
+    """An HTTP answer where the server can give one, a closed handshake (403) elsewhere."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = answer.joined()
+    headers = [(b"content-type", answer.content_type), (b"content-length", str(len(body)).encode()), *answer.headers]
+    await send({"type": "websocket.http.response.start", "status": answer.code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def _watch(stream: Stream, receive: Receive, send: Send) -> None:
+    """A watch over WebSocket: one text message a frame."""
+    await send({"type": "websocket.accept"})
+    async with Tasks() as tasks:
+        pump = tasks.start(_frames(stream, send), "watch", keep_going=True)
+        left = tasks.start(_left(receive), "disconnect", keep_going=True)
+        await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
+        if pump.done():
+            await send({"type": "websocket.close", "code": 1000})
+
+
+async def _frames(stream: Stream, send: Send) -> None:
+    async for chunk in stream.chunks:
+        for line in chunk.splitlines():
+            if line:
+                await send({"type": "websocket.send", "text": line.decode()})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
