@@ -79,11 +79,26 @@ class SqliteSettings:
 
 @dataclass(eq=False)
 class _Pending:
-    """What was decided and is not written yet; `done` has its revision in the end."""
+    """What was decided and is not written yet.
+
+    `done` is its caller's alone, who may give up and cancel it; `others` only want to know that it is over.
+    """
 
     done: asyncio.Future[int]
     decision: Decision | None = None
     garbage: Sequence[tuple[int, int]] = field(default=())
+    others: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def end(self, revision: int, error: StoreError | None) -> None:
+        """It is written, or was not."""
+        if not self.done.done():
+            if error is None:
+                self.done.set_result(revision)
+            else:
+                self.done.set_exception(error)
+        for other in self.others:
+            if not other.done():
+                other.set_result(None)
 
 
 class SqliteStore:
@@ -152,8 +167,14 @@ class SqliteStore:
 
     async def _settled(self, keys: Sequence[str]) -> None:
         """Wait until what is pending for these keys now is written, or has failed."""
-        if waiting := {pending.done for key in keys if (pending := self._pending_keys.get(key))}:
-            await asyncio.wait(waiting)
+        for pending in {pending for key in keys if (pending := self._pending_keys.get(key))}:
+            await self._over(pending)
+
+    async def _over(self, pending: _Pending) -> None:
+        if pending in self._pending:
+            over = self._loop.create_future()
+            pending.others.append(over)
+            await over
 
     async def _submit(self, decision: Decision) -> int:
         # no await below: decided is queued
@@ -163,12 +184,10 @@ class SqliteStore:
         pending = self._queue(Job(decision.rows, decision.meta), decision)
         for change in decision.changes:
             self._pending_keys[change.key] = pending
-        return await asyncio.shield(pending.done)
+        return await pending.done
 
     def _queue(self, job: Job, decision: Decision | None = None, garbage: Sequence[tuple[int, int]] = ()) -> _Pending:
         pending = _Pending(self._loop.create_future(), decision, garbage)
-        # a caller that was cancelled does not look; the failure was everybody's
-        pending.done.add_done_callback(asyncio.Future.exception)
         self._pending.append(pending)
         self._writer.put(job)
         return pending
@@ -191,7 +210,7 @@ class SqliteStore:
             for change in pending.decision.changes if pending.decision else ():
                 if self._pending_keys.get(change.key) is pending:
                     del self._pending_keys[change.key]
-            pending.done.set_result(pending.decision.revision if pending.decision else self._revision)
+            pending.end(pending.decision.revision if pending.decision else self._revision, None)
 
     def _publish(self, decisions: Sequence[Decision]) -> None:
         changes: list[Change] = []
@@ -226,7 +245,7 @@ class SqliteStore:
         # jobs put from now on are decided on what is written
         self._writer.resume()
         for pending in failed:
-            pending.done.set_exception(error)
+            pending.end(0, error)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -337,7 +356,7 @@ class SqliteStore:
             while self._garbage and self._garbage[0][0] <= revision and len(part) < REMOVED_AT_ONCE:
                 part.append(self._garbage.popleft())
             job = Job(meta=[("compacted", revision)], remove=[id for _, id in part])
-            await asyncio.shield(self._queue(job, garbage=part).done)
+            await self._queue(job, garbage=part).done
             if len(part) < REMOVED_AT_ONCE:
                 return
 
@@ -354,12 +373,12 @@ class SqliteStore:
         await self._expiry.stop()
         await self._tasks.stop()
         while self._pending:
-            await asyncio.wait([pending.done for pending in self._pending])
+            await self._over(self._pending[-1])
         last = [(self._ledger.index[key][0], key, record.create_revision, rows.revision_of(self._ledger.marked[key]), 0, 1,
                  record.value) for key, record in self._volatile.newest.items()]
         closing = self._queue(Job(last, [("closed", self._revision)]))
         try:
-            await asyncio.shield(closing.done)
+            await closing.done
         except StoreError as error:
             log.warning("closing the store as if after a crash, which loses heartbeats only: %s", error.message)
         await asyncio.to_thread(self._release)
