@@ -20,7 +20,7 @@ def build(folder: Path, text: str, **args: str) -> PlatformImage:
 
 
 def files(image: PlatformImage) -> dict[str, tarfile.TarInfo]:
-    found = {}
+    found: dict[str, tarfile.TarInfo] = {}
     for layer in image.layers:
         with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
             found |= {member.name: member for member in tar}
