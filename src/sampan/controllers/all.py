@@ -83,6 +83,12 @@ def _job(context: Context, settings: ManagerSettings) -> Component:
     return JobController(context, workers=settings.concurrent_job_syncs)
 
 
+def _cronjob(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.cronjob.controller import CronJobController
+
+    return CronJobController(context, workers=settings.concurrent_cron_job_syncs)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -95,6 +101,7 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
     ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
     ControllerEntry("job-controller", "job-controller", _job),
+    ControllerEntry("cronjob-controller", "cronjob-controller", _cronjob),
 )
 
 # the names that --controllers took before 1.28, which it still takes

@@ -1,0 +1,165 @@
+"""What a CronJob does at a moment: start a Job or not, which old ones go, what its status says. Pure.
+
+Leaves schedules to `sampan.kinds.batch.cron_job`. Source: kube-controller-manager `cronjob/cronjob_controllerv2.go`, `utils.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from msgspec.structs import replace
+
+from sampan.api import codec
+from sampan.api.batch.v1 import CronJob, CronJobStatus, Job
+from sampan.api.core.v1 import ObjectReference
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import CRON_JOBS, JOBS
+from sampan.api.scalars import Time
+from sampan.control.pods import owner_reference
+from sampan.kinds.batch import cron_job, schedule
+from sampan.kinds.batch.job import finished
+from sampan.kinds.plan import Delete, EventRecord
+
+
+@dataclass
+class Decision:
+    """What to do: delete, then create `job` (for the time `at`), then write `status` if it changed."""
+
+    cron_job: CronJob
+    status: CronJobStatus
+    deletes: list[Delete] = field(default_factory=list)
+    job: Job | None = None
+    at: datetime | None = None
+    events: list[EventRecord] = field(default_factory=list)
+    requeue_after_seconds: float | None = None
+
+    def tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Add an event."""
+        self.events.append(EventRecord(self.cron_job, kind, reason, message))
+
+    def started(self, job: Job) -> CronJobStatus:
+        """The status once the Job has been created."""
+        meta = job.metadata
+        reference = ObjectReference(kind="Job", apiVersion="batch/v1", namespace=meta.namespace, name=meta.name, uid=meta.uid,
+                                    resourceVersion=meta.resourceVersion)
+        assert self.at is not None
+        return replace(self.status, active=[*self.status.active, reference], lastScheduleTime=Time.of(self.at))
+
+
+def decide(obj: CronJob, jobs: Sequence[Job], there: Collection[str], now: datetime) -> Decision:
+    """Look at a CronJob.
+
+    Args:
+        obj: As the server has it.
+        jobs: Those that it owns.
+        there: Names of Jobs in its `status.active` that exist, its own or not.
+        now: The time.
+    """
+    decision = Decision(obj, replace(obj.status, active=list(obj.status.active)))
+    _look_at_jobs(decision, jobs, there)
+    if obj.metadata.deletionTimestamp is None:
+        _schedule(decision, jobs, now)
+    _clean_up(decision, jobs)
+    return decision
+
+
+def _look_at_jobs(decision: Decision, jobs: Sequence[Job], there: Collection[str]) -> None:
+    status = decision.status
+    listed = {reference.uid for reference in status.active}
+    for job in jobs:
+        end, name = finished(job), job.metadata.name
+        if job.metadata.uid not in listed and end is None:
+            decision.tell("Warning", "UnexpectedJob", f"Saw a job that the controller did not create or forgot: {name}")
+        elif job.metadata.uid in listed and end is not None:
+            status.active = [reference for reference in status.active if reference.uid != job.metadata.uid]
+            decision.tell("Normal", "SawCompletedJob", f"Saw completed job: {name}, condition: {end.type}")
+        completed = job.status.completionTime if end is not None and end.type == "Complete" else None
+        if completed is not None and (status.lastSuccessfulTime is None or completed > status.lastSuccessfulTime):
+            status.lastSuccessfulTime = completed
+    own = {job.metadata.uid for job in jobs}
+    for reference in list(status.active):
+        if reference.uid not in own and reference.name not in there:
+            decision.tell("Normal", "MissingJob", f"Active job went missing: {reference.name}")
+            status.active.remove(reference)
+
+
+def _schedule(decision: Decision, jobs: Sequence[Job], now: datetime) -> None:
+    obj = decision.cron_job
+    if obj.spec.timeZone is not None:
+        try:
+            schedule.time_zone(obj.spec.timeZone)
+        except ValueError as error:
+            decision.tell("Warning", "UnknownTimeZone", f'invalid timeZone: "{obj.spec.timeZone}": {error}')
+            return
+    if obj.spec.suspend:
+        return
+    try:
+        times = cron_job.schedule_of(obj)
+    except ValueError as error:
+        decision.tell("Warning", "UnparseableSchedule", f'unparseable schedule: "{obj.spec.schedule}" : {error}')
+        return
+    following = cron_job.next_run(obj, times, now)
+    if following is not None:
+        decision.requeue_after_seconds = max(0.0, (following - now).total_seconds())
+    due = cron_job.due(obj, times, now)
+    if due.too_many:
+        decision.tell("Warning", "TooManyMissedTimes", f"too many missed start times: {due.missed}. Set or decrease "
+                      ".spec.startingDeadlineSeconds or check clock skew")
+    if due.latest is not None:
+        _start(decision, jobs, due.latest, now)
+
+
+def _start(decision: Decision, jobs: Sequence[Job], at: datetime, now: datetime) -> None:
+    obj, status = decision.cron_job, decision.status
+    deadline = obj.spec.startingDeadlineSeconds
+    if deadline is not None and at + timedelta(seconds=deadline) < now:
+        text = at.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+        decision.tell("Warning", "MissSchedule", f"Missed scheduled time to start a job: {text}")
+        return
+    name = job_name(obj, at)
+    if any(reference.name == name for reference in status.active) or obj.status.lastScheduleTime == Time.of(at):
+        return
+    if obj.spec.concurrencyPolicy == "Forbid" and status.active:
+        decision.tell("Normal", "JobAlreadyActive",
+                      "Not starting job because prior execution is running and concurrency policy is Forbid")
+        return
+    if obj.spec.concurrencyPolicy == "Replace":
+        for reference in list(status.active):
+            _delete(decision, reference.name, reference.uid)
+    decision.job, decision.at = _job(obj, name, at), at
+
+
+def job_name(obj: CronJob, at: datetime) -> str:
+    """The name of the Job of a time: the same however often it is tried."""
+    return f"{obj.metadata.name}-{int(at.timestamp()) // 60}"
+
+
+def _job(obj: CronJob, name: str, at: datetime) -> Job:
+    template = obj.spec.jobTemplate
+    zone = schedule.time_zone(obj.spec.timeZone) if obj.spec.timeZone else UTC
+    stamp = at.astimezone(zone).isoformat(timespec="seconds").replace("+00:00", "Z")
+    meta = ObjectMeta(
+        name=name, namespace=obj.metadata.namespace, labels=dict(template.metadata.labels),
+        annotations={**template.metadata.annotations, cron_job.SCHEDULED_AT: stamp},
+        ownerReferences=[owner_reference(CRON_JOBS, obj)])
+    return Job(kind="Job", apiVersion="batch/v1", metadata=meta, spec=codec.clone(template.spec))
+
+
+def _delete(decision: Decision, name: str, uid: str) -> None:
+    decision.deletes.append(Delete(JOBS, decision.cron_job.metadata.namespace, name, uid, propagation="Background"))
+    decision.status.active = [reference for reference in decision.status.active if reference.uid != uid]
+
+
+def _clean_up(decision: Decision, jobs: Sequence[Job]) -> None:
+    """Delete finished Jobs over the history's limits, the oldest first."""
+    spec = decision.cron_job.spec
+    for type_, limit in (("Failed", spec.failedJobsHistoryLimit), ("Complete", spec.successfulJobsHistoryLimit)):
+        ended = [job for job in jobs if (end := finished(job)) is not None and end.type == type_]
+        if limit is None or len(ended) <= limit:
+            continue
+        ended.sort(key=lambda job: (job.status.startTime is None, job.status.startTime or "", job.metadata.name))
+        for job in ended[:len(ended) - limit]:
+            _delete(decision, job.metadata.name, job.metadata.uid)
