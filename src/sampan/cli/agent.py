@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sampan.lib import logs
 from sampan.lib.errors import ConfigError
 
 if TYPE_CHECKING:  # imported when the command runs: `sampan --help` is quick
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run or remove the node."""
     from sampan.cluster import agent
 
-    logging.basicConfig(level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(arguments.log_level)
     config, mark = _config(arguments)
     if arguments.remove:
         asyncio.run(agent.remove(config))

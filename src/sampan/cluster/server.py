@@ -24,7 +24,7 @@ from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
 from sampan.cluster import listener
-from sampan.lib import pki, pkidir
+from sampan.lib import logs, pki, pkidir
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
 from sampan.store.base import Store
@@ -63,7 +63,7 @@ Beside = Callable[[Parts], Coroutine[Any, Any, None]]
 
 def serve(config: ServerConfig, beside: Beside | None = None) -> int:
     """Run until a signal; the exit code. `beside` runs in the same process once the server is ready to be asked."""
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(config.log_level)
     run(_serve(config, beside))
     return 0
 
