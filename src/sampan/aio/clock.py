@@ -41,13 +41,14 @@ class VirtualClock:
     """Time that stands still until `advance` moves it."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
-        self._now = start
+        self._start = start
         self._monotonic = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = count()
 
     def now(self) -> datetime:
-        return self._now
+        # from the start each time: summing up steps would drift by their rounding
+        return self._start + timedelta(seconds=self._monotonic)
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -85,5 +86,4 @@ class VirtualClock:
         return min(live) - self._monotonic if live else None
 
     def _move_to(self, monotonic: float) -> None:
-        self._now += timedelta(seconds=monotonic - self._monotonic)
         self._monotonic = monotonic
