@@ -45,7 +45,7 @@ CORRECTIONS = {
     ("api/authorization/v1.SubjectAccessReviewSpec", "extra"): "map<string,[]string>",
     ("api/certificates/v1.CertificateSigningRequestSpec", "extra"): "map<string,[]string>",
 }
-NULLABLE = {"Time", "MicroTime", "Any", "IntOrString", "Raw"}
+NULLABLE = {"Time", "MicroTime", "Any", "IntOrString"}
 ZERO = {"str": '""', "bool": "False", "Int32": "0", "Int64": "0", "float": "0.0", "bytes": 'b""'}
 ZERO_FACTORY = {
     "str": "empty_string",
@@ -127,12 +127,14 @@ class Generator:
             hint, default, factory = base, "dict", None
             if not omit:
                 hint, default, factory = f"{base} | None", "", "none"
+        elif base == "Raw":  # a union with null would not decode; the empty default is left out
+            hint, default, factory = base, 'Raw(b"")', None
         elif fact.get("pointer"):
             hint = base if base == "Any" else f"{base} | None"
             default, factory = ("None", None) if omit else ("", "none")
         elif base in NULLABLE and base != "IntOrString":
             hint = base if base == "Any" else f"{base} | None"
-            default, factory = ("None", None) if fact.get("omitzero") or base in ("Any", "Raw") else ("", "none")
+            default, factory = ("None", None) if fact.get("omitzero") or base == "Any" else ("", "none")
         elif base in ZERO and omit:
             hint, default, factory = base, ZERO[base], None
         else:

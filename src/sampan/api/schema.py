@@ -17,7 +17,7 @@ import msgspec
 
 from sampan.api.resourceinfo import Resource
 
-Form = Literal["string", "int32", "int64", "float64", "bool", "bytes", "any", "quantity", "time", "microtime", "intstr", "object",
+Form = Literal["string", "int32", "int64", "float64", "bool", "bytes", "any", "deduced", "quantity", "time", "microtime", "intstr", "object",
                "map", "list"]
 
 _META = "apimachinery/pkg/apis/meta/v1"
@@ -41,7 +41,7 @@ _KEY_DEFAULTS = {
     "api/core/v1.ContainerPort": {"protocol": "TCP"},
     "api/core/v1.ServicePort": {"protocol": "TCP"},
 }
-"""Keys of list maps that upstream's schema has defaults for: an item without the key is the one with the default."""
+_ZERO: dict[str, Any] = {"string": "", "int32": 0, "int64": 0, "bool": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +66,15 @@ class Shape:
         """An object's fields by their names in JSON, in the order of protobuf; embedded ones unfolded."""
         return _fields(self.type) if self.form == "object" else {}
 
-    @property
-    def key_defaults(self) -> dict[str, str]:
-        """Of the items of a list map: the values that keys have when they are left out."""
-        return _KEY_DEFAULTS.get(self.type, {})
+    @cached_property
+    def key_defaults(self) -> dict[str, Any]:
+        """Of the items of a list map: the values that keys have when they are left out.
+
+        As in upstream's schema: fields that are always written have their zero value for a default.
+        """
+        zero = {name: _ZERO[field.shape.form] for name, field in self.fields.items()
+                if not field.omit_empty and not field.shape.pointer and field.shape.form in _ZERO}
+        return zero | _KEY_DEFAULTS.get(self.type, {})
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,7 @@ class ManagedFieldsEntry(Wire):
     apiVersion: str = ""
     time: Time | None = None
     fieldsType: str = ""
-    fieldsV1: Raw | None = None
+    fieldsV1: Raw = Raw(b"")
     subresource: str = ""
 
 

@@ -1,0 +1,169 @@
+"""Who owns which field, and server-side apply: merging, conflicts, and taking away what is no longer applied.
+
+Pure: trees of dicts, shapes and sets in, trees and sets out. `sampan.api.managedfields` reads and writes the entries.
+Source: structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/managedfields/internal/conflict.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from sampan.api import fieldset, goprint, typed
+from sampan.api.errors import Conflict
+from sampan.api.fieldset import FieldSet
+from sampan.api.schema import Shape
+from sampan.api.typed import Difference
+
+Filter = Callable[[FieldSet], FieldSet]
+"""Leaves the fields that an endpoint may own (not status on the main one, only status on that of status)."""
+
+
+class Manager(NamedTuple):
+    """Who owns fields. Appliers are the same whatever version they apply, so theirs is empty."""
+
+    name: str
+    operation: str  # Apply or Update
+    version: str = ""
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        shown = goprint.quote(self.name)
+        if self.subresource:
+            shown += f" with subresource {goprint.quote(self.subresource)}"
+        return f"{shown} using {self.version}" if self.operation == "Update" else shown
+
+
+class Owned(NamedTuple):
+    """What a manager owns, in the version in which it said so; `time` is RFC 3339, `raw` the entry's unchanged text."""
+
+    fields: FieldSet
+    version: str
+    time: str | None = None
+    raw: bytes | None = None
+
+
+Managed = dict[Manager, Owned]
+
+
+class Conflicts(Conflict):
+    """Others own fields that the applied configuration changes."""
+
+    reason = "Conflict"
+
+    def __init__(self, taken: Mapping[Manager, FieldSet]) -> None:
+        self.taken = dict(taken)
+        found = [(manager, path) for manager, fields in self.taken.items() for path in fieldset.paths(fields)]
+        causes = [{"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
+                  for manager, path in found]
+        if len(found) == 1:
+            manager, path = found[0]
+            message = f"Apply failed with 1 conflict: conflict with {manager}: {path}"
+        else:
+            lines = [line for manager in sorted(self.taken)
+                     for line in (f"conflicts with {manager}:", *(f"- {path}" for who, path in found if who == manager))]
+            message = f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)
+        super().__init__(message, details={"causes": causes})
+
+
+def take(managed: Managed, by: Manager, version: str, difference: Difference) -> tuple[Managed, dict[Manager, FieldSet]]:
+    """Owners after `by` has made `difference`, and what each of the others lost to a change.
+
+    Managers of another version than the one that the difference is in keep what they have.
+    """
+    out: Managed = {}
+    conflicts: dict[Manager, FieldSet] = {}
+    changed = fieldset.union(difference.modified, difference.added)
+    for manager, owned in managed.items():
+        if manager == by or owned.version != version:
+            out[manager] = owned
+            continue
+        lost = fieldset.intersection(owned.fields, changed) if changed else {}
+        if lost:
+            conflicts[manager] = lost
+        left = fieldset.difference(owned.fields, lost)
+        if difference.removed:
+            left = fieldset.difference(left, difference.removed)
+        if left:
+            out[manager] = owned if left == owned.fields else owned._replace(fields=left, raw=None)
+    return out, conflicts
+
+
+def _filtered(difference: Difference, keep: Filter) -> Difference:
+    return Difference(keep(difference.added), keep(difference.modified), keep(difference.removed))
+
+
+def update(managed: Managed, by: Manager, version: str, difference: Difference, keep: Filter, now: str) -> Managed:
+    """Owners after a write that is no apply: what it changed belongs to `by` now."""
+    difference = _filtered(difference, keep)
+    own = fieldset.union(difference.modified, difference.added)
+    previous = managed.get(by)
+    # what the manager held before is treated like any other's, and given back with the rest
+    out, _ = take(managed, Manager("", ""), version, difference)
+    own = strip(own)
+    if own:
+        held = out.get(by)
+        time = now
+        fields = fieldset.union(own, held.fields) if held else own
+        if previous is not None and fields == previous.fields and previous.time == time:
+            out[by] = previous
+        else:
+            out[by] = Owned(fields, version, time)
+    return out
+
+
+def apply(shape: Shape, live: dict[str, Any], applied: dict[str, Any], managed: Managed, by: Manager, version: str,
+          *, force: bool, keep: Filter) -> tuple[dict[str, Any] | None, Managed]:
+    """The live tree with the configuration applied (None where nothing changed), and the owners.
+
+    Raises:
+        Conflicts: Others own what would change, and it is not forced.
+        TypedError: Lists can't be merged.
+    """
+    merged = typed.merge(shape, live, applied)
+    last = managed.get(by)
+    own = keep(typed.fields_of(shape, applied))
+    managed = managed | {by: Owned(own, version, last.time if last else None)}
+    if last is not None and last.fields:
+        merged = _prune(shape, merged, managed, last, version)
+    difference = _filtered(typed.compare(shape, live, merged), keep)
+    out, conflicts = take(managed, by, version, difference)
+    if conflicts and not force:
+        raise Conflicts(conflicts)
+    stripped = strip(own)
+    if stripped:
+        same = last is not None and last.fields == stripped
+        out[by] = last if same and last is not None and last.version == version else Owned(stripped, version, last.time if last else None)
+    else:
+        out.pop(by, None)
+    return (None if merged == live else merged), out
+
+
+def _prune(shape: Shape, merged: Any, managed: Managed, last: Owned, version: str) -> Any:
+    """Take away what the manager applied before, does not apply now, and nobody else owns."""
+
+    def named(fields: FieldSet) -> FieldSet:
+        return typed.with_named_fields(shape, fields)
+
+    everything = named(typed.fields_of(shape, merged))
+    pruned = typed.remove(shape, merged, named(last.fields))
+    owned: FieldSet = {}
+    for other in managed.values():
+        if other.version == version:
+            owned = fieldset.union(owned, other.fields)
+    kept = fieldset.union(named(typed.fields_of(shape, pruned or {})), named(owned))
+    pruned = typed.remove(shape, merged, fieldset.difference(everything, kept))
+    gone = fieldset.difference(everything, named(typed.fields_of(shape, pruned or {})))
+    return typed.remove(shape, merged, fieldset.intersection(gone, named(last.fields))) or {}
+
+
+_SYSTEM = fieldset.of_paths(
+    ("apiVersion",), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "namespace"), ("metadata", "creationTimestamp"),
+    ("metadata", "selfLink"), ("metadata", "uid"), ("metadata", "clusterName"), ("metadata", "generation"),
+    ("metadata", "managedFields"), ("metadata", "resourceVersion"),
+)
+
+
+def strip(fields: FieldSet) -> FieldSet:
+    """The set without what belongs to no manager."""
+    return fieldset.difference(fields, _SYSTEM)

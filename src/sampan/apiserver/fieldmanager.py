@@ -1,0 +1,267 @@
+"""Managed fields of writes, and server-side apply, for every resource that is served.
+
+Owns what each endpoint may own, and how `sampan.api.apply` meets Structs and custom resources. `record` runs before
+admission changes an object, as upstream's does: what a plugin adds belongs to nobody.
+Source: apimachinery `util/managedfields/internal/{fieldmanager,structuredmerge,lastapplied*}.go`, kubernetes'
+strategies (`GetResetFields`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from sampan.api import apply as ssa
+from sampan.api import codec, fieldset, managedfields, schema, strict, typed, yamlbody
+from sampan.api.apply import Conflicts, Filter, Managed, Manager
+from sampan.api.errors import BadRequest, OtherStatus
+from sampan.api.fieldset import FieldSet
+from sampan.api.meta.v1 import ManagedFieldsEntry
+from sampan.api.scalars import Time
+from sampan.api.schema import Shape
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.options import WriteOptions
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL = "kubectl"
+
+# what a write to the endpoint never changes, besides the rule that status belongs to the endpoint of that name alone
+_RESET_BY_STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "pods": (("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
+    "deployments.apps": (("metadata", "labels"),),
+}
+_ONLY: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
+    ("pods", "ephemeralcontainers"): (("spec", "ephemeralContainers"),),
+    ("pods", "resize"): (("spec", "containers"), ("spec", "initContainers"), ("spec", "resources")),
+}
+
+
+class Shaped(Protocol):
+    """What a custom resource's entry in the catalog (`Served.custom`) says about its objects."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape that its structural schema describes."""
+        ...
+
+
+def shape_of(served: Served) -> Shape:
+    """The shape of a resource's objects."""
+    if served.custom is not None:
+        shape: Shape = served.custom.shape
+        return shape
+    return schema.of_resource(served.resource) or schema.ANY
+
+
+class FieldManager:
+    """The `fields` of a registry, and the part named `apply`."""
+
+    # -- other writes -----------------------------------------------------------------------------------------------
+
+    def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
+        """Give `manager` the fields that `new` changed, in place."""
+        managed = self._before(new, old, subresource)
+        if managed is None or (not managed and old is not None):
+            _put_entries(new, [])
+            return
+        by = Manager(manager or managedfields.UNKNOWN, "Update", served.resource.group_version, subresource)
+        _put_entries(new, [])
+        try:
+            difference = managedfields.difference(shape_of(served), _empty(served) if old is None else codec.encode(old), codec.encode(new))
+        except typed.TypedError:
+            return  # upstream, too, prefers an object without owners to none at all
+        managed = ssa.update(managed, by, by.version, difference, _filter(served, subresource), now)
+        _put_entries(new, managedfields.encode(managedfields.cap(managed)))
+
+    @staticmethod
+    def _before(new: Any, old: Any, subresource: str) -> Managed | None:
+        """The owners before the write: as the client sent them back, else as they are; None: forget them."""
+        sent = _entries(new)
+        if not subresource and managedfields.is_reset(sent):
+            return None
+        candidates = [_entries(old)] if subresource else [sent, _entries(old)]
+        for entries in candidates:
+            try:
+                if managed := managedfields.decode(entries):
+                    return managed
+            except managedfields.BadEntry:
+                continue
+        return {}
+
+    # -- apply ------------------------------------------------------------------------------------------------------
+
+    def parse(self, served: Served, raw: bytes, options: WriteOptions, warnings: list[str]) -> dict[str, Any]:
+        """The applied configuration: YAML or JSON to a tree.
+
+        Raises:
+            BadRequest: It is neither, or no object; under Strict also when keys are repeated.
+        """
+        del served
+        try:
+            body, problems = yamlbody.to_json(raw)
+        except yamlbody.YAMLError as error:
+            raise BadRequest(f"error decoding YAML: error converting YAML to JSON: {error}") from None
+        tree = codec.loads(body)
+        if tree is None:
+            tree = {}
+        if not isinstance(tree, dict):
+            raise BadRequest("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+                             f"{strict.word(tree)} into Go value of type map[string]interface {{}}")
+        if problems and options.validation == "Strict":
+            raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problems[0]}")
+        if options.validation != "Ignore":
+            warnings += problems
+        return tree
+
+    def apply(self, served: Served, old: Any, applied: dict[str, Any], *, manager: str, force: bool, subresource: str,
+              now: Time) -> Any:
+        """The object with the configuration applied, its owners written in it; made for the caller alone.
+
+        Raises:
+            BadRequest: The configuration is of another kind or names owners.
+            Conflicts: Others own what would change, and it is not forced.
+            OtherStatus: A 500: the configuration does not have its shape.
+        """
+        shape, version = shape_of(served), served.resource.group_version
+        _check(served, shape, applied)
+        live = codec.loads(_empty(served) if old is None else codec.encode(old))
+        managed = self._applied_before(served, old, now)
+        if isinstance(meta := live.get("metadata"), dict):
+            meta.pop("managedFields", None)
+        by, keep = Manager(manager, "Apply", "", subresource), _filter(served, subresource)
+
+        def attempt(*, forced: bool) -> tuple[dict[str, Any] | None, Managed]:
+            return ssa.apply(shape, live, applied, managed, by, version, force=forced, keep=keep)
+
+        try:
+            try:
+                tree, managed = attempt(forced=force)
+            except Conflicts as conflicts:
+                if manager != KUBECTL or not _allowed(shape, live, conflicts):
+                    raise
+                tree, managed = attempt(forced=True)
+        except typed.TypedError as error:
+            raise OtherStatus(f"failed to merge config: {error}", code=500) from None
+        if tree is None:
+            tree = live
+        elif by in managed:
+            managed[by] = managed[by]._replace(time=now)
+        if manager == KUBECTL:
+            _note_applied(tree, applied)
+        return self._object(served, tree, managed)
+
+    def _applied_before(self, served: Served, old: Any, now: Time) -> Managed:
+        if old is None:
+            return {}
+        managed = managedfields.decode(_entries(old))
+        if managed:
+            return managed
+        by = Manager(managedfields.BEFORE_FIRST_APPLY, "Update", served.resource.group_version)
+        difference = managedfields.difference(shape_of(served), _empty(served), codec.encode(old))
+        return ssa.update({}, by, by.version, difference, _filter(served, ""), now)
+
+    @staticmethod
+    def _object(served: Served, tree: dict[str, Any], managed: Managed) -> Any:
+        try:
+            obj = strict.convert(served.resource, tree).object
+        except strict.Undecodable as error:
+            raise OtherStatus(f"failed to convert new typed object: {error}", code=500) from None
+        _put_entries(obj, managedfields.encode(managed))
+        return obj
+
+
+def _entries(obj: Any) -> Sequence[ManagedFieldsEntry]:
+    if obj is None:
+        return ()
+    if isinstance(obj, dict):
+        return codec.convert(list[ManagedFieldsEntry], (obj.get("metadata") or {}).get("managedFields") or [])
+    return obj.metadata.managedFields  # type: ignore[no-any-return]
+
+
+def _put_entries(obj: Any, entries: list[ManagedFieldsEntry]) -> None:
+    if not isinstance(obj, dict):
+        obj.metadata.managedFields = entries
+    elif entries:
+        obj.setdefault("metadata", {})["managedFields"] = codec.to_builtins(entries)
+    elif "metadata" in obj:
+        obj["metadata"].pop("managedFields", None)
+
+
+@lru_cache(maxsize=256)
+def _empty_struct(wire: Any) -> bytes:
+    return codec.encode(wire())
+
+
+def _empty(served: Served) -> bytes:
+    """What a fresh object is before anything was said about it."""
+    wire: Any = served.resource.wire
+    return _empty_struct(wire) if served.custom is None else b"{}"
+
+
+def _filter(served: Served, subresource: str) -> Filter:
+    """What the endpoint may own."""
+    return _endpoint_filter(served.resource.group_resource, subresource, "status" in served.subresources)
+
+
+@lru_cache(maxsize=1024)
+def _endpoint_filter(group_resource: str, subresource: str, has_status: bool) -> Filter:
+    if only := _ONLY.get((group_resource, subresource)):
+        kept = fieldset.of_paths(*only)
+        return lambda fields: fieldset.within(fields, kept)
+    if subresource:
+        reset = fieldset.of_paths(("spec",), *_RESET_BY_STATUS.get(group_resource, ()))
+    else:
+        reset = fieldset.of_paths(("status",)) if has_status else {}
+    return lambda fields: fieldset.without(fields, reset)
+
+
+def _check(served: Served, shape: Shape, applied: dict[str, Any]) -> None:
+    resource = served.resource
+    api_version, kind = applied.get("apiVersion") or "", applied.get("kind") or ""
+    if (api_version, kind) != (resource.group_version, resource.kind):
+        group_version = api_version if "/" in str(api_version) else f"/{api_version}"
+        raise BadRequest(f"invalid object type: {group_version}, Kind={kind}")
+    meta = applied.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    if meta.get("managedFields") is not None:
+        raise BadRequest("metadata.managedFields must be nil")
+    if found := typed.validate(shape, applied):
+        said = found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {one}" for one in found)
+        group_version = resource.group_version if resource.group else f"/{resource.version}"
+        namespace, name = (value if isinstance(value, str) else "" for value in (meta.get("namespace"), meta.get("name")))
+        raise OtherStatus(f"failed to create typed patch object ({namespace}/{name}; {group_version}, Kind={resource.kind}): {said}",
+                          code=500)
+
+
+# ---- kubectl's annotation ------------------------------------------------------------------------------------------
+
+
+def _annotation(tree: dict[str, Any]) -> str:
+    notes = (tree.get("metadata") or {}).get("annotations") or {}
+    return str(notes.get(LAST_APPLIED) or "")
+
+
+def _allowed(shape: Shape, live: dict[str, Any], conflicts: Conflicts) -> bool:
+    """Whether kubectl has itself applied all of what conflicts, on the client's side, and it is still so."""
+    try:
+        before = codec.loads(_annotation(live))
+        applied = typed.fields_of(shape, before)
+        difference = typed.compare(shape, before, live)
+    except (codec.DecodeError, typed.TypedError, AttributeError):
+        return False
+    for changed in difference:
+        applied = fieldset.difference(applied, changed)
+    taken: FieldSet = {}
+    for fields in conflicts.taken.values():
+        taken = fieldset.union(taken, fields)
+    return not fieldset.difference(taken, applied)
+
+
+def _note_applied(tree: dict[str, Any], applied: dict[str, Any]) -> None:
+    if not _annotation(tree):
+        return
+    said = codec.loads(codec.encode(applied))
+    if isinstance(notes := (said.get("metadata") or {}).get("annotations"), dict):
+        notes.pop(LAST_APPLIED, None)
+    tree["metadata"]["annotations"][LAST_APPLIED] = codec.encode(said).decode() + "\n"

@@ -1,0 +1,74 @@
+"""Sets of field paths against plain sets of paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampan.api import fieldset
+
+paths = st.lists(st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"']), min_size=1, max_size=3).map(tuple)
+models = st.frozensets(paths, max_size=6)
+
+
+def build(model: frozenset[tuple[str, ...]]) -> fieldset.FieldSet:
+    fields: fieldset.FieldSet = {}
+    for path in model:
+        branch: Any = {}
+        for element in reversed(path):
+            branch = {element: branch}
+        fields = fieldset.union(fields, branch)
+    return fields
+
+
+def model(fields: fieldset.FieldSet, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    found = set()
+    for key, below in fields.items():
+        if key == ".":
+            continue
+        if fieldset.is_member(below):
+            found.add((*prefix, key))
+        found |= model(below, (*prefix, key))
+    return found
+
+
+def below(path: tuple[str, ...], others: frozenset[tuple[str, ...]]) -> bool:
+    return any(path[:len(other)] == other for other in others)
+
+
+@given(models, models)
+def test_operations_are_those_of_sets_of_paths(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]]) -> None:
+    a, b = build(left), build(right)
+    assert model(a) == left
+    assert model(fieldset.union(a, b)) == left | right
+    assert model(fieldset.intersection(a, b)) == left & right
+    assert model(fieldset.difference(a, b)) == left - right
+    assert model(fieldset.without(a, b)) == {path for path in left if not below(path, right)}
+    assert model(fieldset.within(a, b)) == {path for path in left if below(path, right)}
+
+
+@given(models)
+def test_an_encoded_set_reads_back(paths: frozenset[tuple[str, ...]]) -> None:
+    fields = build(paths)
+    assert model(fieldset.decode(fieldset.encode(fields))) == paths
+    assert fieldset.encode(fieldset.decode(fieldset.encode(fields))) == fieldset.encode(fields)
+
+
+@given(models, models)
+def test_equal_sets_have_one_form(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]]) -> None:
+    assert fieldset.encode(fieldset.union(build(left), build(right))) == fieldset.encode(build(left | right))
+
+
+def test_paths_are_shown_as_messages_show_them() -> None:
+    fields = fieldset.decode(b'{"f:spec":{"f:ports":{"k:{\\"port\\":80,\\"protocol\\":\\"TCP\\"}":{".":{},"f:port":{}}},"f:s":{"v:\\"d\\"":{}}}}')
+    assert list(fieldset.paths(fields)) == [
+        '.spec.ports[port=80,protocol="TCP"]', '.spec.ports[port=80,protocol="TCP"].port', '.spec.s[="d"]']
+
+
+@pytest.mark.parametrize("raw", [b"[]", b'{"a":{}}', b'{"f:a":1}', b"{", b'{"x:a":{}}'])
+def test_what_is_no_set_is_refused(raw: bytes) -> None:
+    with pytest.raises(fieldset.BadFieldSet):
+        fieldset.decode(raw)
