@@ -166,6 +166,8 @@ class Registry:
         resource, kind = served.resource, served.kind
         meta = metadata.meta_of(obj)
         kind.default(obj)
+        if not write.applying:
+            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
         request = self._request("CREATE", served, meta.namespace, meta.name, write, obj, None)
         await self.gate.admit(request)
         obj = request.object
@@ -173,8 +175,6 @@ class Registry:
         if kind.requested_by is not None:
             user = write.user
             kind.requested_by(obj, user.name, user.uid, user.groups, user.extra)
-        if not write.applying:
-            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
         hook = self.hooks.get(resource.group_resource)
         claim = hook.create(obj, dry_run=write.dry_run) if hook else Claim()
         try:
@@ -243,6 +243,8 @@ class Registry:
             meta.namespace = meta.namespace or was.namespace
         metadata.put_meta(new, meta)
         kind.default(new)
+        if not write.applying:
+            self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
         request = self._request("UPDATE", served, entry.namespace, entry.name, write, new, old)
         await self.gate.admit(request)
         new = request.object
@@ -250,8 +252,6 @@ class Registry:
         hook = self.hooks.get(resource.group_resource) if not write.subresource else None
         claim = hook.update(new, old, dry_run=write.dry_run) if hook else Claim()
         try:
-            if not write.applying:
-                self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
             found += self._validate(served, new, old, write)
             self._refuse(served, entry.name, found)
             if not write.subresource:
@@ -363,10 +363,16 @@ class Registry:
         await self.gate.admit(request)
         await self.gate.validate(request)
 
-    async def admit_other(self, served: Served, operation: Operation, namespace: str, name: str, write: Write, obj: Any) -> Any:
-        """Ask the admission plugins about a write that stores nothing itself (binding, eviction, token, connect)."""
+    async def admit_other(self, served: Served, operation: Operation, namespace: str, name: str, write: Write, obj: Any,
+                          prepare: Callable[[Any], None] | None = None) -> Any:
+        """Ask the admission plugins about a write that stores nothing itself (binding, eviction, token, connect).
+
+        `prepare` fills in and validates between the mutating and the validating ones, as storage does upstream.
+        """
         request = self._request(operation, served, namespace, name, write, obj, None)
         await self.gate.admit(request)
+        if prepare is not None:
+            prepare(request.object)
         await self.gate.validate(request)
         return request.object
 

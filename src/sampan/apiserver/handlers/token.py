@@ -24,8 +24,8 @@ async def token(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     options = write_options(info, "CreateOptions")
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     issuer = api.parts["tokens"]
-    issuer.prepare(info.namespace, info.name, sent)
-    sent = await api.registry.admit_other(served, "CREATE", info.namespace, info.name, write_of(info, options), sent)
+    sent = await api.registry.admit_other(served, "CREATE", info.namespace, info.name, write_of(info, options), sent,
+                                          lambda request: issuer.prepare(info.namespace, info.name, request))
     if not options.dry_run:
         sent = issuer.issue(info.namespace, info.name, sent)
     return render(sent, form_of(info), 201)
