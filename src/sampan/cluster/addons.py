@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api.core.v1 import Service, ServicePort, ServiceSpec
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import NotFound
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from sampan.api.resourceinfo import Resource
@@ -45,7 +45,9 @@ def objects(dns_ip: str) -> list[tuple[Resource[Any], Any]]:
 async def ensure(client: Client, dns_ip: str) -> None:
     """Make what is missing."""
     for resource, wanted in objects(dns_ip):
+        meta = wanted.metadata
         try:
+            # asked first: a Service that is there holds its address, so making it again says that, not that it exists
+            await client.get(resource, meta.name, meta.namespace)
+        except NotFound:
             await client.create(resource, wanted)
-        except AlreadyExists:
-            continue
