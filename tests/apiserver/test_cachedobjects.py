@@ -47,6 +47,7 @@ def test_every_selection_at_every_revision_is_what_a_model_says(
         assert [(e.key, e.revision) for e in objects.select_at(at, selection, start)] == selected(states[at], start)
         if not name and not node:
             assert objects.count(namespace, start) == len(selected(state, start))
+            assert objects.count_at(at, namespace, start) == len(selected(states[at], start))
     assert len(objects) == len(state)
 
 

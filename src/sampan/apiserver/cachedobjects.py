@@ -200,11 +200,7 @@ class Objects:
 
     def select_at(self, revision: int, selection: Selection, start: str = "") -> Iterator[Entry]:
         """As `select`, but as it was at `revision` (≥ `floor`)."""
-        was: dict[str, Entry | None] = {}
-        for event in reversed(self.since(revision)):
-            entry = event.new or event.old
-            assert entry is not None
-            was[entry.key] = event.old
+        was = self._was(revision)
         if not was:
             return self.select(selection, start)
         from_key = self.prefix + (f"{selection.namespace}/" if selection.namespace else "") + start
@@ -213,3 +209,21 @@ class Objects:
                        key=lambda entry: entry.key)
         same = (entry for entry in self.select(selection, start) if entry.key not in was)
         return heapq.merge(same, older, key=lambda entry: entry.key)
+
+    def count_at(self, revision: int, namespace: str, start: str) -> int:
+        """As `count`, but as it was at `revision` (≥ `floor`)."""
+        total = self.count(namespace, start)
+        below = self.prefix + (f"{namespace}/" if namespace else "")
+        for key, entry in self._was(revision).items():
+            if key.startswith(below) and key >= below + start:
+                total += (entry is not None) - (self.get(*self._place(key)) is not None)
+        return total
+
+    def _was(self, revision: int) -> dict[str, Entry | None]:
+        """What differed from now: key to entry, None where there was none."""
+        was: dict[str, Entry | None] = {}
+        for event in reversed(self.since(revision)):
+            entry = event.new or event.old
+            assert entry is not None
+            was[entry.key] = event.old
+        return was

@@ -240,7 +240,7 @@ class WatchCache:
         if revision == self.revision:
             return objects.count(selection.namespace, start)
         if revision >= objects.floor:
-            return sum(1 for _ in objects.select_at(revision, selection, start))
+            return objects.count_at(revision, selection.namespace, start)
         prefix = self._prefix + (f"{selection.namespace}/" if selection.namespace else "")
         page = await self._store.range(prefix, after=first.key, limit=1, revision=revision, count=True)
         return 1 + len(page.records) + page.remaining
