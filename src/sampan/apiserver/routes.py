@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from sampan.apiserver import health
 from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configuration
-from sampan.apiserver.handlers.base import Api, no_such_path, not_allowed
-from sampan.apiserver.health import Health
+from sampan.apiserver.discovery import Discovery
+from sampan.apiserver.handlers.base import Api, not_allowed
+from sampan.apiserver.health import LIVE, READY, Health
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response, json_answer, page_not_found
+
+PAGES = ("/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version")
 
 
 class Routes:
     """Answers what is no resource."""
 
     def __init__(self, api: Api, checks: Health, issuer: Issuer) -> None:
-        self._api, self._health, self._issuer = api, checks, issuer
+        self._health, self._issuer = checks, issuer
+        self._discovery = Discovery(api.catalog)
 
     async def answer(self, info: RequestInfo) -> Response:
         """The page, or Go's 404."""
         path = info.path.rstrip("/") or "/"
         root = path.split("/")[1]
-        if root in ("api", "apis") and info.method not in ("GET", "HEAD"):
-            raise not_allowed()
+        if root in ("api", "apis"):
+            if info.method not in ("GET", "HEAD"):
+                raise not_allowed()
+            return self._discovery.answer(info, path.strip("/").split("/"))
         if root in ("livez", "readyz", "healthz"):
             return self._health.answer(path, info.query)
         if path == "/version":
@@ -33,7 +39,11 @@ class Routes:
             return json_answer(openid_configuration(self._issuer))
         if path == "/openid/v1/jwks":
             return json_answer(jwks(self._issuer))
-        parts = path.strip("/").split("/")
-        if parts[0] in ("api", "apis") and (parts[0] == "api" or (len(parts) > 1 and self._api.catalog.has_group(parts[1]))):
-            raise no_such_path()
+        if path == "/":
+            return json_answer({"paths": self._index()})
         return page_not_found()
+
+    def _index(self) -> list[str]:
+        checks = [f"/{root}{check}" for root, names in (("healthz", LIVE), ("livez", LIVE), ("readyz", READY))
+                  for check in ("", *(f"/{name}" for name in names))]
+        return sorted((*PAGES, *self._discovery.paths(), *checks))
