@@ -52,32 +52,29 @@ def respliced(body: bytes, revision: int, new: int) -> bytes:
     return splice(unsplice(body, revision), new)
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False, eq=False):
     """One object at one revision. Shared by everybody who reads: change nothing.
 
-    `indexed` is the value of the field that the resource is indexed by (pods: `spec.nodeName`), else empty.
+    A Struct that the garbage collector does not visit: there are as many as there are objects, and none is part of
+    a cycle. `resource` says what kind of object it is, in the version that it is stored in; `indexed` is the value of
+    the field that the resource is indexed by (pods: `spec.nodeName`), else empty.
     """
 
-    __slots__ = ("_labels", "_object", "_resource", "body", "indexed", "key", "name", "namespace", "revision")
-
-    def __init__(self, resource: Resource[Any], key: str, namespace: str, name: str, body: bytes, revision: int,
-                 indexed: str = "") -> None:
-        self.key, self.namespace, self.name = key, namespace, name
-        self.body, self.revision, self.indexed = body, revision, indexed
-        self._resource = resource
-        self._object: Any = None
-        self._labels: dict[str, str] | None = None
-
-    @property
-    def resource(self) -> Resource[Any]:
-        """What kind of object it is, in the version that it is stored in."""
-        return self._resource
+    resource: Resource[Any]
+    key: str
+    namespace: str
+    name: str
+    body: bytes
+    revision: int
+    indexed: str = ""
+    _object: Any = None
+    _labels: dict[str, str] | None = None
 
     @property
     def object(self) -> Any:
         """The decoded Struct (dict for custom resources), made once on first use; never change it."""
         if self._object is None:
-            self._object = codec.decode(self._resource.wire, self.body)
+            self._object = codec.decode(self.resource.wire, self.body)
         return self._object
 
     @property
@@ -89,7 +86,7 @@ class Entry:
 
     def at(self, revision: int) -> Entry:
         """The same state under another revision: what a DELETED event shows."""
-        return Entry(self._resource, self.key, self.namespace, self.name,
+        return Entry(self.resource, self.key, self.namespace, self.name,
                      respliced(self.body, self.revision, revision), revision, self.indexed)
 
     def __repr__(self) -> str:

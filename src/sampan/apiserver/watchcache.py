@@ -148,6 +148,7 @@ class WatchCache:
             if not page.more:
                 break
             after = page.records[-1].key
+            await asyncio.sleep(0)
         self._objects.floor = revision
         self._subscription = await self._store.subscribe(self._prefix, revision, self._changed)
 
