@@ -26,6 +26,7 @@ from pathlib import Path
 from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
 from sampan.drivers import leftovers
+from sampan.drivers.cri.client import CriClient, CriError
 from sampan.drivers.oci.pause import NAME as PAUSE
 from sampan.drivers.oci.pause import pause_image
 from sampan.drivers.process import Daemon
@@ -166,9 +167,16 @@ class Containerd:
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         if len(str(self.settings.socket)) > 100:
             raise SampanError(f"the path {self.settings.socket} is too long for a socket", hint="give a shorter state folder")
-        self._process = self._adopt() or self._spawn()
-        await self._answering(self._process)
-        await self._ensure_pause()
+        adopted = self._adopt()
+        self._process = adopted or self._spawn()
+        try:
+            await self._answering(self._process)
+            await self._ensure_pause()
+        except SampanError:
+            if adopted is None:  # it is of no use to anybody
+                await self.stop()
+                self._stopping = False
+            raise
 
     async def run(self) -> None:
         """Start it again whenever it exits, with back-off, until cancelled. Containers do not notice."""
@@ -263,6 +271,15 @@ class Containerd:
             return _connects(self.settings.socket)
 
         await self._until(ready, f"containerd does not answer at {self.settings.socket}", READY_SECONDS)
+        client = CriClient(self.settings.endpoint)
+        try:
+            await client.call("Version", timeout_seconds=READY_SECONDS)
+        except CriError as error:
+            # its plugins are loaded before it listens, so what is missing now stays missing
+            raise SampanError(f"containerd runs, but not its CRI: {error.details or error.code}: {self._last_words()}",
+                              hint=f"see {self.settings.root / 'containerd.log'}") from error
+        finally:
+            await client.close()
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):

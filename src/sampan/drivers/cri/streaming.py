@@ -31,20 +31,25 @@ async def connect(url: str, protocol: str) -> Session:
     """Upgrade a connection to the URL. Raises StreamRefused."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
+    request = (f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
+               f"X-Stream-Protocol-Version: {protocol}\r\nContent-Length: 0\r\n\r\n")
+    transport: SocketTransport | None = None
     try:
         async with asyncio.timeout(UPGRADE_SECONDS):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
-            writer.write(
-                f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
-                f"X-Stream-Protocol-Version: {protocol}\r\nContent-Length: 0\r\n\r\n".encode())
+            transport = SocketTransport(reader, writer)
+            await transport.write(request.encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             if not head.startswith(("HTTP/1.1 101", "HTTP/1.0 101")):
                 body = (await reader.read(1000)).decode(errors="replace").strip()
-                writer.close()
                 raise StreamRefused(f"the runtime refused the stream: {head.splitlines()[0]}: {body}")
-    except (OSError, EOFError, asyncio.LimitOverrunError, TimeoutError) as error:
+    except (OSError, EOFError, asyncio.LimitOverrunError, TimeoutError, StreamRefused) as error:
+        if transport is not None:
+            await transport.close()
+        if isinstance(error, StreamRefused):
+            raise
         raise StreamRefused(f"the runtime's stream server at {parts.netloc} does not answer: {error!r}") from error
-    return Session(SocketTransport(reader, writer), client=True)
+    return Session(transport, client=True)
 
 
 class RemoteCommand:
