@@ -1,0 +1,125 @@
+"""The controllers and the scheduler as processes of their own, over HTTPS with a kubeconfig.
+
+Every controller acts as the user of the kubeconfig. A process that fails in one part ends as a whole, for whoever
+started it to start it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sampan.aio.clock import SystemClock
+from sampan.aio.tasks import Tasks
+from sampan.client import kubeconfig
+from sampan.client.base import Client
+from sampan.client.remote import RemoteClient
+from sampan.control.events import EventRecorder
+from sampan.control.informer import Informers
+from sampan.control.leader import ElectionSettings, LeaderElector
+from sampan.controllers.manager import Manager
+from sampan.controllers.settings import ManagerSettings
+from sampan.lib import logs
+from sampan.lib.clock import Identity
+from sampan.scheduler.config import read_profiles
+from sampan.scheduler.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class ComponentConfig:
+    """What the command lines of the two have in common."""
+
+    kubeconfig: Path
+    log_level: str = "warning"
+
+
+@dataclass(frozen=True)
+class ControllersConfig(ComponentConfig):
+    """`sampan controllers`."""
+
+    settings: ManagerSettings = field(default_factory=ManagerSettings)
+    leader_elect: bool = False
+
+
+@dataclass(frozen=True)
+class SchedulerConfig(ComponentConfig):
+    """`sampan scheduler`; `config` is a KubeSchedulerConfiguration."""
+
+    config: Path | None = None
+
+
+Start = Callable[[Tasks, Client, SystemClock, Identity], None]
+
+
+def run_controllers(config: ControllersConfig) -> int:
+    """Run until a signal; the exit code."""
+
+    def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
+        manager = Manager(lambda _user: client, config.settings, clock=clock, identity=identity)
+        if not config.leader_elect:
+            tasks.start(manager.run(), "controllers")
+            return
+        election = ElectionSettings(holder=f"{socket.gethostname()}_{identity.uid()}", name="kube-controller-manager")
+        elector = LeaderElector(client, election, clock=clock, identity=identity)
+        tasks.start(elector.run(manager.run), "controllers")
+
+    return _run(config, start)
+
+
+def run_scheduler(config: SchedulerConfig) -> int:
+    """Run until a signal; the exit code.
+
+    Raises:
+        ConfigError: The configuration file cannot be used.
+    """
+    profiles = read_profiles(config.config) if config.config is not None else None
+
+    def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
+        informers = Informers(client, clock=clock, identity=identity)
+        recorder = EventRecorder(client, "default-scheduler", clock=clock, identity=identity)
+        scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, profiles=profiles)
+        tasks.start(informers.run(), "informers")
+        tasks.start(recorder.run(), "events")
+        tasks.start(scheduler.run(), "scheduler")
+
+    return _run(config, start)
+
+
+def _run(config: ComponentConfig, start: Start) -> int:
+    logs.configure(config.log_level)
+    access = kubeconfig.read(config.kubeconfig)
+
+    async def work() -> None:
+        client = RemoteClient(access)
+        try:
+            async with Tasks() as tasks:
+                start(tasks, client, SystemClock(), Identity())
+                await until_signalled(tasks.wait)
+        finally:
+            await client.close()
+
+    from sampan.cluster.server import run
+
+    run(work())
+    return 0
+
+
+async def until_signalled(work: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `work` to fail, or for SIGTERM or SIGINT, whichever comes first."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with Tasks() as tasks:
+        stop = tasks.start(stopping.wait(), "signal")
+        failed = tasks.start(_awaited(work), "work")
+        await asyncio.wait([stop, failed], return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+
+
+async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
