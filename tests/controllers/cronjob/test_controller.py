@@ -116,6 +116,8 @@ def test_a_job_made_before_the_status_was_written_is_not_made_twice() -> None:
         world.client.fail = fail
         await world.make(CRON_JOBS, cron())
         await hours(world, 1)
+        await world.clock.advance(1)
+        await world.settle()
         assert refuse == [0]
         assert len(await world.all(JOBS)) == 1
         assert len((await world.get(CRON_JOBS, "c")).status.active) == 1
