@@ -90,7 +90,7 @@ class Discovery:
             self._made.clear()
 
     def _cached(self, info: RequestInfo, path: str, make: Callable[[], dict[str, Any]]) -> Answer:
-        form = accepted(info.headers.get("accept", ""), first(info.query, "pretty"))
+        form = accepted(info.headers.get("accept", ""), first(info.query, "pretty"), shapes=False)
         if not form.plain:
             return render(make(), form)
         made = self._made.get(path)
@@ -99,7 +99,7 @@ class Discovery:
         return Answer(made.code, made.body, result=made.result)
 
     def _plain(self, info: RequestInfo, value: dict[str, Any]) -> Answer:
-        return render(value, accepted(info.headers.get("accept", ""), first(info.query, "pretty")))
+        return render(value, accepted(info.headers.get("accept", ""), first(info.query, "pretty"), shapes=False))
 
     def _aggregated(self, info: RequestInfo, root: str) -> Answer | None:
         """The aggregated document, if that is what the client asks for first of what we have."""
