@@ -1,6 +1,6 @@
 """What the project holds itself to besides lint and types.
 
-- Every source module has a test that imports it (by its own name or its package's), but for generated and listed ones.
+- Every folder of modules has tests in the mirrored folder, but for generated and listed ones.
 - Modules over 500 lines are listed with a reason in `tools/long_modules.txt`.
 - No machine's paths and no download addresses in tracked files.
 """
@@ -42,20 +42,17 @@ def long_modules() -> list[str]:
 
 
 def untested() -> list[str]:
-    """Modules that no test mentions: neither `sampan.a.b` nor `from sampan.a import b`."""
-    text = "\n".join(p.read_text() for p in tracked() if p.suffix == ".py" and ROOT / "tests" in p.parents)
-    text += "\n".join(p.read_text() for p in (SOURCE / "testing").glob("*.py"))
+    """Folders of modules without tests beside them: `src/sampan/a/b/*.py` wants a test in `tests/a/b/` or `tests/a/test_b*.py`."""
     listed_file = ROOT / "tools" / "tested_through_others.txt"
     listed = {line.split()[0] for line in listed_file.read_text().splitlines() if line.strip() and not line.startswith("#")} if listed_file.exists() else set()
+    tests = {path.relative_to(ROOT / "tests") for path in tracked() if ROOT / "tests" in path.parents and path.name.startswith("test_")}
     out = []
-    for path in modules():
-        name = str(path.relative_to(ROOT))
-        if NEEDS_NO_TEST.search(name) or name in listed:
-            continue
-        dotted = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
-        package, _, last = dotted.rpartition(".")
-        if not re.search(rf"\b{re.escape(dotted)}\b", text) and not re.search(rf"from {re.escape(package)} import [^\n]*\b{last}\b", text):
-            out.append(f"{name}: no test imports it; write one, or list it with the test that covers it in tools/tested_through_others.txt")
+    for folder in sorted({path.parent for path in modules() if not NEEDS_NO_TEST.search(str(path.relative_to(ROOT)))}):
+        place = folder.relative_to(SOURCE)
+        beside = any(test.parent == place for test in tests)
+        above = any(test.parent == place.parent and test.stem.startswith(f"test_{place.name}") for test in tests)
+        if not beside and not above and str(place) not in listed:
+            out.append(f"src/sampan/{place}: no test in tests/{place}; write one, or list the folder in tools/tested_through_others.txt with what covers it")
     return out
 
 
