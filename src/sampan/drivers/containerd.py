@@ -271,15 +271,24 @@ class Containerd:
             return _connects(self.settings.socket)
 
         await self._until(ready, f"containerd does not answer at {self.settings.socket}", READY_SECONDS)
-        client = CriClient(self.settings.endpoint)
+        client, deadline = CriClient(self.settings.endpoint), self._clock.monotonic() + READY_SECONDS
+        try:
+            while not await self._has_cri(client, deadline):
+                await self._clock.sleep(0.02)
+        finally:
+            await client.close()
+
+    async def _has_cri(self, client: CriClient, deadline: float) -> bool:
+        """Whether the CRI answers; raises once it is clear that it never will."""
         try:
             await client.call("Version", timeout_seconds=READY_SECONDS)
         except CriError as error:
-            # its plugins are loaded before it listens, so what is missing now stays missing
+            # a CRI that did not load stays away; one that still recovers its pods says UNKNOWN, a fresh socket UNAVAILABLE
+            if error.code != "UNIMPLEMENTED" and self.pid and self._clock.monotonic() < deadline:
+                return False
             raise SampanError(f"containerd runs, but not its CRI: {error.details or error.code}: {self._last_words()}",
                               hint=f"see {self.settings.root / 'containerd.log'}") from error
-        finally:
-            await client.close()
+        return True
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):

@@ -6,10 +6,13 @@ elsewhere, so another containerd on the machine does not notice.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import json
 import logging
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,6 +69,24 @@ def unmount_below(folders: Iterable[Path]) -> int:
         if libc.umount2(point.encode(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0:
             log.warning("cannot unmount", extra={"path": point, "error": os.strerror(ctypes.get_errno())})
     return len(points)
+
+
+def forget_containers(state: Path, run: Path = Path("/run/containerd")) -> None:
+    """Delete what runc still knows of containers whose bundle was below `state`, and the folders that are empty then.
+
+    Every containerd of the machine shares these folders, so what another one has there stays.
+    """
+    namespace = run / "runc" / "k8s.io"
+    for known in sorted(namespace.glob("*/state.json")):
+        try:
+            labels = json.loads(known.read_text()).get("config", {}).get("labels") or []
+        except (OSError, ValueError):  # another containerd is at work on it
+            continue
+        if any(label.startswith(f"bundle={state}/") for label in labels):
+            shutil.rmtree(known.parent, ignore_errors=True)
+    for folder in (namespace, run / "runc", run / "s", run, *sorted(Path("/sys/fs/cgroup").glob("*/k8s.io"))):
+        with contextlib.suppress(OSError):  # not empty, or not there
+            folder.rmdir()
 
 
 def _descendants(pid: int) -> list[int]:

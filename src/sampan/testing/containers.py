@@ -97,12 +97,14 @@ def real_containerd(subnet: str = "10.199.7.0/24") -> Iterator[ContainerdSetting
         await containerd.import_image(layout_tar([broken], [BROKEN]))
 
     async def end() -> None:
-        await containerd.start()  # a test may have killed it
-        runtime = CriRuntime(settings.endpoint, SystemClock())
-        for sandbox in await runtime.list_sandboxes():
-            await runtime.remove_sandbox(sandbox.id)
-        await runtime.close()
-        await containerd.remove()
+        try:
+            await containerd.start()  # a test may have killed it
+            runtime = CriRuntime(settings.endpoint, SystemClock())
+            for sandbox in await runtime.list_sandboxes():
+                await runtime.remove_sandbox(sandbox.id)
+            await runtime.close()
+        finally:
+            await containerd.remove()
     try:
         asyncio.run(start())
         yield settings

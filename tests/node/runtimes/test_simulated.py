@@ -153,7 +153,7 @@ def test_a_planted_fault_is_raised_once() -> None:
 def test_addresses_are_in_the_nodes_range_and_free_again() -> None:
     async def body() -> None:
         world = World()
-        seen = set()
+        seen: set[str] = set()
         for number in range(600):
             sandbox = await world.runtime.run_sandbox(PodSandboxSpec("p", "n", str(number)))
             seen.update((await world.runtime.sandbox_status(sandbox)).ips)

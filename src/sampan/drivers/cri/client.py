@@ -52,6 +52,8 @@ class CriClient:
             ("grpc.min_reconnect_backoff_ms", 50),
             ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.enable_http_proxy", 0),
+            # a channel's back-off is its own: another one to the same socket may have met it while it was away
+            ("grpc.use_local_subchannel_pool", 1),
             ("grpc.default_authority", "localhost"),
         ])
         self._runtime = table().service("runtime.v1.RuntimeService", self._channel)
