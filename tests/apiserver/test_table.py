@@ -10,11 +10,11 @@ import pytest
 from sampan.api import codec
 from sampan.api.errors import BadRequest
 from sampan.api.meta.v1 import Table
-from sampan.api.resources import CONFIG_MAPS
+from sampan.api.resources import CONFIG_MAPS, PODS
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.table import Tables
-from sampan.kinds.core import config_map
-from sampan.kinds.kind import Kind
+from sampan.kinds.core import config_map, pod
+from sampan.kinds.kind import Column, Kind
 
 
 class Clock:
@@ -37,7 +37,7 @@ def a_map() -> Any:
 def test_rows_have_the_kind_s_cells_and_the_object_s_metadata() -> None:
     table = TABLES.table(MAPS, [a_map()], query={}, version="v1", revision="7")
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Data", "Age"]
-    read = codec.decode(Table, codec.encode(table))
+    read: Any = codec.decode(Table, codec.encode(table))
     assert read.rows[0].cells[0] == "a"
     assert read.rows[0].cells[2] == "60m"
     assert read.rows[0].object["kind"] == "PartialObjectMetadata"
@@ -70,3 +70,21 @@ def test_later_events_of_a_watch_define_no_columns_and_limited_lists_say_what_is
     assert table["columnDefinitions"] is None
     assert table["metadata"] == {"resourceVersion": "9", "continue": "token", "remainingItemCount": 3}
     assert table["rows"] == []
+
+
+def test_a_row_says_that_its_pod_has_ended_and_a_running_one_s_does_not() -> None:
+    pods: Served = Served(PODS, pod.KIND, PODS)
+    objects = [codec.convert(PODS.wire, {"metadata": {"name": "p"}, "spec": {"containers": []}, "status": {"phase": phase}})
+               for phase in ("Running", "Succeeded")]
+    running, ended = TABLES.table(pods, objects, query={}, version="v1")["rows"]
+    assert "conditions" not in running
+    assert [condition["reason"] for condition in ended["conditions"]] == ["Succeeded"]
+    assert list(ended) == ["cells", "conditions", "object"]
+
+
+def test_undeclared_columns_have_cells_but_no_definition() -> None:
+    columns: tuple[Column[Any], ...] = (Column("Name", lambda obj, _: "a"), Column("Extra", lambda obj, _: "b", undeclared=True))
+    kind: Served = Served(CONFIG_MAPS, Kind(resource=CONFIG_MAPS, columns=columns), CONFIG_MAPS)
+    table = TABLES.table(kind, [a_map()], query={}, version="v1")
+    assert table["rows"][0]["cells"] == ["a", "b"]
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name"]

@@ -38,8 +38,9 @@ Groups = dict[str, dict[str, list[Served]]]
 class Discovery:
     """Answers /api, /apis and what lies between them and the resources."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, server_address: str = "") -> None:
+        """`server_address`: host and port that /api tells of; empty: what the client has called."""
+        self._catalog, self._address = catalog, server_address
         self._generation = -1
         self._groups: Groups = {}
         self._made: dict[str, Answer] = {}
@@ -58,7 +59,7 @@ class Discovery:
         """
         self._refresh()
         if parts == ["api"]:
-            return self._aggregated(info, "api") or self._plain(info, _versions(info.headers.get("host", ""), self._groups))
+            return self._aggregated(info, "api") or self._plain(info, _versions(self._address or info.headers.get("host", ""), self._groups))
         if parts == ["apis"]:
             return self._aggregated(info, "apis") or self._cached(info, "apis", self._group_list)
         if parts[0] == "api":

@@ -63,8 +63,8 @@ def _matches(kind: str, offered: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def accepted(accept: str, pretty: str = "") -> Form:
-    """The form that `Accept` asks for.
+def accepted(accept: str, pretty: str = "", *, shapes: bool = True) -> Form:
+    """The form that `Accept` asks for; without `shapes` it can only be the thing itself.
 
     Raises:
         NotAcceptable: Nothing that is asked for can be given.
@@ -79,7 +79,7 @@ def accepted(accept: str, pretty: str = "") -> Form:
         if not kind:
             continue
         shape = clause.parameters.get("as", "")
-        if shape and (shape not in _SHAPES or clause.parameters.get("g") != "meta.k8s.io"
+        if shape and (not shapes or shape not in _SHAPES or clause.parameters.get("g") != "meta.k8s.io"
                       or clause.parameters.get("v") not in ("v1", "v1beta1")):
             continue
         return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty)

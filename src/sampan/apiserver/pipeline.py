@@ -14,7 +14,8 @@ from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthor
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed
+from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
+from sampan.apiserver.negotiation import accepted
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.response import Answer, Response, Stream, error_answer, page_not_found, warning_headers
 
@@ -81,7 +82,7 @@ class Pipeline:
         try:
             response = await self._handle(info, body)
         except ApiError as error:
-            response = error_answer(error)
+            response = _error(info, error)
         except Exception:  # the last line of defence: logged here, told without details
             log.exception("request failed", extra={"method": info.method, "path": info.path})
             response = error_answer(InternalError(
@@ -145,6 +146,8 @@ class Pipeline:
             return await self._subresources["pods/binding"](api, info, served, body)
         needs_verb(served, info.verb, info)
         check_shape(info, served)
+        if served.kind.deprecation:
+            info.warnings.append(served.kind.deprecation)
         return await self._handlers[info.verb](api, info, served, body)
 
     def _subresource(self, info: RequestInfo, served: Served) -> Handler | None:
@@ -152,6 +155,18 @@ class Pipeline:
             raise no_such_path()
         found = self._subresources.get(f"{served.resource.group_resource}/{info.subresource}")
         return found or self._subresources.get(f"*/{info.subresource}")
+
+
+def _error(info: RequestInfo, error: ApiError) -> Answer:
+    """The Status in the form that the client asked for, as far as that can be known."""
+    if "yaml" not in info.headers.get("accept", ""):
+        return error_answer(error)
+    try:
+        form = accepted(info.headers["accept"], shapes=False)
+    except ApiError:
+        return error_answer(error)
+    answer = error_answer(error)
+    return render(error.status(), form, answer.code, headers=answer.headers) if form.yaml else answer
 
 
 def _long_running(info: RequestInfo) -> bool:

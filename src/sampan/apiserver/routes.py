@@ -19,9 +19,10 @@ PAGES = ("/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/op
 class Routes:
     """Answers what is no resource."""
 
-    def __init__(self, api: Api, checks: Health, issuer: Issuer) -> None:
+    def __init__(self, api: Api, checks: Health, issuer: Issuer, server_address: str = "") -> None:
+        """`server_address`: host and port that /api tells of; empty: what the client has called."""
         self._health, self._issuer = checks, issuer
-        self._discovery = Discovery(api.catalog)
+        self._discovery = Discovery(api.catalog, server_address)
 
     async def answer(self, info: RequestInfo) -> Response:
         """The page, or Go's 404."""

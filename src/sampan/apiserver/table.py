@@ -7,17 +7,19 @@ Source: apiserver `registry/rest/table.go`, `endpoints/handlers/response.go`, ap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
 from sampan.api import field
 from sampan.api.errors import BadRequest
-from sampan.api.resources import PODS
+from sampan.api.resources import DAEMON_SETS, PODS
 from sampan.apiserver.catalog import Served
 from sampan.kinds.core.pod_columns import row_conditions
 from sampan.kinds.kind import Column, Kind
 from sampan.lib.clock import Clock
 
+GENERATION = "deprecated.daemonset.template.generation"
 NAME_DESCRIPTION = "What the object is called: unique among its kind within a namespace."
 CREATED_DESCRIPTION = "The time at which the object was created, in RFC 3339 and UTC; set by the server."
 
@@ -81,6 +83,8 @@ class Tables:
         """
         shown = columns_of(served.kind)
         now, include = self._clock.now(), included(query)
+        if served.resource is DAEMON_SETS and include == "Metadata":
+            objects = [_without_generation(obj) for obj in objects]
         rows = [{"cells": [column.value(obj, now) for column in shown], "object": _object(obj, include, version)} for obj in objects]
         if served.resource is PODS:
             rows = [_with_conditions(row, obj) for row, obj in zip(rows, objects, strict=True)]
@@ -91,6 +95,16 @@ class Tables:
             metadata["remainingItemCount"] = remaining
         return {"kind": "Table", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata,
                 "columnDefinitions": _definitions(shown) if columns else None, "rows": rows}
+
+
+def _without_generation(daemon_set: Any) -> Any:
+    """Upstream's rows show an internal form in which this annotation is a field of the spec."""
+    if GENERATION not in daemon_set.metadata.annotations:
+        return daemon_set
+    shown = copy(daemon_set)
+    shown.metadata = copy(daemon_set.metadata)
+    shown.metadata.annotations = {key: value for key, value in daemon_set.metadata.annotations.items() if key != GENERATION}
+    return shown
 
 
 def _with_conditions(row: dict[str, Any], pod: Any) -> dict[str, Any]:

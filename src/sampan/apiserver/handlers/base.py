@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from sampan.api import codec
 from sampan.api.errors import MethodNotAllowed, NotAcceptable, NotFound
@@ -19,17 +19,11 @@ from sampan.apiserver.options import WriteOptions, first
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import YAML, Answer, Headers
+from sampan.apiserver.table import Tables
 from sampan.lib.clock import Clock
 from sampan.store.base import Store
 
 Body = Callable[[], Awaitable[bytes]]
-
-
-class Tables(Protocol):
-    """Renders the Table form."""
-
-    def table(self, served: Served, objects: list[Any], *, query: Any, version: str, revision: str = "", continue_: str = "",
-              remaining: int | None = None, columns: bool = True) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -43,9 +37,11 @@ class Api:
     caches: Any
     clock: Clock
     authorizer: Authorizer
-    tables: Tables | None = None
     parts: dict[str, Any] = field(default_factory=dict)
     """Optional parts by name: `issuer` (tokens), `nodes` (connections to node agents), `fields` (server-side apply)."""
+
+    def __post_init__(self) -> None:
+        self.tables = Tables(self.clock)
 
 
 def form_of(info: RequestInfo) -> Form:
@@ -141,8 +137,6 @@ def table_of(  # noqa: PLR0913 - what a Table says
     continue_: str = "", remaining: int | None = None, columns: bool = True,
 ) -> dict[str, Any]:
     """The Table of some objects."""
-    if api.tables is None:
-        raise NotAcceptable("only the following media types are accepted: application/json, application/yaml")
     return api.tables.table(served, objects, query=info.query, version=form.version, revision=revision, continue_=continue_,
                             remaining=remaining, columns=columns)
 

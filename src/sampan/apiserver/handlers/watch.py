@@ -19,7 +19,9 @@ from sampan.apiserver.negotiation import Form
 from sampan.apiserver.options import list_options
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import JSON, Response, Stream
+from sampan.apiserver.table import included
 from sampan.apiserver.watchcache import Entry, Rendering, Watcher, WatchQuery
+from sampan.apiserver.watching import bookmark as bookmark_of
 
 SHORTEST_SECONDS = 1800.0
 """How long a watch lasts that names no timeout: this, up to twice (upstream's --min-request-timeout)."""
@@ -77,15 +79,15 @@ def rendering(api: Api, info: RequestInfo, served: Served, form: Form) -> Render
     """How this watcher wants objects, where it is not as they are stored."""
     outward = served.outward
     if form.shape == "Table":
-        include = "".join(info.query.get("includeObject", ["Metadata"])[:1])
+        include = included(info.query)
 
         def row(entry: Entry, *, columns: bool = False) -> bytes:
             obj = entry.object if outward is None else outward(entry.object)
             return codec.encode(table_of(api, info, served, [obj], form, revision=str(entry.revision), columns=columns))
 
         def bookmark(revision: int, initial: bool) -> bytes:
-            del initial
-            return codec.encode(table_of(api, info, served, [], form, revision=str(revision), columns=False))
+            obj = bookmark_of(served.resource, revision, initial_end=initial).object
+            return codec.encode(table_of(api, info, served, [obj], form, revision=str(revision), columns=False))
 
         return Rendering(f"table/{form.version}/{include}/{served.resource.version}", row,
                          lambda entry: row(entry, columns=True), bookmark)
