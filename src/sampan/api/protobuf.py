@@ -121,7 +121,7 @@ def open_envelope(body: bytes) -> Unknown:
     if not body:
         raise Malformed("empty data")
     if not body.startswith(PREFIX):
-        raise Malformed(f"provided data does not appear to be a protobuf message, expected prefix {[*PREFIX]}".replace(",", ""))
+        raise Malformed(f"provided data does not appear to be a protobuf message, expected prefix [{' '.join(map(str, PREFIX))}]")
     if len(body) == len(PREFIX):
         raise Malformed("empty body")
     found = _delimited_fields(body, len(PREFIX), len(body))

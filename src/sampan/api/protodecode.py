@@ -66,7 +66,7 @@ class Message:
             Malformed: There is none.
         """
         values: Values = {}
-        self.fill(data, at, end, values, depth)
+        self.fill(data, at, end, values, depth + 1)
         return self._wire(**values)
 
     def fill(self, data: bytes, at: int, end: int, values: Values, depth: int) -> None:
@@ -219,7 +219,7 @@ def _entry(name: str, items: Shape) -> Reader:
                 key = _string(data, start, at, depth)
             elif tag == 0x12:
                 start, at = read_span(data, at, stop)
-                value = inner(data, start, at, depth + 1)
+                value = inner(data, start, at, depth)
             else:
                 at = skip(data, at, stop, tag & 7)
         values.setdefault(name, {})[key] = absent() if value is None else value
@@ -333,7 +333,7 @@ def _strings(data: bytes, at: int, end: int, depth: int) -> list[str]:
 
 
 def _schema(data: bytes, span: tuple[int, int], depth: int) -> Any:
-    return codec.to_builtins(message(f"{_EXTENSIONS}JSONSchemaProps").decode(data, *span, depth + 1))
+    return codec.to_builtins(message(f"{_EXTENSIONS}JSONSchemaProps").decode(data, *span, depth))
 
 
 def _schema_or_array(data: bytes, at: int, end: int, depth: int) -> Any:
