@@ -31,7 +31,7 @@ Handler = Callable[[T | None, T | None], None]
 IndexFunction = Callable[[Any], Iterable[Hashable]]
 
 PAGE = 2000  # objects of one page of a list: bounds what a remote list holds in memory twice
-RETRY = Backoff(first_seconds=0.2, most_seconds=30.0)
+RETRY = Backoff(first_seconds=0.2, most_seconds=4.0)  # a server that comes back is noticed soon; jitter spreads many
 SHORT_SECONDS = 1.0
 
 

@@ -89,6 +89,12 @@ def _cronjob(context: Context, settings: ManagerSettings) -> Component:
     return CronJobController(context, workers=settings.concurrent_cron_job_syncs)
 
 
+def _daemonset(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.daemonset.controller import DaemonSetController
+
+    return DaemonSetController(context, workers=settings.concurrent_daemonset_syncs)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -100,6 +106,7 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("deployment-controller", "deployment-controller", _deployment),
     ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
     ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
+    ControllerEntry("daemonset-controller", "daemon-set-controller", _daemonset),
     ControllerEntry("job-controller", "job-controller", _job),
     ControllerEntry("cronjob-controller", "cronjob-controller", _cronjob),
 )

@@ -109,7 +109,10 @@ def _look_at_indexes(state: Look, succeeded: Sequence[Pod], fresh: Sequence[Pod]
         return
     limit = job.spec.backoffLimitPerIndex or 0
     state.failed_indexes = {*indexes.each(indexes.parse(job.status.failedIndexes or "", completions))}
-    failed = [(index, pod) for pod in fresh if is_failed(job, pod) and (index := index_of(pod)) is not None]
+    # pods that are stopped because the Job is over do not fail their index
+    over = any(one.type in INTERIM and one.status == "True" for one in job.status.conditions)
+    failed = [(index, pod) for pod in fresh if (pod.status.phase == "Failed" if over else is_failed(job, pod))
+              and (index := index_of(pod)) is not None]
     for index, pod in failed:
         verdict = judge(job, pod)
         if index not in state.done_indexes and (verdict.action == "FailIndex" or (

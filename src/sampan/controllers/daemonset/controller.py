@@ -1,0 +1,171 @@
+"""The control loop of DaemonSets. Owns watching, claiming, revisions and patience with failed pods; decisions are pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from sampan.aio.backoff import Backoff
+from sampan.api.apps.v1 import ControllerRevision, DaemonSet
+from sampan.api.core.v1 import Node, Pod
+from sampan.api.errors import AlreadyExists, ApiError
+from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
+from sampan.api.selectors import of_label_selector
+from sampan.control import history
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.key import Key, controller_of, key_of
+from sampan.control.ownership import adoption, claim, owner_keys, release
+from sampan.control.pods import is_active, owner_reference
+from sampan.controllers.daemonset.decide import look, manage, may_run, pod_spec, roll, status
+from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Write
+
+FAILED_POD_BACKOFF = Backoff(first_seconds=1.0, most_seconds=15 * 60.0)
+
+
+def _matches(ds: DaemonSet, labels: Mapping[str, str]) -> bool:
+    selector = of_label_selector(ds.spec.selector)
+    return not selector.empty and selector.matches(labels)
+
+
+class DaemonSetController(Controller):
+    """Keeps a pod on every node that should have one."""
+
+    name = "daemonset-controller"
+
+    def __init__(self, context: Context, *, workers: int = 2) -> None:
+        super().__init__(context, workers=workers)
+        self._sets, pods = self.informers.of(DAEMON_SETS), self.informers.of(PODS)
+        self._nodes, self._revisions = self.informers.of(NODES), self.informers.of(CONTROLLER_REVISIONS)
+        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
+        self._histories = self._revisions.index(by_controller)
+        self._failed: dict[tuple[str, str], tuple[int, float]] = {}
+        keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
+        self.loop.watch(self._sets)
+        self.loop.watch(pods, keys)
+        self.loop.watch(self._revisions, owner_keys(DAEMON_SETS, self._sets, None, _matches))
+        self.loop.wait_for(self._nodes)
+        self._nodes.on_change(self._node_changed)
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is None:
+            return
+        if old is not None and (old.metadata.labels, old.spec.taints) == (new.metadata.labels, new.spec.taints):
+            return  # a heartbeat
+        for ds in self._sets.items():
+            spec = pod_spec(ds)
+            if may_run(spec, new) != (may_run(spec, old) if old is not None else (False, False)):
+                self.loop.enqueue(ds)
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        ds = self._sets.get(key)
+        if ds is None:
+            self.writer.forget(key)
+            return DONE
+        if ds.metadata.deletionTimestamp is not None or not self.writer.fresh(key):
+            return DONE
+        if of_label_selector(ds.spec.selector).empty:
+            self.recorder.record(ds, "Warning", "SelectingAll",
+                                 "This daemon set is selecting all pods. A non-empty selector is required.")
+            return DONE
+        current = await self._current(key, ds)
+        if current is None:
+            return Result(0.0)
+        pods = await self._claim(key, ds)
+        state = look(ds, pods, self._nodes.items(), current.metadata.labels[history.HASH_LABEL], self.clock.now())
+        plan = manage(state, lambda node: self._patience(ds.metadata.uid, node))
+        if not plan.writes and ds.spec.updateStrategy.type == "RollingUpdate":
+            rolled = roll(state)
+            plan = Plan(rolled.writes, plan.requeue_after_seconds, plan.events)
+        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: _tell(ds, write, answer))
+        await self._forget_history(key, ds, current, pods)
+        after = status(state)
+        await self.writer.do(key, after)
+        outcome.raise_first()
+        waits = [wait for wait in (plan.requeue_after_seconds, after.requeue_after_seconds) if wait is not None]
+        return Result(min(waits, default=None))
+
+    # revisions
+
+    async def _current(self, key: Key, ds: DaemonSet) -> ControllerRevision | None:
+        """The revision of the template as it is now; None: it has just been made or renumbered, look again."""
+        revisions = self._histories.get(ds.metadata.uid)
+        same = [one for one in revisions if history.of_template(one, ds.spec.template)]
+        others = [one for one in revisions if one not in same]
+        number = history.next_number(others)
+        if not same:
+            assert ds.spec.template is not None
+            new = history.make(DAEMON_SETS, ds, ds.spec.template.metadata.labels, number, ds.metadata.annotations)
+            outcome = await self.writer.apply(key, Plan((Create(CONTROLLER_REVISIONS, new),)))
+            for _, error in outcome.failures:
+                if not isinstance(error, AlreadyExists):
+                    raise error
+                await self._collided(key, ds, new)
+                return None
+            return outcome.answers[0]  # type: ignore[no-any-return]
+        current = history.ordered(same)[-1]
+        if current.revision < number:
+            outcome = await self.writer.do(key, Plan((history.renumbered(current, number),)))
+            return outcome.answers[0]  # type: ignore[no-any-return]
+        return current
+
+    async def _collided(self, key: Key, ds: DaemonSet, wanted: ControllerRevision) -> None:
+        live = await self.client.get(CONTROLLER_REVISIONS, wanted.metadata.name, key.namespace)
+        self.writer.wrote(key, CONTROLLER_REVISIONS, live)
+        ref = controller_of(live)
+        if ref is not None and ref.uid == ds.metadata.uid and history.of_template(live, ds.spec.template):
+            return
+        changed = replace(ds, status=replace(ds.status, collisionCount=(ds.status.collisionCount or 0) + 1))
+        self.writer.wrote(key, DAEMON_SETS, await self.client.update(DAEMON_SETS, changed, subresource="status"))
+
+    async def _forget_history(self, key: Key, ds: DaemonSet, current: ControllerRevision, pods: list[Pod]) -> None:
+        limit = ds.spec.revisionHistoryLimit if ds.spec.revisionHistoryLimit is not None else 10
+        hashes = {pod.metadata.labels.get(history.HASH_LABEL) for pod in pods}
+        old = [one for one in self._histories.get(ds.metadata.uid) if one.metadata.name != current.metadata.name]
+        live = {one.metadata.name for one in old if one.metadata.labels.get(history.HASH_LABEL) in hashes}
+        await self.writer.do(key, Plan(tuple(history.surplus(old, live, max(0, limit - len(live))))))
+
+    # pods
+
+    async def _claim(self, key: Key, ds: DaemonSet) -> list[Pod]:
+        required = ds.spec.selector.matchLabels if ds.spec.selector else {}
+        free = selected(self._orphans, key.namespace, required) if required else []
+        pods = self._by_controller.get(ds.metadata.uid) + free
+        claimed = claim(ds, lambda labels: _matches(ds, labels), pods, adoptable=is_active)
+        if claimed.adopt:
+            live = await self.client.get(DAEMON_SETS, key.name, key.namespace)
+            if live.metadata.uid != ds.metadata.uid or live.metadata.deletionTimestamp is not None:
+                return claimed.kept()
+        reference = owner_reference(DAEMON_SETS, ds)
+        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
+        writes += [release(PODS, pod, ds.metadata.uid) for pod in claimed.release]
+        outcome = await self.writer.do(key, Plan(tuple(writes)))
+        changed = {key_of(pod): pod for pod in outcome.answers}
+        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
+
+    def _patience(self, uid: str, node: str) -> float:
+        """A pod that fails again and again on a node is replaced ever more slowly."""
+        now = self.clock.monotonic()
+        failures, until = self._failed.get((uid, node), (0, 0.0))
+        if now < until:
+            return until - now
+        if now > until + 2 * FAILED_POD_BACKOFF.most_seconds:
+            failures = 0
+        self._failed[uid, node] = (failures + 1, now + FAILED_POD_BACKOFF.delay_seconds(failures + 1))
+        return 0.0
+
+
+def _tell(ds: DaemonSet, write: Write, answer: Any) -> EventRecord | None:
+    failed = isinstance(answer, ApiError)
+    if isinstance(write, Create):
+        if failed:
+            return EventRecord(ds, "Warning", "FailedCreate", f"Error creating: {answer.message}")
+        return EventRecord(ds, "Normal", "SuccessfulCreate", f"Created pod: {answer.metadata.name}")
+    if isinstance(write, Delete):
+        if failed:
+            return EventRecord(ds, "Warning", "FailedDelete", f"Error deleting: {answer.message}")
+        return EventRecord(ds, "Normal", "SuccessfulDelete", f"Deleted pod: {write.name}")
+    return None
