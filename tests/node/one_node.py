@@ -12,9 +12,10 @@ from typing import Any
 
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
-from sampan.api.core.v1 import Container, Pod, PodSpec
+from sampan.api.core.v1 import Container, Pod, PodSpec, ServiceAccount
 from sampan.api.meta.v1 import ObjectMeta
-from sampan.api.resources import PODS
+from sampan.api.resources import PODS, SERVICE_ACCOUNTS
+from sampan.apiserver.server import Settings
 from sampan.client.inprocess import InProcessClient
 from sampan.control.informer import Informers
 from sampan.lib.clock import Identity
@@ -23,7 +24,7 @@ from sampan.node.config import NodeSettings
 from sampan.node.runtimes.programs import Program
 from sampan.node.runtimes.simulated import SimulatedRuntime
 from sampan.node.runtimes.simulated_images import SimulatedImages
-from sampan.testing.server import running_server
+from sampan.testing.server import LEAN, running_server
 
 NODE = "node-1"
 
@@ -39,6 +40,7 @@ class OneNode:
     identity: Identity
     events: list[tuple[str, str]] = field(default_factory=list)
     tasks: Tasks | None = None
+    agent: NodeAgent | None = None
 
     async def start_agent(self) -> asyncio.Task[None]:
         """An agent on the runtime that is there (again, after one was cancelled)."""
@@ -48,6 +50,8 @@ class OneNode:
                                 manage_cgroups=False, manage_mounts=False)
         agent = NodeAgent(self.client, self.runtime, settings, informers, clock=self.clock, identity=self.identity,
                           event=lambda _about, _kind, reason, message: self.events.append((reason, message)), runtime_scheme="simulated")
+
+        self.agent = agent
 
         async def run() -> None:
             async with Tasks() as own:
@@ -90,10 +94,11 @@ class OneNode:
 
 
 @asynccontextmanager
-async def one_node(root: Path, programs: dict[str, Program] | None = None) -> AsyncIterator[OneNode]:
+async def one_node(root: Path, programs: dict[str, Program] | None = None, *, settings: Settings = LEAN) -> AsyncIterator[OneNode]:
     """A server, a node, an agent."""
     clock, identity = VirtualClock(), Identity(random.Random(7))
-    async with running_server(clock=clock) as server, Tasks() as tasks:
+    async with running_server(clock=clock, settings=settings) as server, Tasks() as tasks:
+        await server.client.create(SERVICE_ACCOUNTS, ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
         runtime = SimulatedRuntime(clock, identity, SimulatedImages(programs or {}))
         made = OneNode(server.client, clock, runtime, root, identity, tasks=tasks)
         await made.start_agent()

@@ -65,7 +65,8 @@ class Cgroups:
 
     def remove(self, path: str) -> None:
         """Remove the cgroup and what is below it; one that still has processes stays and is said."""
-        for tree in self._trees:
+        # runc also makes it in the v2 tree that a hybrid machine has beside the v1 controllers
+        for tree in dict.fromkeys([*self._trees, *([] if self.unified else [self._base / "unified"])]):
             top = tree / path.lstrip("/")
             if not top.is_dir():
                 continue

@@ -181,7 +181,7 @@ class PodWorker:
             await self._create_sandbox(pod, actions, observed)
         elif actions.starts and observed.sandbox is not None:
             again = _sooner(again, await self._start_all(pod, actions, observed))
-        elif self._volumes_ready and self._volumes_stale:
+        elif self._volumes_stale and (self._volumes_ready or observed.sandbox is not None):
             await self._refresh_volumes(pod)
         if self._volumes_ready:
             again = _sooner(again, node.volumes.next_refresh_seconds(pod))
@@ -238,9 +238,13 @@ class PodWorker:
         return sandbox_spec(pod, attempt, dns, settings)
 
     async def _refresh_volumes(self, pod: Pod) -> None:
+        """Bring the files of a pod that runs up to date; also those of a pod that was there before this agent."""
+        if not self._volumes_ready:
+            await self._node.references.ready(self.uid)
         self._volumes_stale = False
         try:
             await self._node.volumes.set_up(pod)
+            self._volumes_ready = True
         except MountProblem as error:
             # the files stay as they were: a running pod does not lose its volume with the object
             self._node.event(pod, "Warning", "FailedMount", str(error))

@@ -38,7 +38,7 @@ def decode(protocol: str, message: bytes | str) -> Message | None:
         if not text or not text[0].isdigit():
             return None
         try:
-            return Message("data", int(text[0]), base64.b64decode(text[1:]))
+            return Message("data", int(text[0]), base64.b64decode(text[1:], validate=True))
         except binascii.Error:
             return None
     raw = message.encode() if isinstance(message, str) else message

@@ -1,0 +1,109 @@
+"""The agent's port on an in-process API server and the simulated runtime: who may, logs, exec, port-forward."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import ClientSession, WSMsgType, web
+from tests.node.one_node import OneNode, one_node
+
+from sampan.aio.clock import SystemClock
+from sampan.api import codec
+from sampan.api.core.v1 import Container
+from sampan.apiserver.request import ADMIN, User
+from sampan.apiserver.server import Settings
+from sampan.node.runtimes.programs import Process, Program
+from sampan.node.server.app import NodeServer
+from sampan.node.server.auth import Gate
+
+TOKEN, STRANGER = {"Authorization": "Bearer admin"}, {"Authorization": "Bearer stranger"}
+SETTINGS = Settings(bootstrap_full=False, users={"admin": ADMIN, "stranger": User("stranger", groups=("system:authenticated",))})
+Check = Callable[[OneNode, ClientSession, str], Awaitable[None]]
+
+
+def with_port(root: Path, check: Check, **programs: Program) -> None:
+    async def run() -> None:
+        async with one_node(root, programs, settings=SETTINGS) as node:
+            assert node.agent is not None
+            clock = SystemClock()
+            server = NodeServer(node.agent, node.runtime, Gate(node.client, "node-1", clock=clock), clock=clock)
+            runner = web.AppRunner(server.app())
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = runner.addresses[0][1]
+            try:
+                async with ClientSession() as session:
+                    await check(node, session, f"http://127.0.0.1:{port}")
+            finally:
+                await runner.cleanup()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+async def running(node: OneNode, image: str = "web") -> None:
+    await node.create(Container(name="main", image=image))
+    await node.until_phase("Running")
+
+
+def test_only_those_whom_the_api_server_lets_may_ask(tmp_path: Path) -> None:
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        for headers, code in (({}, 401), ({"Authorization": "Bearer wrong"}, 401), (STRANGER, 403), (TOKEN, 200)):
+            async with session.get(f"{url}/pods", headers=headers) as answer:
+                assert answer.status == code, headers
+        async with session.get(f"{url}/healthz") as answer:
+            assert await answer.text() == "ok"
+
+    with_port(tmp_path, check)
+
+
+def test_logs_are_told_and_a_missing_container_is_said(tmp_path: Path) -> None:
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node, "talk")
+        async with session.get(f"{url}/containerLogs/default/web/main?tailLines=1", headers=TOKEN) as answer:
+            assert (answer.status, await answer.text()) == (200, "two\n")
+        async with session.get(f"{url}/containerLogs/default/web/main?previous=true", headers=TOKEN) as answer:
+            assert answer.status == 400
+            assert "previous terminated container" in await answer.text()
+        async with session.get(f"{url}/containerLogs/default/nobody/main", headers=TOKEN) as answer:
+            assert answer.status == 404
+
+    with_port(tmp_path, check, talk=Program(output="one\ntwo\n"))
+
+
+def test_exec_speaks_v5_and_tells_how_the_command_ended(tmp_path: Path) -> None:
+    async def shout(process: Process) -> int:
+        assert process.stdin is not None
+        while data := await process.stdin.read():
+            await process.emit(data.upper(), False)
+        return 3
+
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node)
+        target = f"{url}/exec/default/web/main?command=shout&input=1&output=1&error=1"
+        async with session.ws_connect(target, headers=TOKEN, protocols=("v5.channel.k8s.io",)) as socket:
+            await socket.send_bytes(b"\x00ahoy")
+            await socket.send_bytes(b"\xff\x00")
+            seen: dict[int, bytes] = {}
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    seen[message.data[0]] = seen.get(message.data[0], b"") + message.data[1:]
+        assert seen[1] == b"AHOY"
+        status = codec.loads(seen[3])
+        assert (status["status"], status["reason"]) == ("Failure", "NonZeroExitCode")
+        assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+
+    with_port(tmp_path, check, web=Program(exec=shout))
+
+
+def test_an_upgrade_to_spdy_is_told_what_to_use(tmp_path: Path) -> None:
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node)
+        headers = {**TOKEN, "Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+        async with session.post(f"{url}/exec/default/web/main?command=x&output=1", headers=headers) as answer:
+            assert answer.status == 400
+            assert "WebSocket" in await answer.text()
+
+    with_port(tmp_path, check)
