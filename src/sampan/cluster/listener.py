@@ -38,7 +38,7 @@ class PeerHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[KEY] = self._peer  # type: ignore[typeddict-unknown-key]
+        self.scope[KEY] = self._peer  # type: ignore[literal-required]
 
 
 class PeerWebSocket(WSProtocol):
@@ -49,7 +49,7 @@ class PeerWebSocket(WSProtocol):
         super().connection_made(transport)
 
     async def run_asgi(self) -> None:
-        self.scope[KEY] = self._peer  # type: ignore[typeddict-unknown-key]
+        self.scope[KEY] = self._peer  # type: ignore[literal-required]
         await super().run_asgi()
 
 
