@@ -11,7 +11,6 @@ from sampan.apiserver.discovery import Discovery
 from sampan.apiserver.handlers.base import Api, not_allowed
 from sampan.apiserver.health import LIVE, READY, Health
 from sampan.apiserver.openapi.documents import Documents
-from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Response, json_answer, page_not_found
 
@@ -39,8 +38,6 @@ class Routes:
             return self._describe(info, path)
         if root in ("livez", "readyz", "healthz"):
             return self._health.answer(path, info.query)
-        if root == "openapi":
-            return await self._openapi.answer(info)
         if path == "/version":
             return health.version()
         if path == "/.well-known/openid-configuration":
