@@ -12,7 +12,7 @@ from sampan.apiserver.handlers.base import Api, not_allowed
 from sampan.apiserver.health import LIVE, READY, Health
 from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Answer, Response, json_answer, page_not_found
+from sampan.apiserver.response import Response, json_answer, page_not_found
 
 PAGES = ("/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version")
 
@@ -35,7 +35,7 @@ class Routes:
                 raise not_allowed()
             return self._discovery.answer(info, path.strip("/").split("/"))
         if root == "openapi":
-            return self._describe(info, path)
+            return await self._openapi.answer(info)
         if root in ("livez", "readyz", "healthz"):
             return self._health.answer(path, info.query)
         if path == "/version":
@@ -47,16 +47,6 @@ class Routes:
         if path == "/":
             return json_answer({"paths": self._index()})
         return page_not_found()
-
-    def _describe(self, info: RequestInfo, path: str) -> Answer:
-        """A document of OpenAPI; an old address leads to the new one."""
-        headers, digest = info.headers, "".join(info.query.get("hash", ())[:1])
-        page = self._openapi.answer(path, headers.get("accept", ""), headers.get("if-none-match", ""), hash=digest)
-        if page is None:
-            return Answer(404, b"", b"")
-        if page.code == 301:
-            return Answer(301, b"", b"", [(b"location", page.body)])
-        return Answer(page.code, page.body, page.content_type.encode(), [(b"etag", page.etag.encode())] if page.etag else [])
 
     def _index(self) -> list[str]:
         checks = [f"/{root}{check}" for root, names in (("healthz", LIVE), ("livez", LIVE), ("readyz", READY))
