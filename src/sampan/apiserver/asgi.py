@@ -160,7 +160,9 @@ def _wants_gzip(info: RequestInfo) -> bool:
 async def _send_answer(info: RequestInfo, answer: Answer, send: Send) -> None:
     body = answer.body
     size = len(body) if isinstance(body, bytes) else sum(map(len, body))
-    headers = [(b"content-type", answer.content_type), (b"cache-control", b"no-cache, private"), *answer.headers]
+    headers = [(b"cache-control", b"no-cache, private"), *answer.headers]
+    if answer.content_type:
+        headers.append((b"content-type", answer.content_type))
     if size > GZIP_FROM_BYTES and answer.code == 200 and _wants_gzip(info):
         body = gzip.compress(answer.joined(), compresslevel=1)
         size = len(body)

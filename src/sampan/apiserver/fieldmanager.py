@@ -33,7 +33,7 @@ _RESET_BY_STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 _ONLY: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("pods", "ephemeralcontainers"): (("spec", "ephemeralContainers"),),
-    ("pods", "resize"): (("spec", "containers"), ("spec", "initContainers"), ("spec", "resources")),
+    ("scales.autoscaling", "scale"): (("spec", "replicas"),),
 }
 
 
@@ -209,7 +209,9 @@ def _endpoint_filter(group_resource: str, subresource: str, has_status: bool) ->
     if only := _ONLY.get((group_resource, subresource)):
         kept = fieldset.of_paths(*only)
         return lambda fields: fieldset.within(fields, kept)
-    if subresource:
+    if (group_resource, subresource) == ("pods", "resize"):
+        reset = fieldset.of_paths(("status",))
+    elif subresource:
         reset = fieldset.of_paths(("spec",), *_RESET_BY_STATUS.get(group_resource, ()))
     else:
         reset = fieldset.of_paths(("status",)) if has_status else {}

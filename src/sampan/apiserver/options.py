@@ -70,7 +70,8 @@ def write_options(info: RequestInfo, kind: str) -> WriteOptions:
         Invalid: A value is not supported.
     """
     query = info.query
-    if not query:
+    apply = kind == "PatchOptions" and info.headers.get("content-type", "").startswith("application/apply-patch")
+    if not query and not apply:
         return WriteOptions(manager=default_manager(info), wire={"kind": kind, "apiVersion": f"{GROUP}/v1"})
     dry_run, manager, validation = query.get("dryRun", []), first(query, "fieldManager"), first(query, "fieldValidation")
     found = dry_run_errors(dry_run)
@@ -78,7 +79,6 @@ def write_options(info: RequestInfo, kind: str) -> WriteOptions:
     if validation not in ("", "Ignore", "Warn", "Strict"):
         found.append(field.not_supported("fieldValidation", validation, ("Ignore", "Strict", "Warn")))
     force = boolean(query, "force")
-    apply = info.headers.get("content-type", "").startswith("application/apply-patch")
     if kind == "PatchOptions":
         if apply and not manager:
             found.append(field.required("fieldManager", "is required for apply patch"))

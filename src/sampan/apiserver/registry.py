@@ -32,6 +32,7 @@ from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
 from sampan.apiserver.request import User
 from sampan.apiserver.watchcache import Readers
+from sampan.kinds.all import kind_of
 from sampan.kinds.kind import SubKind
 from sampan.lib.clock import Clock, Identity
 from sampan.store.base import Compare, CompareFailed, Delete, Put, Store, StoreFull, StoreUnavailable
@@ -383,7 +384,10 @@ class Registry:
 
     @staticmethod
     def _encode(served: Served, obj: Any) -> bytes:
-        stored = obj if served.inward is None else served.inward(obj)
+        stored = obj
+        if served.inward is not None:
+            stored = served.inward(obj)
+            kind_of(served.stored).default(stored)
         if isinstance(stored, dict):
             meta = metadata.meta_of(stored)
             meta.resourceVersion = ""
@@ -396,10 +400,11 @@ class Registry:
         meta = metadata.meta_of(obj)
         meta.resourceVersion = str(revision)
         metadata.put_meta(obj, meta)
-        if served.outward is None:
-            entry = self.readers.of(served.stored).get(namespace, name)
-            if entry is not None and entry.revision == revision:
+        entry = self.readers.of(served.stored).get(namespace, name)
+        if entry is not None and entry.revision == revision:
+            if served.outward is None:
                 return Written(obj, entry.body, revision, created=created)
+            obj = served.outward(entry.object)
         return Written(obj, codec.encode(obj), revision, created=created)
 
     async def _write(self, served: Served, put: Put, compare: Compare, claim: Claim) -> int:

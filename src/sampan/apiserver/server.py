@@ -29,6 +29,7 @@ from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.deleter import Deleter
+from sampan.apiserver.fieldmanager import FieldManager
 from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
@@ -39,6 +40,7 @@ from sampan.apiserver.registry import Registry
 from sampan.apiserver.request import User
 from sampan.apiserver.routes import Routes
 from sampan.apiserver.sockets import NodeSockets
+from sampan.apiserver.table import Tables
 from sampan.apiserver.watchcache import Caches
 from sampan.lib.clock import Identity
 from sampan.store.base import Delete, Store
@@ -98,19 +100,22 @@ class ApiServer:
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
         gate = default_chain(caches, self.authorizer, clock, self.identity, disabled=settings.disabled_admission)
         hooks: dict[str, Hook] = {}
+        fields = FieldManager()
         self.registry = Registry(
-            self.store, caches, clock, self.identity, gate=gate, fields=kindtable.field_manager(), hooks=hooks)
+            self.store, caches, clock, self.identity, gate=gate, fields=fields, hooks=hooks)
         ranges = Addresses(caches, self.identity, self.registry.now, settings.addresses.service_cidrs)
         hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports))
         set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
+        self.api.tables = Tables(clock)
+        self.api.parts["apply"] = fields
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
         self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
         self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
         pipeline = self.app.pipeline = Pipeline(
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
-            other=Routes(self.api, self.health, self.issuer).answer, subresources=handlers.SUBRESOURCES)
+            other=Routes(self.api, self.health, self.issuer, f"{settings.addresses.advertise}:{settings.addresses.port}").answer, subresources=handlers.SUBRESOURCES)
         self.app.sockets = NodeSockets(pipeline, self._nodes)
 
     def stored(self) -> list[Resource[Any]]:

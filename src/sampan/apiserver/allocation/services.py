@@ -97,7 +97,7 @@ class ServiceHook:
                 found.append(field.invalid("spec.ipFamilyPolicy", None, "must be RequireDualStack or PreferDualStack when "
                                                                         "multiple IP families are specified"))
             if is_headless(new) and not spec.selector and not spec.ipFamilies:
-                spec.ipFamilyPolicy = "RequireDualStack" if len(known) > 1 else "SingleStack"
+                spec.ipFamilyPolicy = "RequireDualStack"  # somebody else gives it endpoints, of whatever family
         if found:
             raise Invalid.of("Service", "", new.metadata.name, found)
         spec.ipFamilies = spec.ipFamilies or [known[0]]

@@ -18,7 +18,7 @@ from sampan.apiserver.nodes import NodeConnections, check_upgrade
 from sampan.apiserver.options import boolean, first, integer
 from sampan.apiserver.registry import Write
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import TEXT, Answer, Response, Tunnel
+from sampan.apiserver.response import Answer, Response, Tunnel
 
 LOG_FLAGS = ("follow", "previous", "timestamps")
 LOG_NUMBERS = (("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1))
@@ -69,7 +69,7 @@ async def log(api: Api, info: RequestInfo, served: Served, body: Body) -> Respon
     pod = _pod(api, info)
     container = container_of(pod, first(info.query, "container"))
     if not pod.spec.nodeName:
-        return Answer(204, b"", TEXT)
+        return Answer(204, b"", b"")
     nodes = _nodes(api)
     url = f"{nodes.url_of(pod.spec.nodeName)}/containerLogs/{info.namespace}/{info.name}/{container}"
     stream = await nodes.request("GET", f"{url}?{urlencode(query)}" if query else url, headers={})

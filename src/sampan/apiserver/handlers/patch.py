@@ -10,7 +10,7 @@ from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
 from sampan.api.errors import BadRequest, Invalid, UnsupportedMediaType
-from sampan.apiserver import bodies
+from sampan.apiserver import bodies, metadata
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
 from sampan.apiserver.handlers.update import authorize_create
@@ -104,12 +104,12 @@ def check_identity(served: Served, info: RequestInfo, tree: Any) -> None:
 
 async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, options: WriteOptions) -> Response:
     """Server-side apply: the fields that the manager names are his; a missing object is made."""
-    fields = api.parts.get("apply")
-    if fields is None:
-        raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
-                                   f"{patch.JSON}, {patch.MERGE}, {patch.STRATEGIC}")
+    fields = api.parts["apply"]
     form = form_of(info)
     applied = fields.parse(served, raw, options, info.warnings)
+    named = (applied.get("metadata") or {}).get("name") if isinstance(applied.get("metadata"), dict) else None
+    if isinstance(named, str) and named and named != info.name:
+        raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({info.name})")
     write = write_of(info, options)
     write.applying = True
 
@@ -119,7 +119,11 @@ async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, option
 
     def missing() -> Any:
         authorize_create(api, info)
-        return change(None)
+        new = change(None)
+        meta = metadata.meta_of(new)
+        meta.name, meta.resourceVersion = info.name, ""
+        metadata.put_meta(new, meta)
+        return new
 
     namespace = info.namespace if served.resource.namespaced else ""
     written = await api.registry.update(served, namespace, info.name, change, write, missing=None if info.subresource else missing)

@@ -11,19 +11,22 @@ from sampan.api import codec, field
 from sampan.api.autoscaling.v1 import Scale, ScaleSpec, ScaleStatus
 from sampan.api.errors import Invalid
 from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.patch import APPLY
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver import bodies, metadata
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, needs_verb, no_such_path, object_answer, write_of
-from sampan.apiserver.handlers.patch import Patcher, patcher
+from sampan.apiserver.handlers.patch import Patcher, content_type, patcher
+from sampan.apiserver.handlers.scalefields import to_parent, to_scale
 from sampan.apiserver.handlers.update import check_names, uid_conflict
-from sampan.apiserver.options import write_options
+from sampan.apiserver.options import WriteOptions, write_options
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response
 from sampan.kinds.kind import Kind, ScalePaths
 
 SCALES: Resource[Scale] = Resource("autoscaling", "v1", "scales", "Scale", "scale", True, "sampan.api.autoscaling.v1:Scale")
 _SERVED = Served(SCALES, Kind(resource=SCALES), SCALES)
+"""Scale as if it were a resource of its own: what its bodies are decoded and patched as."""
 
 
 def scale_of(paths: ScalePaths[Any], obj: Any) -> Scale:
@@ -50,18 +53,13 @@ async def scale(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
         return object_answer(api, info, _SERVED, view, codec.encode(view), form=form)
     raw = await body()
     options = write_options(info, "UpdateOptions" if info.verb == "update" else "PatchOptions")
-    change: Patcher | None = None
-    if info.verb == "update":
-        raw = bodies.as_json(raw, info.headers.get("content-type", ""))
-        sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
-        check_names(_SERVED, sent, info)
-    else:
-        change = patcher(api, _SERVED, info, raw, options)
+    change = _change(api, info, raw, options)
 
     def produce(old: Any) -> Any:
-        view = scale_of(paths, old)
-        wanted = sent if change is None else change(view)
         was = metadata.meta_of(old)
+        view = scale_of(paths, old)
+        view.metadata.managedFields = to_scale(was.managedFields)
+        wanted = change(view)
         if wanted.metadata.uid and wanted.metadata.uid != was.uid:
             raise uid_conflict(served, info, wanted.metadata.uid, was.uid)
         if wanted.spec.replicas < 0:
@@ -71,11 +69,40 @@ async def scale(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
         paths.set_replicas(new, wanted.spec.replicas)
         meta = metadata.meta_of(new)
         meta.resourceVersion = wanted.metadata.resourceVersion or was.resourceVersion
+        meta.managedFields = to_parent(was.managedFields, wanted.metadata.managedFields, served.resource.group_version)
         metadata.put_meta(new, meta)
         return new
 
     write = write_of(info, options)
-    write.main = True
+    write.main = write.applying = True
     written = await api.registry.update(served, info.namespace, info.name, produce, write)
     view = scale_of(paths, written.object)
     return object_answer(api, info, _SERVED, view, codec.encode(view), form=form)
+
+
+def _change(api: Api, info: RequestInfo, raw: bytes, options: WriteOptions) -> Patcher:
+    """What the request makes of a Scale, its owners kept."""
+    fields = api.registry.fields
+    if info.verb == "patch" and content_type(_SERVED, info) == APPLY:
+        apply = api.parts["apply"]
+        applied = apply.parse(_SERVED, raw, options, info.warnings)
+        return lambda view: apply.apply(_SERVED, view, applied, manager=options.manager, force=options.force, subresource="scale",
+                                        now=api.registry.now())
+    if info.verb == "patch":
+        patched = patcher(api, _SERVED, info, raw, options)
+    else:
+        sent = bodies.decode(_SERVED, bodies.as_json(raw, info.headers.get("content-type", "")), validation=options.validation,
+                             warnings=info.warnings)
+        check_names(_SERVED, sent, info)
+
+        def patched(view: Any) -> Any:
+            new = codec.clone(sent)
+            new.metadata.managedFields = view.metadata.managedFields
+            return new
+
+    def change(view: Any) -> Any:
+        new = patched(view)
+        fields.record(_SERVED, new, view, manager=options.manager, subresource="scale", now=api.registry.now())
+        return new
+
+    return change

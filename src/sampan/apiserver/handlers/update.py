@@ -55,8 +55,7 @@ def check_names(served: Served, obj: Any, info: RequestInfo) -> None:
     if meta.name and meta.name != info.name:
         raise BadRequest(f"the name of the object ({meta.name}) does not match the name on the URL ({info.name})")
     if not meta.name:
-        meta.name = info.name
-        metadata.put_meta(obj, meta)
+        raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
     if served.resource.namespaced and meta.namespace and meta.namespace != info.namespace:
         raise BadRequest(f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})")
 
