@@ -120,6 +120,8 @@ class _Body:
             raise _too_large()
         message = await self._receive()
         body: bytes = message.get("body", b"")
+        if len(body) > LARGEST_BODY_BYTES:
+            raise _too_large()
         if message.get("more_body"):
             parts, total = [body], len(body)
             while message.get("more_body"):
