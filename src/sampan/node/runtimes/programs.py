@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sampan.aio.clock import AsyncClock
@@ -187,24 +187,29 @@ async def _nc(process: Process, words: Sequence[str]) -> int:
     return 0
 
 
-async def _sh(process: Process, words: Sequence[str]) -> int:
-    """`sh -c 'one; two && three'`: a list of built-in commands, `exit N`, and `>&2`."""
-    if len(words) < 2 or words[0] != "-c":
-        return 0
-    code, lexer = 0, shlex.shlex(words[1], posix=True, punctuation_chars=";&|><")
+def _commands(script: str) -> Iterator[tuple[list[str], str]]:
+    """The commands of a script, each with what follows it: `;`, `&&` or `||`. Raises ValueError for open quotes."""
+    lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|><()")
     lexer.whitespace_split = True
     lexer.commenters = ""
     command: list[str] = []
     for word in [*lexer, ";"]:
-        if word not in (";", "&&", "||"):
+        if word in (";", "&&", "||"):
+            yield command, word
+            command = []
+        else:
             command.append(word)
-            continue
+
+
+async def _sh(process: Process, words: Sequence[str]) -> int:
+    """`sh -c 'one; two && three'`: a list of built-in commands, `exit N`, and `>&2`."""
+    code = 0
+    for command, then in _commands(words[1]) if len(words) > 1 and words[0] == "-c" else ():
         if command and command[0] == "exit":
             return int(command[1]) if len(command) > 1 else code
         if command:
             code = await _one(process, command)
-        command = []
-        if (word == "&&" and code != 0) or (word == "||" and code == 0):
+        if (then == "&&" and code != 0) or (then == "||" and code == 0):
             return code
     return code
 
@@ -232,8 +237,15 @@ BUILTIN: dict[str, Callable[[Process, Sequence[str]], Awaitable[int]]] = {
 
 
 def built_in(argv: Sequence[str]) -> bool:
-    """Whether a command line starts with a command that is built in."""
-    return bool(argv) and argv[0].rpartition("/")[2] in BUILTIN
+    """Whether a command line is built in, for a shell all of its script; anything else is taken for a server."""
+    name = argv[0].rpartition("/")[2] if argv else ""
+    if name not in BUILTIN or name != "sh" or len(argv) < 3 or argv[1] != "-c":
+        return name in BUILTIN
+    try:
+        return all(not command or command[0] == "exit" or (command[0] != "sh" and built_in(command))
+                   for command, _ in _commands(argv[2]))
+    except ValueError:
+        return False
 
 
 async def run_built_in(process: Process) -> int:
