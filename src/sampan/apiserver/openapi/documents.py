@@ -1,14 +1,16 @@
 """The documents at /openapi/v3 and /openapi/v2, made on first use and kept as bytes.
 
-Owns assembly, hashes and caching. `answer` is pure and may run in a thread: the whole of v2 takes some tenths of a second.
+Owns assembly, hashes, caching and negotiation. A version of a group takes some milliseconds; the whole of v2 some tenths
+of a second, so it is made in a thread while the server goes on.
 Source: kube-openapi `pkg/handler3`, `pkg/handler`, `pkg/builder3/util`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from sampan.api import codec, schema
 from sampan.api.errors import NotAcceptable
@@ -16,20 +18,13 @@ from sampan.api.resourceinfo import Subresource
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.openapi import paths, schemas, v2
 from sampan.apiserver.openapi.schemas import META, Descriptions
+from sampan.apiserver.options import first
+from sampan.apiserver.request import RequestInfo
+from sampan.apiserver.response import TEXT, Answer
 
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
+_JSON_KINDS = frozenset(("application/json", "application/*", "*/*", ""))
 _COMMON = tuple(f"{META}.{name}" for name in ("DeleteOptions", "Patch", "Status", "WatchEvent", "ObjectMeta", "ListMeta"))
 _SECURITY = {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}}
-
-
-class Page(NamedTuple):
-    """One document: `code` is 304 where the client has it already, 301 where `body` is the right address."""
-
-    content_type: str
-    body: bytes
-    etag: str = ""
-    code: int = 200
 
 
 class Documents:
@@ -41,48 +36,47 @@ class Documents:
         self._generation = -1
         self._groups: dict[str, list[Served]] = {}
         self._hashes: dict[str, str] = {}
-        self._pages: dict[str, tuple[str, Page]] = {}
+        self._pages: dict[str, tuple[str, bytes]] = {}
 
-    def answer(self, path: str, accept: str = "", if_none_match: str = "", *, hash: str = "") -> Page | None:
-        """The document at a path, None where there is none.
+    async def answer(self, info: RequestInfo) -> Answer:
+        """The document at the request's path; an empty 404 where there is none.
 
-        `hash` is the query's; one that is not the document's any more gives a page with code 301 whose body is the
-        right address.
+        A `hash` in the query that is not the document's any more leads to the right address.
 
         Raises:
             NotAcceptable: The client takes no JSON.
         """
         self._refresh()
-        path = path.rstrip("/")
-        if path == "/openapi/v2":
-            return self._checked("v2", accept, if_none_match)
+        path = info.path.rstrip("/")
         if path == "/openapi/v3":
-            return Page(TEXT, codec.encode({"paths": {key: {"serverRelativeURL": self._url(key)} for key in self._groups}}))
-        key = path.removeprefix("/openapi/v3/")
-        if key not in self._groups or key == path:
-            return None
-        if hash and hash != self._hashes[key]:
-            return Page(TEXT, self._url(key).encode(), code=301)
-        return self._checked(key, accept, if_none_match)
+            index = {"paths": {key: {"serverRelativeURL": self._url(key)} for key in self._groups}}
+            return Answer(200, codec.encode(index), TEXT)
+        key = "v2" if path == "/openapi/v2" else path.removeprefix("/openapi/v3/")
+        if key not in self._hashes or path not in ("/openapi/v2", f"/openapi/v3/{key}"):
+            return Answer(404, b"", b"")
+        asked = first(info.query, "hash")
+        if asked and asked != self._hashes[key] and key != "v2":
+            return Answer(301, b"", b"", [(b"location", self._url(key).encode())])
+        _check_acceptable(info.headers.get("accept", ""))
+        tag = f'"{self._hashes[key]}"'
+        headers = [(b"etag", tag.encode()), (b"vary", b"Accept")]
+        if tag in (one.strip() for one in info.headers.get("if-none-match", "").split(",")):
+            return Answer(304, b"", b"", headers)
+        return Answer(200, await self._body(key), headers=headers)
 
     def _url(self, key: str) -> str:
         return f"/openapi/v3/{key}?hash={self._hashes[key]}"
 
-    def _checked(self, key: str, accept: str, if_none_match: str) -> Page:
-        kinds = {clause.split(";")[0].strip() for clause in accept.split(",")}
-        if accept and not kinds & {JSON, "application/*", "*/*", ""}:
-            raise NotAcceptable(f"only the following media types are accepted: {JSON}")
-        page = self._page(key)
-        if page.etag in (tag.strip() for tag in if_none_match.split(",")):
-            return page._replace(code=304, body=b"")
-        return page
-
-    def _page(self, key: str) -> Page:
+    async def _body(self, key: str) -> bytes:
         digest = self._hashes[key]
         known = self._pages.get(key)
         if known is None or known[0] != digest:
-            value = self._everything() if key == "v2" else self._document(key)
-            known = self._pages[key] = (digest, Page(JSON, codec.encode(value), f'"{digest}"'))
+            groups = list(self._groups.values())
+            if key == "v2":
+                body = await asyncio.to_thread(lambda: codec.encode(self._everything(groups)))
+            else:
+                body = codec.encode(self._document(key))
+            known = self._pages[key] = (digest, body)
         return known[1]
 
     def _refresh(self) -> None:
@@ -137,14 +131,19 @@ class Documents:
             many = named(resource.group_version, f"{resource.kind}List") or {}
         return paths.of_resource(resource, dict(own), dict(many), custom=served.custom is not None, subresource_schema=of_subresource)
 
-    def _everything(self) -> dict[str, Any]:
+    def _everything(self, groups: list[list[Served]]) -> dict[str, Any]:
         items: dict[str, Any] = {}
         definitions: dict[str, Any] = {}
-        for some in self._groups.values():
+        for some in groups:
             found = self._parts(some)
             items |= found[0]
             definitions |= found[1]
         return v2.document(self._version, items, definitions)
+
+
+def _check_acceptable(accept: str) -> None:
+    if not _JSON_KINDS & {clause.partition(";")[0].strip().lower() for clause in accept.split(",")}:
+        raise NotAcceptable("only the following media types are accepted: application/json")
 
 
 def _custom_schemas(served: Served) -> dict[str, Any]:
