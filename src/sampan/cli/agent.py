@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> tuple[AgentConfig, Path | None]:
     from sampan.cluster.agent import AgentConfig
-    from sampan.cluster.config import load
+    from sampan.cluster.config import AGENT_PORT_STEP, load
 
     if arguments.data is None:
         if arguments.kubeconfig is None:
@@ -63,7 +63,7 @@ def _config(arguments: argparse.Namespace) -> tuple[AgentConfig, Path | None]:
     folder = arguments.data / "nodes" / name
     config = AgentConfig(
         kubeconfig=arguments.kubeconfig or folder / "kubeconfig", node=name, folder=folder, credentials=folder, simulated=cluster.simulated,
-        runtime_endpoint=cluster.runtime_endpoint, ip=arguments.node_ip, port=arguments.node_port + 100 * cluster.index + arguments.node,
+        runtime_endpoint=cluster.runtime_endpoint, ip=arguments.node_ip, port=arguments.node_port + AGENT_PORT_STEP * cluster.index + arguments.node,
         bridge=cluster.bridge, nft_table=cluster.nft_table, cgroup_root=cluster.cgroup_root, node_range=cluster.node_range(arguments.node),
         pod_range=cluster.pod_range, service_range=cluster.service_range, dns_ip=cluster.dns_ip, domain=cluster.domain,
         log_level=arguments.log_level)

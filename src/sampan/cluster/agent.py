@@ -11,7 +11,6 @@ import logging
 import random
 import shutil
 import signal
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,24 +78,16 @@ class AgentConfig:
                                   cni_conf_dir=self.folder / "cni", registry_dir=self.folder / "registries")
 
     @property
-    def network_state(self) -> Path:
-        return self.folder / "network.json"
-
-    @property
     def tables(self) -> nftables.Settings:
         return nftables.Settings(table=self.nft_table, pod_ranges={4: self.pod_range}, service_ranges={4: self.service_range})
 
 
-def own_address() -> str:
-    """The address that others reach this machine at; its loopback where it has no other."""
-    _device, address = netlink.default_route()
-    if address:
-        return address
-    try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    except OSError:
-        found = set()
-    return next((ip for ip in sorted(found) if not ip.startswith("127.")), "127.0.0.1")
+def own_address(otherwise: str = "127.0.0.1") -> str:
+    """The address that others reach this machine at.
+
+    `otherwise` where it has none: the pod bridge's is the machine's own too, and pods reach it.
+    """
+    return netlink.default_route()[1] or next(iter(netlink.global_addresses()), otherwise)
 
 
 def node_settings(config: AgentConfig, ip: str) -> NodeSettings:
@@ -127,7 +118,7 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
         async with Tasks() as tasks:
-            ip = config.ip or own_address()
+            ip = config.ip or own_address("127.0.0.1" if config.simulated else config.network.gateway)
             runtime = await _runtime(config, tasks, clock, identity)
             recorder = EventRecorder(client, "kubelet", clock=clock, identity=identity, host=config.node)
             informers = Informers(client, clock=clock, identity=identity)
@@ -166,7 +157,7 @@ async def _runtime(config: AgentConfig, tasks: Tasks, clock: SystemClock, identi
         from sampan.node.runtimes.simulated import SimulatedRuntime
 
         return SimulatedRuntime(clock, identity, pod_cidr=config.node_range)
-    cni.set_up(config.network, config.network_state)
+    cni.set_up(config.network, cni.state_file())
     cni.write_config(config.network, config.containerd.cni_conf_dir, config.folder / "cni-data")
     _share_mounts(config.folder)
     if config.runtime_endpoint:
@@ -218,6 +209,7 @@ async def remove(config: AgentConfig) -> None:
             log.warning("pods are not stopped through the runtime", extra={"error": str(error)})
         await containerd.stop()
         leftovers.kill_shims(config.containerd.socket)
+        leftovers.forget_containers(config.containerd.state)
     leftovers.unmount_below((config.containerd.state, config.containerd.root, config.folder / "pods"))
     if not leftovers.mounts_below((config.containerd.state,)):
         shutil.rmtree(config.containerd.state, ignore_errors=True)
@@ -225,7 +217,7 @@ async def remove(config: AgentConfig) -> None:
         if not leftovers.mounts_below((config.folder / gone,)):
             shutil.rmtree(config.folder / gone, ignore_errors=True)
     await nft.apply(nftables.removal(config.tables))
-    cni.tear_down(config.network, config.network_state)
+    cni.tear_down(config.network, cni.state_file())
     from sampan.node.cgroups import Cgroups
 
     Cgroups().remove(config.cgroup_root)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sampan.cluster import processes
-from sampan.cluster.config import ClusterConfig, check_name, clusters_root, free_index, load, save
+from sampan.cluster.config import ClusterConfig, check_name, clusters_root, free_index, load, release, save
 from sampan.cluster.supervisor import Child, Supervisor, sampan_command
 from sampan.lib.errors import ConfigError, SampanError
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
-FIRST_NODE_PORT = 10250
+GIVE_UP_ENDS = 4
 PORTS_TRIED = 50
 
 
@@ -100,6 +100,7 @@ def configure(options: UpOptions) -> tuple[ClusterConfig, str]:
                               runtime_endpoint=options.runtime_endpoint)
         reason = why_simulated(options.runtime_endpoint)
         if options.simulated or reason:
+            release(known)  # only real nodes have something there
             known = replace(known, simulated=True)
             note = "" if options.simulated else f"{reason}: nodes are simulated, containers do not really run"
         if known.nodes > 1 and not known.simulated:
@@ -152,11 +153,17 @@ def up(options: UpOptions, say: Callable[[str], None]) -> Running:
     if not already:
         if _port_taken(config.port):
             raise ConfigError(f"port {config.port} is in use", hint="stop what listens there, or choose another with --port")
-        for child in children(config, folder)[1:]:
-            if child.after is not None:
-                child.after.unlink(missing_ok=True)  # written again when the API answers
-        _spawn(options, folder)
-    _wait_ready(config, folder)
+        _spawn(options, config, folder)
+    try:
+        _wait_ready(config, folder)
+    except _NotStarting:
+        if already or options.port is not None or not _port_taken(config.port):
+            raise
+        # somebody took the port between our choosing and our listening
+        down(options.name, options.data, purge=False, say=say)
+        save(folder, config := replace(config, port=_free_port(config.port + 1)))
+        _spawn(options, config, folder)
+        _wait_ready(config, folder)
     if options.kubeconfig is not None:
         _merge_kubeconfig(options.kubeconfig, folder / "admin.kubeconfig", config)
     return Running(config, folder, already, time.monotonic() - started, note)
@@ -167,7 +174,11 @@ def _port_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _spawn(options: UpOptions, folder: Path) -> None:
+def _spawn(options: UpOptions, config: ClusterConfig, folder: Path) -> None:
+    for child in children(config, folder):
+        (folder / "run" / f"{child.name}.ended").unlink(missing_ok=True)
+        if child.after is not None:
+            child.after.unlink(missing_ok=True)  # written again when the API answers
     words = ["up", "--foreground", "--name", options.name]
     words += ["--data", str(options.data)] if options.data is not None else []
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -181,10 +192,28 @@ def _wait_ready(config: ClusterConfig, folder: Path) -> None:
     while time.monotonic() < deadline:
         if not (missing := [name for name in nodes if not (folder / "run" / f"{name}.ready").exists() or not _alive(folder, name)]) and ready(folder, config.port):
             return
+        for name in ("control-plane", *nodes):
+            if _ended(folder, name) >= GIVE_UP_ENDS:
+                raise _NotStarting(f"cluster {config.name} does not start; the last of {name}'s log:\n{tail(folder, name)}", hint=_where(folder))
         time.sleep(0.03)
     where = "control-plane" if not ready(folder, config.port) else (missing or nodes)[0]
-    raise SampanError(f"cluster {config.name} is not ready after {READY_SECONDS:g} s; the last of {where}'s log:\n{tail(folder, where)}",
-                      hint=f"the logs are in {folder / 'logs'}; `sampan down` stops what runs")
+    raise SampanError(f"cluster {config.name} is not ready after {READY_SECONDS:g} s; the last of {where}'s log:\n{tail(folder, where)}", hint=_where(folder))
+
+
+class _NotStarting(SampanError):
+    """A process of the cluster ends again and again."""
+
+
+def _where(folder: Path) -> str:
+    return f"the logs are in {folder / 'logs'}; `sampan down` stops what runs"
+
+
+def _ended(folder: Path, name: str) -> int:
+    """How often a process ended since the cluster was started."""
+    try:
+        return int((folder / "run" / f"{name}.ended").read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _alive(folder: Path, name: str) -> bool:
@@ -250,6 +279,8 @@ def down(name: str, data: Path | None, *, purge: bool, say: Callable[[str], None
             if done.returncode:
                 raise SampanError(f"node {config.node_name(index)} is not removed: {(done.stderr or done.stdout).strip()[-1000:]}")
     if purge:
+        if not config.simulated:
+            release(config)
         shutil.rmtree(folder)
     return supervisor is not None
 

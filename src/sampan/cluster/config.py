@@ -6,8 +6,10 @@ and a cgroup root that no other has.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,6 +19,8 @@ from sampan.lib.errors import ConfigError
 FORMAT = 1
 DEFAULT_NAME = "default"
 MOST_CLUSTERS = 10
+RUN = Path("/run/sampan")  # one folder a cluster with real nodes: sockets need short paths
+AGENT_PORT, AGENT_PORT_STEP = 10250, 100
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,35 @@ def free_index(root: Path) -> int:
     taken = {config.index for folder in (root.iterdir() if root.is_dir() else ()) if (config := load(folder)) is not None}
     for index in range(MOST_CLUSTERS):
         # a cluster below another root may have it too
-        in_use = Path(f"/sys/class/net/sampan{index}").exists() or Path(f"/run/sampan/sampan{index}").exists()
-        if index not in taken and not in_use:
+        if index not in taken and not Path(f"/sys/class/net/sampan{index}").exists() and _claim(index):
             return index
     raise ConfigError(f"there are {MOST_CLUSTERS} clusters below {root} already", hint="remove one with `sampan down --purge --name NAME`")
+
+
+def _claim(index: int) -> bool:
+    """Take a number before anybody else does: the folder of the node's sockets is made now; False when it is there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", AGENT_PORT + AGENT_PORT_STEP * index))
+        except OSError:
+            return False  # the agent of a simulated node, or somebody else's
+    if os.geteuid() != 0:
+        return True
+    RUN.mkdir(mode=0o711, exist_ok=True)
+    try:
+        (RUN / f"sampan{index}").mkdir(mode=0o711)
+    except FileExistsError:
+        return False
+    return True
+
+
+def release(config: ClusterConfig) -> None:
+    """Give the number back, if nothing of a node is left in its folder."""
+    with contextlib.suppress(OSError):
+        (RUN / config.bridge).rmdir()
+    with contextlib.suppress(OSError):
+        RUN.rmdir()
 
 
 def with_port(config: ClusterConfig, port: int) -> ClusterConfig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from sampan.aio.tasks import Tasks
@@ -49,7 +50,7 @@ def user(name: str) -> User:
 def serve(config: ControlPlaneConfig) -> int:
     """Run until a signal; the exit code."""
     cluster = config.cluster
-    wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=own_address(),
+    wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=_address(cluster),
                                  service_cidr=cluster.service_range, log_level=config.log_level)
 
     async def beside(parts: server.Parts) -> None:
@@ -87,8 +88,13 @@ def manager_settings(parts: server.Parts) -> ManagerSettings:
                            service_account_private_key=parts.keys.signing_key.read_bytes())
 
 
+def _address(cluster: ClusterConfig) -> str:
+    """Where nodes and pods reach this machine."""
+    return own_address("127.0.0.1" if cluster.simulated else str(ip_network(cluster.node_range(0))[1]))
+
+
 def _provision(config: ControlPlaneConfig, parts: server.Parts) -> None:
-    cluster, ip = config.cluster, own_address()
+    cluster, ip = config.cluster, _address(config.cluster)
     for index in range(cluster.nodes):
         name = cluster.node_name(index)
         provision(config.folder / "nodes" / name, parts.keys.ca, f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock)

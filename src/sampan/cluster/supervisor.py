@@ -124,6 +124,7 @@ class Supervisor:
         child.backoff = FIRST_BACKOFF_SECONDS if lasted > STEADY_SECONDS else min(max(child.backoff * 2, FIRST_BACKOFF_SECONDS), MOST_BACKOFF_SECONDS)
         child.due = time.monotonic() + child.backoff
         (self._folder / "run" / f"{child.name}.pid").unlink(missing_ok=True)
+        (self._folder / "run" / f"{child.name}.ended").write_text(f"{child.restarts}\n")
 
     def _stop_all(self) -> None:
         for child in reversed(self._children):

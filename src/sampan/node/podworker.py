@@ -248,6 +248,9 @@ class PodWorker:
         except MountProblem as error:
             # the files stay as they were: a running pod does not lose its volume with the object
             self._node.event(pod, "Warning", "FailedMount", str(error))
+        except ApiError:
+            self._volumes_stale = True  # no token without the API: tried again
+            raise
 
     # containers
 

@@ -47,6 +47,16 @@ def default_route() -> tuple[str, str]:
     return "", ""
 
 
+def global_addresses() -> list[str]:
+    """IPv4 addresses of links that are up and are neither loopback nor bridges or links of containers."""
+    found = []
+    for link in json.loads(ip("-json", "-details", "-4", "addr", "show", "up") or "[]"):
+        if "LOOPBACK" in link.get("flags", ()) or link.get("linkinfo", {}).get("info_kind") in ("bridge", "veth"):
+            continue
+        found += [str(info["local"]) for info in link.get("addr_info", ()) if info.get("scope") == "global"]
+    return found
+
+
 def _sysctl(name: str) -> Path:
     # a dot inside an interface's name is a slash in sysctl(8); names here are given with slashes already
     return Path("/proc/sys") / name

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
-from sampan.drivers import netlink
+from sampan.drivers import iptables, netlink
 from sampan.drivers.netlink import NetlinkFailed
 
 UNREACHABLE_METRIC = "4278198272"
 PLUGINS = ("bridge", "host-local", "portmap", "loopback")
+BRIDGE = re.compile(r"sampan\d+")
 SYSCTLS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 
 
@@ -66,12 +69,20 @@ def write_config(network: PodNetwork, conf_dir: Path, data_dir: Path) -> Path:
     return path
 
 
-def set_up(network: PodNetwork, state_file: Path) -> None:
-    """Make the bridge, its routes and the sysctls; what is there already stays. Old sysctls go to `state_file`.
+def state_file(folder: Path = Path("/run/sampan")) -> Path:
+    """Where the machine's settings before the first cluster are kept: one for all clusters, and a network namespace."""
+    return folder / f"network-{os.stat('/proc/self/ns/net').st_ino}.json"
+
+
+def set_up(network: PodNetwork, before: Path) -> None:
+    """Make the bridge, its routes and the sysctls; what is there already stays. What was before goes to that file.
 
     Raises:
         NetlinkFailed: The kernel refused.
     """
+    if not before.exists():
+        before.parent.mkdir(parents=True, exist_ok=True)
+        before.write_text(json.dumps({"sysctls": {name: netlink.read_sysctl(name) for name in SYSCTLS}, "tables": iptables.tables()}))
     bridge = network.bridge
     if bridge not in netlink.links():
         netlink.ip("link", "add", bridge, "address", network.mac, "type", "bridge")
@@ -82,16 +93,16 @@ def set_up(network: PodNetwork, state_file: Path) -> None:
     netlink.ip("route", "replace", network.service_range, "dev", bridge)
     for reserved in (network.service_range, network.pod_range):
         netlink.ip("route", "replace", "unreachable", reserved, "metric", UNREACHABLE_METRIC)
-    if not state_file.exists():
-        state_file.parent.mkdir(parents=True, exist_ok=True)
-        state_file.write_text(json.dumps({name: netlink.read_sysctl(name) for name in SYSCTLS}))
     for name, value in SYSCTLS.items():
         if netlink.read_sysctl(name) is not None:
             netlink.write_sysctl(name, value)
 
 
-def tear_down(network: PodNetwork, state_file: Path) -> None:
-    """Remove what `set_up` and the plugins made; what is not there is fine."""
+def tear_down(network: PodNetwork, before: Path) -> None:
+    """Remove what `set_up` and the plugins made; what is not there is fine.
+
+    With the last cluster's bridge the machine's settings become what they were before the first.
+    """
     if network.bridge in netlink.links():
         netlink.ip("link", "delete", network.bridge)
     for reserved in (network.service_range, network.pod_range):
@@ -99,14 +110,20 @@ def tear_down(network: PodNetwork, state_file: Path) -> None:
             netlink.ip("route", "delete", "unreachable", reserved, "metric", UNREACHABLE_METRIC)
         except NetlinkFailed:
             continue  # it was not there
-    if state_file.exists():
-        for name, value in json.loads(state_file.read_text()).items():
+    if before.exists() and not any(BRIDGE.fullmatch(name) for name in netlink.links()):
+        known = json.loads(before.read_text())
+        for name, value in known["sysctls"].items():
             if value is not None:
                 netlink.write_sysctl(name, value)
-        state_file.unlink()
-    for results in Path("/var/lib/cni/results").glob(f"{network.bridge}-*"):
-        results.unlink()
+        iptables.remove_leftovers(known["tables"])
+        before.unlink()
+    results = Path("/var/lib/cni/results")
+    for result in results.glob(f"{network.bridge}-*"):
+        result.unlink()
     shutil.rmtree(Path("/var/lib/cni/networks") / network.bridge, ignore_errors=True)
+    for folder in (results, results.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def plugin_folder() -> Path | None:

@@ -1,0 +1,45 @@
+"""Fixtures of the tests on real parts: one real cluster a session, a namespace a test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.real import IMAGE, Cluster, Space, machine, sampan, until
+from sampan.testing import require
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def real_cluster() -> Iterator[Cluster]:
+    """A real cluster with the busybox image; proven gone at the end."""
+    require.containers()
+    require.program("kubectl")
+    with tempfile.TemporaryDirectory(prefix="sampan-e2e-") as home:
+        before = machine(home)
+        cluster = Cluster(Path(home), "e2e")
+        sampan("up", "--name", cluster.name, SAMPAN_HOME=home)
+        try:
+            sampan("image", "build", "busybox", "-t", IMAGE, "--name", cluster.name, SAMPAN_HOME=home)
+            cluster.kubectl("taint", "node", cluster.node, "node.kubernetes.io/not-ready-", check=False)
+            until(lambda: not cluster.get("node", cluster.node)["spec"].get("taints"), "the node is ready for pods")
+            yield cluster
+        finally:
+            sampan("down", "--name", cluster.name, "--purge", SAMPAN_HOME=home)
+        assert machine(home) == before
+
+
+@pytest.fixture
+def space(real_cluster: Cluster) -> Iterator[Space]:
+    """A namespace of the test's own."""
+    name = f"test-{next(_numbers)}"
+    real_cluster.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+    until(lambda: real_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
+    yield Space(real_cluster, name)
+    real_cluster.kubectl("delete", "namespace", name, "--wait=false")
