@@ -11,7 +11,7 @@ from sampan.cluster import config
 from sampan.drivers.oci.image import machine_architecture, read_layout
 from sampan.lib.errors import ConfigError
 from sampan.testing import require
-from sampan.testing.containers import machine_state, real_containerd
+from sampan.testing.containers import assert_nothing_left, machine_state, real_containerd
 
 
 def test_a_folder_becomes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,4 +62,4 @@ def test_images_are_built_loaded_and_listed_in_containerd(tmp_path: Path, capsys
             line.split()[0] for line in listed}
         with pytest.raises(ConfigError, match="there is no file"):
             main(["load", str(tmp_path / "none"), *address])
-    assert machine_state("sampan-") == before
+    assert_nothing_left("sampan-", before)

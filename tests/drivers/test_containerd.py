@@ -15,7 +15,7 @@ from sampan.aio.tasks import Tasks
 from sampan.drivers.containerd import Containerd, ContainerdSettings, find_programs, render_config
 from sampan.lib.errors import MissingPart, SampanError
 from sampan.testing import require
-from sampan.testing.containers import machine_state
+from sampan.testing.containers import assert_nothing_left, machine_state
 
 PROGRAMS = {"containerd": "/usr/bin/containerd", "runc": "/usr/sbin/runc", "ctr": "/usr/bin/ctr", "cni": "/usr/lib/cni"}
 
@@ -78,7 +78,7 @@ def test_it_starts_is_adopted_comes_back_and_leaves_nothing(tmp_path: Path) -> N
     asyncio.run(body())
     assert not made.state.exists()
     assert not made.root.exists()
-    assert machine_state(made.state.name) == before
+    assert_nothing_left(made.state.name, before)
 
 
 @pytest.mark.e2e

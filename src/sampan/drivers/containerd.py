@@ -39,6 +39,8 @@ NAMESPACE = "k8s.io"
 READY_SECONDS = 20.0
 LOG_BYTES = 4 << 20
 CNI_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin")
+# made by shims and libcni, whatever the configuration says; innermost first
+SHARED_FOLDERS = ("/run/containerd/s", "/run/containerd", "/var/lib/cni/results", "/var/lib/cni")
 _DISABLED = (
     "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.native", "io.containerd.internal.v1.opt",
@@ -204,10 +206,11 @@ class Containerd:
             self._process = None
             self._pid_file.unlink(missing_ok=True)
 
-    async def remove(self) -> None:
+    async def remove(self, *, keep_images: bool = False) -> None:
         """End it and all that it left: shims, mounts, network namespaces, sockets, and both folders.
 
-        Stop and remove the pods first, through the CRI, so that the network plugins release what they hold.
+        Stop and remove the pods first, through the CRI, so that the network plugins release what they hold. With
+        `keep_images` the root folder stays, for the next start.
         """
         if not self.pid:  # ours died, and another keeper may have started one since
             self._process = self._adopt()
@@ -216,10 +219,14 @@ class Containerd:
         leftovers.kill_shims(self.settings.socket)
         await self._until(lambda: not leftovers.shims(self.settings.socket), "shims do not end")
         leftovers.unmount_below(owned)
-        for folder in owned:
+        for folder in owned[:1] if keep_images else owned:
             # what could not be unmounted must not be deleted through its mount
             if not leftovers.mounts_below((folder,)):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if not leftovers.containerds():  # they are everybody's: a shim of another would find its folder gone
+            for shared in SHARED_FOLDERS:
+                with contextlib.suppress(OSError):  # not empty, or not there
+                    os.rmdir(shared)
 
     async def import_image(self, layout: bytes | Path) -> list[str]:
         """Load an OCI layout tar into the CRI's images; the names it brought.

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,17 @@ def machine_state(word: str) -> MachineState:
     mounts = frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if word in line)
     return MachineState(
         mounts, frozenset(_commands(word)), frozenset(os.listdir("/sys/class/net")),
-        _names("/run/netns") | _names("/var/run/netns"), _cgroups(), _names("/run/containerd/s"), _names("/var/lib/cni"))
+        _names("/run/netns") | _names("/var/run/netns"), _cgroups(), _names("/run/containerd/s"),
+        _names("/var/lib/cni/results"))
+
+
+def assert_nothing_left(word: str, before: MachineState) -> None:
+    """Fail when there is more on the machine than before; others' pods that come and go have 20 s to be gone."""
+    deadline = SystemClock().monotonic() + 20.0
+    while left := {name: sorted(more) for name, now in vars(machine_state(word)).items()
+                   if (more := now - getattr(before, name))}:
+        assert SystemClock().monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def _names(folder: str) -> frozenset[str]:

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from sampan.drivers.cri.client import CriClient, CriError, find_endpoint, table
+from sampan.drivers.cri.client import CriClient, CriError, table
 
 
 class Answers(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -93,8 +93,3 @@ def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
         assert caught.value.code == "UNAVAILABLE"
         await client.close()
     asyncio.run(body())
-
-
-def test_an_endpoint_is_found_only_where_a_socket_is(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert find_endpoint((str(tmp_path / "file"), str(tmp_path / "none"))) == ""

@@ -20,7 +20,7 @@ from sampan.node.runtimes.cri import CriRuntime
 from sampan.node.runtimes.errors import Unavailable
 from sampan.node.runtimes.spec import ContainerSpec, Mount, Namespace, PodSandboxSpec, Resources, Security
 from sampan.node.runtimes.status import ContainerStatus, EventKind, State
-from sampan.testing.containers import machine_state, real_containerd
+from sampan.testing.containers import assert_nothing_left, machine_state, real_containerd
 from sampan.testing.runtime import RuntimeConformance, until
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +31,7 @@ def containerd() -> Iterator[ContainerdSettings]:
     before = machine_state("sampan-")
     with real_containerd() as settings:
         yield settings
-    assert machine_state("sampan-") == before
+    assert_nothing_left("sampan-", before)
 
 
 class TestCriRuntime(RuntimeConformance):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from sampan.lib.errors import SampanError
@@ -99,12 +98,3 @@ class CriClient:
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
-
-
-def find_endpoint(candidates: tuple[str, ...] = ("/run/crio/crio.sock",)) -> str:
-    """The endpoint of a runtime that is here and made for the CRI, or "".
-
-    /run/containerd/containerd.sock is not among them: Docker's and the distribution's containerd usually have the CRI
-    switched off or no network configured, and our own beside it disturbs nobody. `--runtime-endpoint` names any.
-    """
-    return next((f"unix://{path}" for path in candidates if Path(path).is_socket()), "")
