@@ -169,12 +169,17 @@ def _parse(resource: Resource[Any], body: bytes) -> Any:
 
 
 def _unrecognized(resource: Resource[Any], body: bytes, message: str) -> BadRequest:
+    return unrecognized(resource.kind, body, message)
+
+
+def unrecognized(kind: str, body: bytes, message: str) -> BadRequest:
+    """The answer to bytes that don't even say what they are."""
     if not body:
         summary = "<empty>"
     else:
         start = body[:30].decode("utf-8", "replace") if body.startswith(b"{") else body[:30].hex()
         summary = f"{start} ..." if len(body) > 30 else start
-    return BadRequest(f"the object provided is unrecognized (must be of type {resource.kind}): {message} ({summary})")
+    return BadRequest(f"the object provided is unrecognized (must be of type {kind}): {message} ({summary})")
 
 
 def _identify(resource: Resource[Any], tree: Any, body: bytes) -> tuple[str, str, str]:

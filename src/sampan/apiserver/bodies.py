@@ -10,6 +10,7 @@ from typing import Any
 
 from sampan.api import strict
 from sampan.api.errors import BadRequest
+from sampan.apiserver import protobodies
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.negotiation import body_kind
 
@@ -28,14 +29,19 @@ def yaml_to_json(body: bytes) -> bytes:
         raise BadRequest(f"error converting YAML to JSON: {error}") from None
 
 
-def as_json(body: bytes, content_type: str) -> bytes:
-    """The body as JSON.
+def as_json(body: bytes, content_type: str, kind: str = "") -> bytes:
+    """The body as JSON; `kind` is what it should be, for messages.
 
     Raises:
-        UnsupportedMediaType: Neither JSON nor YAML.
-        BadRequest: Bad YAML.
+        UnsupportedMediaType: Neither JSON nor YAML nor protobuf.
+        BadRequest: Bad YAML or protobuf.
     """
-    return yaml_to_json(body) if body_kind(content_type) == "yaml" else body
+    form = body_kind(content_type)
+    if form == "json":
+        return body
+    if form == "protobuf":
+        return protobodies.to_json(body, kind) if body else body
+    return yaml_to_json(body)
 
 
 def decode(served: Served, body: bytes, *, validation: str, warnings: list[str]) -> Any:

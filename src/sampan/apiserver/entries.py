@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sampan.api import codec
+from sampan.api import codec, protobuf
 from sampan.api.resourceinfo import Resource
 
 _UID = b'"uid":"'
@@ -69,6 +69,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
     indexed: str = ""
     _object: Any = None
     _labels: dict[str, str] | None = None
+    _message: bytes | None = None
 
     @property
     def object(self) -> Any:
@@ -83,6 +84,16 @@ class Entry(msgspec.Struct, gc=False, eq=False):
         if self._labels is None:
             self._labels = _head.decode(self.body).metadata.labels or _NO_LABELS
         return self._labels
+
+    @property
+    def message(self) -> bytes:
+        """The bare protobuf message (built-in kinds only), kept from the second time on that somebody asks."""
+        if self._message:
+            return self._message
+        obj = self._object if self._object is not None else codec.decode(self.resource.wire, self.body)
+        made = protobuf.message(self.resource.group_version, self.resource.kind, obj)
+        self._message = b"" if self._message is None else made
+        return made
 
     def at(self, revision: int) -> Entry:
         """The same state under another revision: what a DELETED event shows."""

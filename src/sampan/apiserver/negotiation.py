@@ -12,7 +12,7 @@ from functools import lru_cache
 from sampan.api.errors import NotAcceptable, UnsupportedMediaType
 
 SERVED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
-WITHOUT_PROTOBUF = ("application/json", "application/yaml")
+PROTOBUF = SERVED[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,12 @@ class Form:
     shape: str = ""
     version: str = "v1"
     pretty: bool = False
+    protobuf: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether stored bytes can leave as they are."""
-        return not (self.yaml or self.shape or self.pretty)
+        return not (self.yaml or self.shape or self.pretty or self.protobuf)
 
 
 PLAIN = Form()
@@ -63,8 +64,10 @@ def _matches(kind: str, offered: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def accepted(accept: str, pretty: str = "", *, shapes: bool = True) -> Form:
+def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool = False) -> Form:
     """The form that `Accept` asks for; without `shapes` it can only be the thing itself.
+
+    Custom resources have no protobuf but for their metadata, Tables have none at all.
 
     Raises:
         NotAcceptable: Nothing that is asked for can be given.
@@ -74,15 +77,17 @@ def accepted(accept: str, pretty: str = "", *, shapes: bool = True) -> Form:
         return Form(pretty=True) if wants_pretty else PLAIN
     known = False
     for clause in _clauses(accept):
-        known = known or bool(_matches(clause.type, SERVED))
-        kind = _matches(clause.type, WITHOUT_PROTOBUF)
+        kind = _matches(clause.type, SERVED)
+        known = known or bool(kind)
         if not kind:
             continue
         shape = clause.parameters.get("as", "")
         if shape and (not shapes or shape not in _SHAPES or clause.parameters.get("g") != "meta.k8s.io"
                       or clause.parameters.get("v") not in ("v1", "v1beta1")):
             continue
-        return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty)
+        if kind == PROTOBUF and (shape == "Table" or (custom and not shape)):
+            continue
+        return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty, kind == PROTOBUF)
     if not known:
         raise NotAcceptable("406: Not Acceptable\n\nAvailable representations: " + ", ".join(
             (*SERVED, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")), details={})
@@ -90,15 +95,17 @@ def accepted(accept: str, pretty: str = "", *, shapes: bool = True) -> Form:
 
 
 def body_kind(content_type: str) -> str:
-    """`json` or `yaml`.
+    """`json`, `yaml` or `protobuf`.
 
     Raises:
-        UnsupportedMediaType: Neither.
+        UnsupportedMediaType: None of them.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", "application/json"):
         return "json"
     if kind == "application/yaml":
         return "yaml"
+    if kind == PROTOBUF:
+        return "protobuf"
     raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
                                + ", ".join(SERVED))

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sampan.api import codec
+from sampan.api import codec, protobuf
 from sampan.api.errors import MethodNotAllowed, NotAcceptable, NotFound
+from sampan.apiserver import protobodies
 from sampan.apiserver.auth.base import Authorizer
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.deleter import Deleter
@@ -49,7 +50,7 @@ def form_of(info: RequestInfo) -> Form:
     accept = info.headers.get("accept", "")
     if not info.query and accept in ("", "*/*", "application/json"):
         return PLAIN
-    return accepted(accept, first(info.query, "pretty"))
+    return accepted(accept, first(info.query, "pretty"), custom=info.custom)
 
 
 def write_of(info: RequestInfo, options: WriteOptions) -> Write:
@@ -111,6 +112,8 @@ def object_answer(api: Api, info: RequestInfo, served: Served, obj: Any, body: b
         raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_name(served)})")
     if form.shape:
         return render(partial(body, form), form, code)
+    if form.protobuf:
+        return Answer(code, protobodies.object_body(served, obj), protobodies.OBJECT, result=obj)
     return render(codec.loads(body), form, code)
 
 
@@ -142,7 +145,9 @@ def table_of(  # noqa: PLR0913 - what a Table says
 
 
 def render(value: Any, form: Form, code: int = 200, *, headers: Headers | None = None) -> Answer:
-    """Any value as JSON (indented when asked for) or YAML."""
+    """Any value as JSON (indented when asked for), YAML, or protobuf where it has a message."""
+    if form.protobuf and (message := protobuf.encode_value(value)) is not None:
+        return Answer(code, message, protobodies.OBJECT, headers or [], value)
     if form.yaml:
         return Answer(code, to_yaml(codec.to_builtins(value)), YAML, headers or [], value)
     body = codec.encode(value)

@@ -12,19 +12,21 @@ from sampan.apiserver.handlers.list import listing_of
 from sampan.apiserver.options import delete_options, list_options
 from sampan.apiserver.registry import Write
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Answer, Response, success
+from sampan.apiserver.response import Response, success
 
 
 async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """A Status once it is gone; the object while it stays, and for some kinds always."""
     form = form_of(info)
-    options = delete_options(info, as_json(await body(), info.headers.get("content-type", "")))
+    options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings)
     namespace = info.namespace if served.resource.namespaced else ""
     done = await api.deleter.delete(served, namespace, info.name, options, write)
     resource = served.resource
     if done.gone and resource.group_resource not in RETURNED:
-        return Answer(200, codec.encode(success(info.name, resource.group, resource.plural, done.uid)), result=done.object)
+        answer = render(success(info.name, resource.group, resource.plural, done.uid), form)
+        answer.result = done.object
+        return answer
     code = 202 if not done.gone and options.orphanDependents is False else 200
     return object_answer(api, info, served, done.object, done.body, code=code, form=form)
 
@@ -32,7 +34,7 @@ async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
 async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Delete what a list with these selectors shows; answers with that list."""
     form = form_of(info)
-    options = delete_options(info, as_json(await body(), info.headers.get("content-type", "")))
+    options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
     listing = list_options(info)
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings)
     found = await listing_of(api, info, served, listing)

@@ -8,6 +8,7 @@ from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer
 from sampan.apiserver.handlers.list import check_not_newer
 from sampan.apiserver.options import first
+from sampan.apiserver.protobodies import OBJECT, entry_body
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Response
 
@@ -29,6 +30,8 @@ async def get(api: Api, info: RequestInfo, served: Served, body: Body) -> Respon
     if served.outward is None:
         if form.plain:
             return Answer(200, entry.body, entry=entry)
+        if form.protobuf and not form.shape:
+            return Answer(200, entry_body(served, entry, form), OBJECT, entry=entry)
         return object_answer(api, info, served, entry.object, entry.body, form=form)
     obj = served.outward(entry.object)
     if obj is None:

@@ -11,6 +11,7 @@ from sampan.apiserver.handlers.base import Api, Body, form_of, go_name, partial,
 from sampan.apiserver.handlers.selecting import selection
 from sampan.apiserver.negotiation import Form
 from sampan.apiserver.options import ListOptions, list_options
+from sampan.apiserver.protobodies import list_answer
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, ListResult, Response
 from sampan.apiserver.watchcache import Listing, ListQuery
@@ -39,6 +40,8 @@ def answer(api: Api, info: RequestInfo, served: Served, listing: Listing, form: 
         objects = [entry.object if served.outward is None else served.outward(entry.object) for entry in listing.entries]
         return render(table_of(api, info, served, objects, form, revision=str(listing.revision), continue_=listing.continue_,
                                remaining=listing.remaining), form)
+    if form.protobuf:
+        return list_answer(served, listing, form)
     if form.shape:
         items = [partial(entry.body, form) for entry in listing.entries]
         return render({"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}",

@@ -91,7 +91,7 @@ def _change(api: Api, info: RequestInfo, raw: bytes, options: WriteOptions) -> P
     if info.verb == "patch":
         patched = patcher(api, _SERVED, info, raw, options)
     else:
-        sent = bodies.decode(_SERVED, bodies.as_json(raw, info.headers.get("content-type", "")), validation=options.validation,
+        sent = bodies.decode(_SERVED, bodies.as_json(raw, info.headers.get("content-type", ""), "Scale"), validation=options.validation,
                              warnings=info.warnings)
         check_names(_SERVED, sent, info)
 

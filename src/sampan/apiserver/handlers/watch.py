@@ -17,11 +17,12 @@ from sampan.apiserver.handlers.base import Api, Body, form_of, partial, table_of
 from sampan.apiserver.handlers.selecting import selection
 from sampan.apiserver.negotiation import Form
 from sampan.apiserver.options import list_options
+from sampan.apiserver.protobodies import WATCH
+from sampan.apiserver.protobodies import rendering as protobuf_rendering
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import JSON, Response, Stream
 from sampan.apiserver.table import included
 from sampan.apiserver.watchcache import Entry, Rendering, Watcher, WatchQuery
-from sampan.apiserver.watching import bookmark as bookmark_of
 
 SHORTEST_SECONDS = 1800.0
 """How long a watch lasts that names no timeout: this, up to twice (upstream's --min-request-timeout)."""
@@ -45,7 +46,8 @@ async def watch(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     if seconds <= 0:
         seconds = SHORTEST_SECONDS * (1 + api.registry.identity.rng.random())
     clock: AsyncClock = api.clock  # type: ignore[assignment]
-    return Stream(200, _frames(watcher, clock, seconds), JSON, events=_events(watcher, clock, seconds, served))
+    content_type = WATCH if form.protobuf else JSON
+    return Stream(200, _frames(watcher, clock, seconds), content_type, events=_events(watcher, clock, seconds, served))
 
 
 async def _frames(watcher: Watcher, clock: AsyncClock, seconds: float) -> AsyncIterator[bytes]:
@@ -77,6 +79,8 @@ async def _end(watcher: Watcher, clock: AsyncClock, seconds: float) -> None:
 
 def rendering(api: Api, info: RequestInfo, served: Served, form: Form) -> Rendering | None:
     """How this watcher wants objects, where it is not as they are stored."""
+    if form.protobuf:
+        return protobuf_rendering(served, form)
     outward = served.outward
     if form.shape == "Table":
         include = included(info.query)
@@ -85,12 +89,8 @@ def rendering(api: Api, info: RequestInfo, served: Served, form: Form) -> Render
             obj = entry.object if outward is None else outward(entry.object)
             return codec.encode(table_of(api, info, served, [obj], form, revision=str(entry.revision), columns=columns))
 
-        def bookmark(revision: int, initial: bool) -> bytes:
-            obj = bookmark_of(served.resource, revision, initial_end=initial).object
-            return codec.encode(table_of(api, info, served, [obj], form, revision=str(revision), columns=False))
-
         return Rendering(f"table/{form.version}/{include}/{served.resource.version}", row,
-                         lambda entry: row(entry, columns=True), bookmark)
+                         lambda entry: row(entry, columns=True))
     if form.shape:
         return Rendering(f"partial/{form.version}", lambda entry: codec.encode(partial(entry.body, form)))
     if outward is not None:
