@@ -35,9 +35,10 @@ class TokenBucket:
         self._tokens -= 1
         return max(0.0, -self._tokens / self._rate)
 
-    def take(self, now: float) -> bool:
-        """Take a token if one is there."""
+    def take(self, now: float, rate: float | None = None) -> bool:
+        """Take a token if one is there; `rate` is the one from now on, if given."""
         self._refill(now)
+        self._rate = self._rate if rate is None else rate
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -95,6 +95,36 @@ def _daemonset(context: Context, settings: ManagerSettings) -> Component:
     return DaemonSetController(context, workers=settings.concurrent_daemonset_syncs)
 
 
+def _node_lifecycle(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.nodelifecycle.controller import NodeLifecycleController
+
+    return NodeLifecycleController(context, settings)
+
+
+def _taint_eviction(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.tainteviction.controller import TaintEvictionController
+
+    return TaintEvictionController(context)
+
+
+def _pod_gc(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.podgc.controller import PodGarbageCollector
+
+    return PodGarbageCollector(context, threshold=settings.terminated_pod_gc_threshold)
+
+
+def _ttl_after_finished(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.ttlafterfinished.controller import TtlAfterFinishedController
+
+    return TtlAfterFinishedController(context, workers=settings.concurrent_ttl_after_finished_syncs)
+
+
+def _cluster_role_aggregation(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.clusterroleaggregation.controller import ClusterRoleAggregationController
+
+    return ClusterRoleAggregationController(context)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -109,6 +139,11 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("daemonset-controller", "daemon-set-controller", _daemonset),
     ControllerEntry("job-controller", "job-controller", _job),
     ControllerEntry("cronjob-controller", "cronjob-controller", _cronjob),
+    ControllerEntry("ttl-after-finished-controller", "ttl-after-finished-controller", _ttl_after_finished),
+    ControllerEntry("node-lifecycle-controller", "node-controller", _node_lifecycle),
+    ControllerEntry("taint-eviction-controller", "node-controller", _taint_eviction),
+    ControllerEntry("pod-garbage-collector-controller", "pod-garbage-collector", _pod_gc),
+    ControllerEntry("clusterrole-aggregation-controller", "clusterrole-aggregation-controller", _cluster_role_aggregation),
 )
 
 # the names that --controllers took before 1.28, which it still takes

@@ -1,0 +1,1 @@
+"""Nodes whose heartbeat stops, and taints that follow a node's conditions."""

@@ -1,0 +1,122 @@
+"""What a node's silence and its conditions mean: conditions set Unknown, taints, pods not ready, zones. Pure.
+
+Source: kube-controller-manager `nodelifecycle/node_lifecycle_controller.go`, `util/node/controller_utils.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec.structs import replace
+
+from sampan.api import codec
+from sampan.api.core.v1 import Node, NodeCondition, Pod, PodCondition, Taint
+from sampan.api.resources import NODES, PODS
+from sampan.api.scalars import Time
+from sampan.control.pods import ready_condition
+from sampan.kinds.meta import condition
+from sampan.kinds.plan import Patch, Update
+
+NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+# condition → status → key of the taint
+TAINTS = {
+    "Ready": {"False": NOT_READY, "Unknown": UNREACHABLE},
+    "MemoryPressure": {"True": "node.kubernetes.io/memory-pressure"},
+    "DiskPressure": {"True": "node.kubernetes.io/disk-pressure"},
+    "NetworkUnavailable": {"True": "node.kubernetes.io/network-unavailable"},
+    "PIDPressure": {"True": "node.kubernetes.io/pid-pressure"},
+}
+OURS = frozenset({key for found in TAINTS.values() for key in found.values()} | {UNSCHEDULABLE})
+WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+ZoneState = Literal["Normal", "PartialDisruption", "FullDisruption"]
+
+
+def zone_of(node: Node) -> str:
+    """Region and zone of a node, as one word."""
+    labels = node.metadata.labels
+    region, zone = labels.get("topology.kubernetes.io/region", ""), labels.get("topology.kubernetes.io/zone", "")
+    return f"{region}:\0:{zone}" if region or zone else ""
+
+
+def zone_state(ready: int, not_ready: int, threshold: float) -> ZoneState:
+    """How bad it is in a zone."""
+    if ready == 0 and not_ready > 0:
+        return "FullDisruption"
+    if not_ready > 2 and not_ready / (ready + not_ready) >= threshold:
+        return "PartialDisruption"
+    return "Normal"
+
+
+def readiness(node: Node) -> str:
+    """The status of the Ready condition; empty: the kubelet has never reported."""
+    found = condition(node.status.conditions, "Ready")
+    return found.status if found is not None else ""
+
+
+def silenced(node: Node, now: datetime) -> Update | None:
+    """The write that makes all that the kubelet reports Unknown; None: it is already."""
+    result = list(node.status.conditions)
+    for type_ in WATCHED:
+        old = condition(result, type_)
+        if old is None:
+            result.append(NodeCondition(
+                type=type_, status="Unknown", reason="NodeStatusNeverUpdated", message="Kubelet never posted node status.",
+                lastHeartbeatTime=node.metadata.creationTimestamp, lastTransitionTime=Time.of(now)))
+        elif old.status != "Unknown":
+            result[result.index(old)] = replace(
+                old, status="Unknown", reason="NodeStatusUnknown", message="Kubelet stopped posting node status.",
+                lastTransitionTime=Time.of(now))
+    if result == node.status.conditions:
+        return None
+    return Update(NODES, replace(node, status=replace(node.status, conditions=result)), "status")
+
+
+def execute_key(node: Node) -> str:
+    """The key of the NoExecute taint that the node should have; empty: none."""
+    return TAINTS["Ready"].get(readiness(node), "")
+
+
+def has_taint(node: Node, key: str, effect: str) -> bool:
+    """Whether the node has the taint."""
+    return any(taint.key == key and taint.effect == effect for taint in node.spec.taints)
+
+
+def retainted(node: Node, execute: str | None, now: datetime) -> Patch | None:
+    """The write that brings the node's taints in line with its conditions; None: they are.
+
+    `execute`: the key of the NoExecute taint to have now, empty for none; None leaves NoExecute taints as they are.
+    """
+    wanted: set[tuple[str, str]] = {
+        (key, "NoSchedule") for one in node.status.conditions if (key := TAINTS.get(one.type, {}).get(one.status))}
+    if node.spec.unschedulable:
+        wanted.add((UNSCHEDULABLE, "NoSchedule"))
+    if execute:
+        wanted.add((execute, "NoExecute"))
+    kept: list[Taint] = []
+    for taint in node.spec.taints:
+        ours = (taint.effect == "NoSchedule" and taint.key in OURS) or (
+            execute is not None and taint.effect == "NoExecute" and taint.key in (NOT_READY, UNREACHABLE))
+        if not ours or (taint.key, taint.effect) in wanted:
+            kept.append(taint)
+            wanted.discard((taint.key, taint.effect))
+    taints = kept + [Taint(key=key, effect=effect, timeAdded=Time.of(now)) for key, effect in sorted(wanted)]
+    if taints == node.spec.taints:
+        return None
+    return Patch(NODES, "", node.metadata.name, {
+        "metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": codec.to_builtins(taints) or None}})
+
+
+def unready(pods: Sequence[Pod], now: datetime) -> list[Update]:
+    """The writes that take pods of a silent node out of service."""
+    writes = []
+    for pod in pods:
+        ready = ready_condition(pod)
+        if ready is None or ready.status != "True":
+            continue
+        new: PodCondition = replace(ready, status="False", lastTransitionTime=Time.of(now))
+        conditions = [new if one is ready else one for one in pod.status.conditions]
+        writes.append(Update(PODS, replace(pod, status=replace(pod.status, conditions=conditions)), "status"))
+    return writes

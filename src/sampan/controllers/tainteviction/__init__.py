@@ -1,0 +1,1 @@
+"""Pods that do not tolerate a NoExecute taint of their node: deleted, at once or after a while."""

@@ -1,0 +1,1 @@
+"""Finished Jobs with a time to live: deleted when it is over."""
