@@ -125,6 +125,28 @@ def _cluster_role_aggregation(context: Context, _: ManagerSettings) -> Component
     return ClusterRoleAggregationController(context)
 
 
+def _node_ipam(context: Context, settings: ManagerSettings) -> Component | None:
+    if not settings.allocate_node_cidrs or not settings.cluster_cidr:
+        return None
+    from sampan.controllers.nodeipam.controller import NodeIpamController
+
+    return NodeIpamController(context, settings.cluster_cidr, reserved=settings.service_cluster_ip_range,
+                              masks=(settings.node_cidr_mask_size_ipv4, settings.node_cidr_mask_size_ipv6))
+
+
+def _node_ttl(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.nodettl.controller import NodeTtlController
+
+    return NodeTtlController(context)
+
+
+def _mirroring(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
+
+    return EndpointSliceMirroringController(context, workers=settings.mirroring_concurrent_service_endpoint_syncs,
+                                            most=settings.mirroring_max_endpoints_per_subset)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -133,6 +155,7 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("garbage-collector-controller", "generic-garbage-collector", _garbage_collector),
     ControllerEntry("endpoints-controller", "endpoint-controller", _endpoints),
     ControllerEntry("endpointslice-controller", "endpointslice-controller", _endpointslice),
+    ControllerEntry("endpointslice-mirroring-controller", "endpointslicemirroring-controller", _mirroring),
     ControllerEntry("deployment-controller", "deployment-controller", _deployment),
     ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
     ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
@@ -140,6 +163,8 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("job-controller", "job-controller", _job),
     ControllerEntry("cronjob-controller", "cronjob-controller", _cronjob),
     ControllerEntry("ttl-after-finished-controller", "ttl-after-finished-controller", _ttl_after_finished),
+    ControllerEntry("ttl-controller", "ttl-controller", _node_ttl),
+    ControllerEntry("node-ipam-controller", "node-controller", _node_ipam),
     ControllerEntry("node-lifecycle-controller", "node-controller", _node_lifecycle),
     ControllerEntry("taint-eviction-controller", "node-controller", _taint_eviction),
     ControllerEntry("pod-garbage-collector-controller", "pod-garbage-collector", _pod_gc),

@@ -236,12 +236,12 @@ def roll(state: Look) -> Plan:
 
 
 def _pair(state: Look, pods: Sequence[Pod]) -> tuple[Pod | None, Pod | None] | None:
-    """(new pod, old pod) of a node; None where pods come or go at the moment."""
+    """(new pod, old pod) of a node, without those that are going; None where there are too many."""
     new: Pod | None = None
     old: Pod | None = None
     for pod in pods:
         if is_terminating(pod):
-            return None
+            continue
         if state.is_updated(pod):
             if new is not None:
                 return None

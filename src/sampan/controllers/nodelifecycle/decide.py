@@ -102,11 +102,16 @@ def retainted(node: Node, execute: str | None, now: datetime) -> Patch | None:
         if not ours or (taint.key, taint.effect) in wanted:
             kept.append(taint)
             wanted.discard((taint.key, taint.effect))
-    taints = kept + [Taint(key=key, effect=effect, timeAdded=Time.of(now)) for key, effect in sorted(wanted)]
+    taints = kept + [Taint(key=key, effect=effect, timeAdded=Time.of(now)) for key, effect in sorted(wanted, key=_order)]
     if taints == node.spec.taints:
         return None
     return Patch(NODES, "", node.metadata.name, {
         "metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": codec.to_builtins(taints) or None}})
+
+
+def _order(taint: tuple[str, str]) -> tuple[bool, str]:
+    """What keeps pods away stands before what drives them away."""
+    return taint[1] == "NoExecute", taint[0]
 
 
 def unready(pods: Sequence[Pod], now: datetime) -> list[Update]:

@@ -1,0 +1,1 @@
+"""EndpointSlices of Endpoints that people write by hand, for Services without a selector."""

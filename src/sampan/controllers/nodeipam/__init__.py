@@ -1,0 +1,1 @@
+"""Ranges of pod addresses for nodes."""
