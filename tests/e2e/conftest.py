@@ -27,7 +27,6 @@ def real_cluster() -> Iterator[Cluster]:
         sampan("up", "--name", cluster.name, SAMPAN_HOME=home)
         try:
             sampan("image", "build", "busybox", "-t", IMAGE, "--name", cluster.name, SAMPAN_HOME=home)
-            cluster.kubectl("taint", "node", cluster.node, "node.kubernetes.io/not-ready-", check=False)
             until(lambda: not cluster.get("node", cluster.node)["spec"].get("taints"), "the node is ready for pods")
             yield cluster
         finally:

@@ -134,7 +134,7 @@ class Cluster:
 
     def apply(self, *manifests: dict[str, Any], namespace: str) -> None:
         """Apply objects."""
-        self.kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}))
+        self.kubectl("apply", "--validate=false", "-n", namespace, "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}))
 
     def tasks(self) -> dict[str, int]:
         """Container id → pid, from containerd itself."""

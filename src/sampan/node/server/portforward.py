@@ -30,8 +30,11 @@ class SocketTransport:
         self._socket = socket
 
     async def read(self) -> bytes:
-        message = await self._socket.receive()
-        return bytes(message.data) if message.type is WSMsgType.BINARY else b""
+        # clients write empty messages too, which are not the end
+        while (message := await self._socket.receive()).type is WSMsgType.BINARY:
+            if message.data:
+                return bytes(message.data)
+        return b""
 
     async def write(self, data: bytes) -> None:
         if not self._socket.closed:
