@@ -1,122 +1,91 @@
-"""The client over HTTPS: typed objects in and out, watches as streams, errors as `ApiError`.
+"""The client over HTTPS: kubeconfig or service account, streaming watches, WebSockets for exec and port-forward.
 
-Owns one connection pool. A watch has a connection of its own and ends with `ServiceUnavailable` when it breaks;
-going on from the last revision is the caller's (`sampan.control.informer`).
+Reconnecting is the callers' (informers list and watch again); a request that never reached the server is
+`ServiceUnavailable`. Source: client-go `rest`, `tools/watch`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiohttp
-import msgspec
+import yarl
 
 from sampan.api import codec
-from sampan.api.errors import ApiError, OtherStatus, ServiceUnavailable, from_status
-from sampan.api.meta.v1 import ListMeta
+from sampan.api.errors import ApiError, InternalError, OtherStatus, ServiceUnavailable, from_status
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import MERGE_PATCH, Answer, DeleteOptions, Listing, PatchType, WatchEvent
 from sampan.client.kubeconfig import Access
-from sampan.lib.errors import ConfigError
 
 T = TypeVar("T")
-
-CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 65.0
-SILENT_WATCH_SECONDS = 600.0  # bookmarks come about once a minute: a watch this silent is dead
-MOST_EVENT_BYTES = 16 * 1024 * 1024
-
-
-class _List(msgspec.Struct, Generic[T]):
-    items: list[T] | None = None
-    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
-
-
-class _Frame(msgspec.Struct):
-    type: str
-    object: msgspec.Raw
-
-
-_frame = msgspec.json.Decoder(_Frame)
-
-
-def tls_context(access: Access) -> ssl.SSLContext:
-    """What an access says about certificates.
-
-    Raises:
-        ConfigError: A certificate or key cannot be used.
-    """
-    context = ssl.create_default_context()
-    try:
-        if access.insecure:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        elif access.ca:
-            context.load_verify_locations(cadata=access.ca.decode())
-        if access.client_certificate:
-            # OpenSSL reads keys from files only: one that has no name on any disk
-            descriptor = os.memfd_create("sampan-client", os.MFD_CLOEXEC)
-            try:
-                os.write(descriptor, access.client_certificate + b"\n" + access.client_key)
-                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-            finally:
-                os.close(descriptor)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"the certificates for {access.server} cannot be used: {error}", hint="get a fresh kubeconfig") from None
-    return context
+CONNECT_SECONDS = 10.0
+REQUEST_SECONDS = 60.0
+MOST_EVENT_BYTES = 64 * 1024 * 1024
+TOKEN_SECONDS = 60.0
+"""How long a token file's content is kept: it is rewritten long before the token in it ends."""
 
 
 class RemoteClient:
-    """A `Client` of one server as one user."""
+    """A `Client` for one API server. Make it inside a running loop, `close` it at the end."""
 
     def __init__(self, access: Access, *, agent: str = "sampan") -> None:
-        self.access, self._agent = access, agent
-        self._tls = tls_context(access) if access.server.startswith("https://") else None
+        self.access = access
+        self._tls = tls_context(access)
+        self._headers = {"User-Agent": agent, "Accept": requests.JSON}
+        if access.token:
+            self._headers["Authorization"] = f"Bearer {access.token}"
+        self._token_read = float("-inf")
         self._session: aiohttp.ClientSession | None = None
 
-    def session(self) -> aiohttp.ClientSession:
-        """The connection pool; made on first use, in the running loop."""
-        if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ssl=self._tls if self._tls is not None else True)
-            self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": self._agent}, auto_decompress=True)
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls), json_serialize=lambda value: codec.encode(value).decode(),
+                cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=1 << 18,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS))
         return self._session
 
-    def _headers(self, headers: Mapping[str, str] | None = None) -> dict[str, str]:
-        token = self.access.token
+    async def _own_headers(self) -> dict[str, str]:
+        """The headers of every request, with the token as the file has it now."""
         if self.access.token_file:
-            token = Path(self.access.token_file).read_text().strip()  # rotated by whoever mounts it
-        return {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+            now = asyncio.get_running_loop().time()
+            if now - self._token_read >= TOKEN_SECONDS:
+                token = await asyncio.to_thread(Path(self.access.token_file).read_text)
+                self._headers["Authorization"] = f"Bearer {token.strip()}"
+                self._token_read = now
+        return self._headers
 
-    @asynccontextmanager
-    async def _request(self, method: str, target: str, body: bytes = b"", kind: str = requests.JSON, *, streaming: bool = False,
-                       headers: Mapping[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-        timeout = aiohttp.ClientTimeout(
-            total=None if streaming else ANSWER_SECONDS, sock_connect=CONNECT_SECONDS,
-            sock_read=SILENT_WATCH_SECONDS if streaming else None)
-        own = self._headers(headers)
+    async def _ask(self, method: str, target: str, body: bytes = b"", kind: str = requests.JSON,
+                   headers: Mapping[str, str] | None = None) -> Answer:
+        sent = {**await self._own_headers(), **(headers or {})}
         if body:
-            own["Content-Type"] = kind
+            sent.setdefault("Content-Type", kind)
         try:
-            async with self.session().request(method, _url(self.access.server, target), data=body or None, headers=own, timeout=timeout,
-                                              server_hostname=self.access.server_name or None) as answer:
-                yield answer
+            async with self._client().request(
+                method, yarl.URL(self.access.server + target, encoded=True), data=body or None, headers=sent, allow_redirects=False,
+                server_hostname=self.access.server_name or None, timeout=aiohttp.ClientTimeout(REQUEST_SECONDS, sock_connect=CONNECT_SECONDS),
+            ) as answer:
+                return Answer(answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServiceUnavailable(f"{self.access.server} does not answer: {error or type(error).__name__}") from error
+            raise self._unreachable(error) from error
 
-    async def _ask(self, method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> bytes:
-        async with self._request(method, target, body, kind) as answer:
-            data = await answer.read()
-            if answer.status >= 300:
-                raise _error(answer.status, data)
-            return data
+    def _unreachable(self, error: BaseException) -> ServiceUnavailable:
+        return ServiceUnavailable(f"{self.access.server} can't be reached: {str(error) or type(error).__name__}")
+
+    async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
+        answer = await self._ask(method, target, body, kind)
+        if answer.code >= 300:
+            raise error_of(answer.code, answer.body)
+        return decoded(wire, answer.body)
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T:
-        return cast("T", _decoded(resource.wire, await self._ask("GET", requests.path(resource, namespace, name, subresource))))
+        return cast("T", await self._object(resource.wire, "GET", requests.path(resource, namespace, name, subresource)))
 
     async def list(
         self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
@@ -124,16 +93,10 @@ class RemoteClient:
     ) -> Listing[T]:
         target = requests.path(resource, namespace) + requests.query(
             labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=resource_version, **{"continue": continue_})
-        data = await self._ask("GET", target)
-        if resource.wire is dict:
-            raw = codec.loads(data)
-            meta = raw.get("metadata") or {}
-            return Listing(raw.get("items") or [], str(meta.get("resourceVersion", "")), str(meta.get("continue", "")))
-        found: _List[Any] = codec.decode(_List[resource.wire], data)  # type: ignore[name-defined]
-        items = found.items or []
-        for item in items:  # lists of built-in kinds leave these out of their items
-            item.kind, item.apiVersion = resource.kind, resource.group_version
-        return Listing(items, found.metadata.resourceVersion, found.metadata.continue_)
+        answer = await self._ask("GET", target)
+        if answer.code >= 300:
+            raise error_of(answer.code, answer.body)
+        return listing(resource, answer.body)
 
     async def watch(
         self, resource: Resource[T], namespace: str = "", *, since: str = "", labels: str = "", fields: str = "",
@@ -142,92 +105,149 @@ class RemoteClient:
         target = requests.path(resource, namespace) + requests.query(
             watch=True, resourceVersion=since, labelSelector=labels, fieldSelector=fields, timeoutSeconds=timeout_seconds,
             allowWatchBookmarks=True)
-        async with self._request("GET", target, streaming=True) as answer:
-            if answer.status >= 300:
-                raise _error(answer.status, await answer.read())
-            rest = b""
-            async for piece in answer.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                if len(rest) > MOST_EVENT_BYTES:
-                    raise ServiceUnavailable(f"{self.access.server} sent a watch event of over {MOST_EVENT_BYTES} bytes")
-                for line in lines:
-                    if line.strip():
-                        yield _event(resource, line)
+        headers = await self._own_headers()
+        try:
+            async with self._client().get(
+                yarl.URL(self.access.server + target, encoded=True), headers=headers, allow_redirects=False,
+                server_hostname=self.access.server_name or None,
+            ) as answer:
+                if answer.status >= 300:
+                    raise error_of(answer.status, await answer.read())
+                async for line in _lines(answer.content):
+                    yield event_of(resource, line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
 
     async def create(self, resource: Resource[T], obj: Any, namespace: str = "", *, name: str = "",
                      subresource: str = "", field_manager: str = "") -> Any:
         own, own_name = requests.where(obj)
         target = requests.path(resource, namespace or own, (name or own_name) if subresource else "", subresource)
+        wire = type(obj) if subresource else resource.wire
         body = requests.encoded(resource, obj, typed=not subresource)
-        data = await self._ask("POST", target + requests.query(fieldManager=field_manager), body)
-        return _decoded(type(obj) if subresource else resource.wire, data)
+        return await self._object(wire, "POST", target + requests.query(fieldManager=field_manager), body)
 
     async def update(self, resource: Resource[T], obj: T, *, subresource: str = "", field_manager: str = "") -> T:
         namespace, name = requests.where(obj)
         target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager)
-        return cast("T", _decoded(type(obj), await self._ask("PUT", target, requests.encoded(resource, obj, typed=not subresource))))
+        return cast("T", await self._object(type(obj), "PUT", target, requests.encoded(resource, obj, typed=not subresource)))
 
     async def patch(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
         subresource: str = "", field_manager: str = "", force: bool = False,
     ) -> T:
         target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager, force=force)
-        return cast("T", _decoded(resource.wire, await self._ask("PATCH", target, requests.patch_body(patch), type)))
+        return cast("T", await self._object(resource.wire, "PATCH", target, requests.patch_body(patch), type))
 
     async def delete(self, resource: Resource[T], name: str, namespace: str = "",
                      options: DeleteOptions = DeleteOptions()) -> None:
-        await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
+        answer = await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
+        if answer.code >= 300:
+            raise error_of(answer.code, answer.body)
 
     async def delete_all(self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
                          options: DeleteOptions = DeleteOptions()) -> None:
         target = requests.path(resource, namespace) + requests.query(labelSelector=labels, fieldSelector=fields)
-        await self._ask("DELETE", target, requests.delete_body(options))
+        answer = await self._ask("DELETE", target, requests.delete_body(options))
+        if answer.code >= 300:
+            raise error_of(answer.code, answer.body)
 
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        kind = next((value for key, value in (headers or {}).items() if key.lower() == "content-type"), requests.JSON)
-        rest = {key: value for key, value in (headers or {}).items() if key.lower() != "content-type"}
-        async with self._request(method, path, body, kind, headers=rest) as answer:
-            return Answer(answer.status, {key.lower(): value for key, value in answer.headers.items()}, await answer.read())
+        return await self._ask(method, path, body, headers=headers)
+
+    async def websocket(self, path: str, protocols: Sequence[str]) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket to a subresource (exec, attach, port-forward); the caller closes it.
+
+        Raises:
+            ApiError: The server refused.
+        """
+        try:
+            return await self._client().ws_connect(
+                yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
+                max_msg_size=MOST_EVENT_BYTES, compress=0)
+        except aiohttp.WSServerHandshakeError as error:
+            raise OtherStatus(f"the server refused the connection: {error.message}", code=error.status) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
 
     async def close(self) -> None:
+        """End all connections."""
         if self._session is not None:
             await self._session.close()
-            await asyncio.sleep(0)  # transports close on the loop's next turn
+            self._session = None
 
 
-def _url(server: str, target: str) -> Any:
-    from yarl import URL
+def tls_context(access: Access) -> ssl.SSLContext:
+    """How the server is checked and what is shown to it."""
+    context = ssl.create_default_context(cadata=access.ca.decode() if access.ca else None)
+    if access.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if access.client_certificate:
+        # the ssl module reads certificates and keys from files only
+        with tempfile.TemporaryDirectory(prefix="sampan-") as folder:
+            certificate, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+            certificate.write_bytes(access.client_certificate)
+            key.touch(0o600)
+            key.write_bytes(access.client_key)
+            context.load_cert_chain(certificate, key)
+    return context
 
-    return URL(server + target, encoded=True)
 
-
-def _error(code: int, body: bytes) -> ApiError:
+def error_of(code: int, body: bytes) -> ApiError:
+    """The error of an answer, whether or not it is a Status."""
     try:
-        status = codec.loads(body)
+        value = codec.loads(body)
     except codec.DecodeError:
-        status = None
-    if isinstance(status, dict) and status.get("kind") == "Status":
-        return from_status({"code": code, **status})
-    return OtherStatus(body[:500].decode(errors="replace").strip() or f"the server answered {code}", code=code)
+        value = None
+    if isinstance(value, dict) and value.get("kind") == "Status":
+        return from_status(value)
+    return OtherStatus(body.decode("utf-8", "replace").strip() or f"the server answered {code}", code=code)
 
 
-def _decoded(wire: type[Any], body: bytes) -> Any:
+def decoded(wire: type[Any], body: bytes) -> Any:
+    """An object of that class; a Status or another kind as dicts."""
     try:
         return codec.decode(wire, body)
     except codec.DecodeError:
-        return codec.loads(body)  # a Status where an object of another kind was sent
+        return codec.loads(body)
 
 
-def _event(resource: Resource[T], line: bytes) -> WatchEvent[T]:
-    try:
-        frame = _frame.decode(line)
-        if frame.type == "ERROR":
-            raise from_status(codec.loads(bytes(frame.object)))
-        if frame.type == "BOOKMARK":
-            revision = str(codec.loads(bytes(frame.object))["metadata"]["resourceVersion"])
-            return WatchEvent("BOOKMARK", cast("T", None), revision)
-        obj: Any = codec.decode(resource.wire, bytes(frame.object))
-    except (codec.DecodeError, KeyError) as error:
-        raise ServiceUnavailable(f"a watch event of {resource.group_resource} cannot be read: {error}") from error
-    revision = obj["metadata"]["resourceVersion"] if isinstance(obj, dict) else obj.metadata.resourceVersion
-    return WatchEvent(cast("Any", frame.type), obj, revision)
+def listing(resource: Resource[T], body: bytes) -> Listing[T]:
+    """A list's items as objects; kind and apiVersion are put back where the list leaves them out."""
+    value = codec.loads(body)
+    meta = value.get("metadata") or {}
+    items = []
+    for item in value.get("items") or ():
+        item.setdefault("kind", resource.kind)
+        item.setdefault("apiVersion", resource.group_version)
+        items.append(codec.convert(resource.wire, item))
+    return Listing(items, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or ""))
+
+
+def event_of(resource: Resource[T], line: bytes) -> WatchEvent[T]:
+    """One event.
+
+    Raises:
+        ApiError: It is an error: the watch is over.
+    """
+    value = codec.loads(line)
+    kind, obj = value["type"], value["object"]
+    if kind == "ERROR":
+        raise from_status(obj)
+    revision = str((obj.get("metadata") or {}).get("resourceVersion") or "")
+    return WatchEvent(kind, codec.convert(resource.wire, obj), revision)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    rest = bytearray()
+    async for chunk in content.iter_any():
+        rest += chunk
+        if b"\n" not in chunk:
+            if len(rest) > MOST_EVENT_BYTES:
+                raise InternalError("an event of the watch is too large")
+            continue
+        *whole, tail = rest.split(b"\n")
+        rest = tail
+        for line in whole:
+            if line.strip():
+                yield bytes(line)
