@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthorized
+from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthorized, UnsupportedMediaType
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
-from sampan.apiserver.negotiation import accepted
+from sampan.apiserver.handlers.virtual import component_statuses
+from sampan.apiserver.negotiation import PROTOBUF, accepted
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.response import Answer, Response, Stream, error_answer, page_not_found, warning_headers
 
@@ -136,6 +137,10 @@ class Pipeline:
             if info.group and not api.catalog.has_group(info.group):
                 return page_not_found()
             raise no_such_path()
+        info.custom = served.custom is not None
+        if info.custom and info.headers.get("content-type", "").startswith(PROTOBUF):
+            raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
+                                       "application/json, application/yaml")
         if info.namespace and not served.resource.namespaced and served.resource.plural != "namespaces":
             raise no_such_path()
         if info.subresource and (handler := self._subresource(info, served)) is not None:
@@ -148,6 +153,8 @@ class Pipeline:
         check_shape(info, served)
         if served.kind.deprecation:
             info.warnings.append(served.kind.deprecation)
+        if served.virtual and info.method == "GET":
+            return component_statuses(api, info, served)
         return await self._handlers[info.verb](api, info, served, body)
 
     def _subresource(self, info: RequestInfo, served: Served) -> Handler | None:
@@ -159,14 +166,15 @@ class Pipeline:
 
 def _error(info: RequestInfo, error: ApiError) -> Answer:
     """The Status in the form that the client asked for, as far as that can be known."""
-    if "yaml" not in info.headers.get("accept", ""):
+    accept = info.headers.get("accept", "")
+    if "yaml" not in accept and "protobuf" not in accept:
         return error_answer(error)
     try:
         form = accepted(info.headers["accept"], shapes=False)
     except ApiError:
         return error_answer(error)
     answer = error_answer(error)
-    return render(error.status(), form, answer.code, headers=answer.headers) if form.yaml else answer
+    return render(error.status(), form, answer.code, headers=answer.headers) if form.yaml or form.protobuf else answer
 
 
 def _long_running(info: RequestInfo) -> bool:

@@ -98,6 +98,8 @@ def check_identity(served: Served, info: RequestInfo, tree: Any) -> None:
     meta = tree.get("metadata") or {}
     if not meta.get("name"):
         raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
+    if resource.namespaced and meta.get("namespace") and meta["namespace"] != info.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     if meta["name"] != info.name:
         raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({info.name})")
 
