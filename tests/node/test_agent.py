@@ -14,8 +14,10 @@ from sampan.api.core.v1 import (
     ConfigMapVolumeSource,
     Container,
     ExecAction,
+    HTTPGetAction,
     Pod,
     Probe,
+    TCPSocketAction,
     Volume,
     VolumeMount,
 )
@@ -149,6 +151,20 @@ def test_a_failing_readiness_probe_takes_the_pod_out_and_liveness_restarts_it(tm
         assert any(reason == "Killing" and "failed liveness probe" in message for reason, message in node.events)
 
     with_node(tmp_path, check, web=Program(exec=answer))
+
+
+def test_probes_of_simulated_pods_never_leave_for_the_network(tmp_path: Path) -> None:
+    async def check(node: OneNode) -> None:
+        probe = Probe(httpGet=HTTPGetAction(port=8080, path="/"), periodSeconds=1)
+        await node.create(web(readinessProbe=probe, livenessProbe=Probe(tcpSocket=TCPSocketAction(port=9)), startupProbe=probe))
+
+        async def ready() -> bool:
+            return any(c.type == "Ready" and c.status == "True" for c in (await node.pod()).status.conditions)
+
+        await node.until(ready)
+        assert not any(reason == "Unhealthy" for reason, _ in node.events)
+
+    with_node(tmp_path, check)
 
 
 def test_a_volume_follows_its_config_map(tmp_path: Path) -> None:

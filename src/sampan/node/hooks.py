@@ -37,6 +37,9 @@ async def run(handler: LifecycleHandler, container: Container, container_id: str
                 output = (result.stdout + result.stderr)[:1024].decode(errors="replace")
                 raise HookFailed(f"Exec lifecycle hook ([{shlex.join(command)}]) failed - error: command exited with "
                                  f"{result.exit_code}, message: {output!r}")
+        elif (port := _network_port(handler, container)) is not None and (answers := runtime.answers(container_id, port)) is not None:
+            if not answers:  # pods of this runtime have no network
+                raise HookFailed(f"dial tcp {pod_ip}:{port}: connect: connection refused")
         elif handler.httpGet is not None:
             async with asyncio.timeout(HTTP_SECONDS):
                 await http_get(handler.httpGet, container, pod_ip)
@@ -49,3 +52,8 @@ async def run(handler: LifecycleHandler, container: Container, container_id: str
             await clock.sleep(handler.sleep.seconds)
     except (OSError, RuntimeFault) as error:
         raise HookFailed(str(error)) from error
+
+
+def _network_port(handler: LifecycleHandler, container: Container) -> int | None:
+    action = handler.httpGet or handler.tcpSocket
+    return port_number(action.port, container) if action is not None else None

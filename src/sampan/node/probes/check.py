@@ -34,6 +34,14 @@ def port_number(port: int | str, container: Container) -> int | None:
     return next((p.containerPort for p in container.ports if p.name == port), None)
 
 
+def network_port(probe: Probe, container: Container) -> int | None:
+    """The port that a probe over the network asks; None for a command, or where there is no such port."""
+    if probe.grpc is not None:
+        return probe.grpc.port
+    action = probe.httpGet or probe.tcpSocket
+    return port_number(action.port, container) if action is not None else None
+
+
 async def check(probe: Probe, pod: Pod, container: Container, pod_ip: str, exec_sync: ExecSync) -> Outcome:
     """Ask once, within `timeoutSeconds`."""
     timeout = float(probe.timeoutSeconds or 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Container, Pod, Probe
-from sampan.node.probes.check import ExecSync, Outcome, check
+from sampan.node.probes.check import ExecSync, Outcome, check, network_port
 from sampan.node.probes.state import Purpose, initial, probes_of
 from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.errors import RuntimeFault, Timeout
@@ -69,7 +69,7 @@ class Prober:
         state = initial(probe)
         await self._clock.sleep(probe.initialDelaySeconds or 0)
         while True:
-            outcome = await check(probe, subject.pod, subject.container, subject.pod_ip, self._exec(subject.container_id))
+            outcome = await self._ask(subject, probe)
             if not outcome.success:
                 self._tell(subject, purpose, outcome)
             before, state = state.verdict, state.after(outcome.success)
@@ -80,6 +80,13 @@ class Prober:
                 started.set()
                 return
             await self._clock.sleep(probe.periodSeconds or 10)
+
+    async def _ask(self, subject: Subject, probe: Probe) -> Outcome:
+        port = network_port(probe, subject.container)
+        if port is not None and (answers := self._runtime.answers(subject.container_id, port)) is not None:
+            # pods of this runtime have no network: their addresses are nobody's, or worse, somebody else's
+            return Outcome(answers, "" if answers else f"dial tcp {subject.pod_ip}:{port}: connect: connection refused")
+        return await check(probe, subject.pod, subject.container, subject.pod_ip, self._exec(subject.container_id))
 
     def _tell(self, subject: Subject, purpose: Purpose, outcome: Outcome) -> None:
         self._event(subject.pod, "Warning", "Unhealthy", f"{purpose.value} probe failed: {outcome.message}")

@@ -210,6 +210,10 @@ class Runtime(Protocol):
 
     async def port_forward(self, sandbox_id: str) -> PortForwardSession: ...
 
+    def answers(self, container_id: str, port: int) -> bool | None:
+        """Whether a container answers on a port, for runtimes whose pods have no network; None: ask over the network."""
+        ...
+
     # logs and counters
 
     async def log_end(self, path: str) -> LogPosition:

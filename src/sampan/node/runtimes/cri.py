@@ -272,6 +272,9 @@ class CriRuntime:
         except StreamRefused as error:
             raise RuntimeFault(error.message) from error
 
+    def answers(self, container_id: str, port: int) -> bool | None:
+        return None
+
     # logs and counters
 
     async def log_end(self, path: str) -> LogPosition:

@@ -301,6 +301,14 @@ class SimulatedRuntime(ImageStore):
 
         return MemoryForward(find, self._tasks)
 
+    def answers(self, container_id: str, port: int) -> bool | None:
+        """A program that listens answers on its ports; one that says nothing of ports is well on all of them."""
+        found = self._containers.get(container_id)
+        if found is None or found.state is not State.RUNNING:
+            return False
+        listeners = found.process.listeners if found.process is not None else {}
+        return not listeners or port in listeners
+
     # logs and counters
 
     async def log_end(self, path: str) -> LogPosition:
