@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from sampan.api.errors import NotAcceptable
 from sampan.api.resourceinfo import Resource, Subresource
 from sampan.apiserver import kindtable
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.openapi import descriptions
 from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer
@@ -130,3 +132,40 @@ def test_an_unchanged_document_is_not_sent_again_and_only_json_is_spoken() -> No
     with pytest.raises(NotAcceptable):
         answer(made, "/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
     assert answer(made, "/openapi/v3/apis/nothing/v1").code == 404
+
+
+def test_lists_in_ephemeral_containers_are_merged_as_in_others() -> None:
+    ephemeral = read(documents(), "/openapi/v3/api/v1")["components"]["schemas"]["io.k8s.api.core.v1.EphemeralContainer"]
+    assert ephemeral["required"] == ["name"]
+    assert ephemeral["properties"]["ports"]["x-kubernetes-list-map-keys"] == ["containerPort", "protocol"]
+
+
+def test_connections_have_their_options_and_proxies_paths_below_them() -> None:
+    paths = read(documents(), "/openapi/v3/api/v1")["paths"]
+    pod = "/api/v1/namespaces/{namespace}/pods/{name}"
+    options = {parameter["name"]: parameter["schema"]["type"] for parameter in paths[f"{pod}/exec"]["post"]["parameters"]}
+    assert options == {"command": "string", "container": "string", "stderr": "boolean", "stdin": "boolean", "stdout": "boolean",
+                       "tty": "boolean"}
+    below = paths[f"{pod}/proxy/{{path}}"]
+    assert below["get"]["operationId"] == "connectCoreV1GetNamespacedPodProxyWithPath"
+    assert below["parameters"][-1]["name"] == "path"
+
+
+def test_descriptions_are_taken_from_where_they_are(tmp_path: Path) -> None:
+    # given
+    file = tmp_path / "_definitions.json"
+    file.write_text(json.dumps({"$defs": {"io.k8s.api.core.v1.Pod": {"description": "a pod", "properties": {
+        "spec": {"description": "what is wanted"}, "kind": {"type": "string"}}}}}))
+    # when
+    made = Documents(kindtable.catalog(), "v1.36.0", lambda: descriptions.read(file))
+    # then
+    pod = read(made, "/openapi/v3/api/v1")["components"]["schemas"]["io.k8s.api.core.v1.Pod"]
+    assert pod["description"] == "a pod"
+    assert pod["properties"]["spec"]["description"] == "what is wanted"
+    assert "description" not in pod["properties"]["kind"]
+    assert read(made, "/openapi/v2")["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"]["description"] == "what is wanted"
+
+
+def test_without_a_package_there_are_no_descriptions() -> None:
+    assert descriptions.find("0.0") is None
+    assert descriptions.read(None) == {}

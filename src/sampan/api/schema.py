@@ -37,6 +37,8 @@ _SCALARS: dict[str, Form] = {
     f"{_EXTENSIONS}.JSONSchemaPropsOrStringArray": "any",
 }
 _MAP = re.compile(r"map<string,(.+)>")
+_LIKE = {"api/core/v1.EphemeralContainerCommon": "api/core/v1.Container"}
+"""Types that only stand in others are not published: what their lists are is known from those whose copies they are."""
 _KEY_DEFAULTS = {
     "api/core/v1.ContainerPort": {"protocol": "TCP"},
     "api/core/v1.ServicePort": {"protocol": "TCP"},
@@ -171,10 +173,17 @@ def _shape(fact: dict[str, Any]) -> Shape:
                  enum=tuple(fact.get("enum", ())))
 
 
+def _published(type_name: str, wire: str) -> dict[str, Any]:
+    fact = facts()["types"][type_name]["fields"].get(wire, {})
+    return {key: fact[key] for key in ("listType", "listMapKeys", "required") if key in fact}
+
+
 @cache
 def _fields(type_name: str) -> dict[str, Field]:
     out: dict[str, Field] = {}
     fields = facts()["types"][type_name].get("fields", {})
+    if like := _LIKE.get(type_name):
+        fields = {wire: fact | _published(like, wire) for wire, fact in fields.items()}
     for wire, fact in sorted(fields.items(), key=lambda item: (item[1].get("number", 0), item[0])):
         go = fact.get("go", "")
         if fact.get("embedded") and (fact.get("inline") or wire == go) and fact["type"] not in _SCALARS:

@@ -10,6 +10,7 @@ from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configura
 from sampan.apiserver.discovery import Discovery
 from sampan.apiserver.handlers.base import Api, not_allowed
 from sampan.apiserver.health import LIVE, READY, Health
+from sampan.apiserver.openapi import descriptions
 from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response, json_answer, page_not_found
@@ -24,7 +25,8 @@ class Routes:
         """`server_address`: host and port that /api tells of; empty: what the client has called."""
         self._health, self._issuer = checks, issuer
         self._discovery = Discovery(api.catalog, server_address)
-        self._openapi = Documents(api.catalog, health.GIT_VERSION)
+        texts = descriptions.find(f"{health.MAJOR}.{health.MINOR}")
+        self._openapi = Documents(api.catalog, health.GIT_VERSION, lambda: descriptions.read(texts))
 
     async def answer(self, info: RequestInfo) -> Response:
         """The page, or Go's 404."""

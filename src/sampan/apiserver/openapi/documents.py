@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sampan.api import codec, schema
@@ -30,9 +30,9 @@ _SECURITY = {"BearerToken": {"type": "apiKey", "description": "Bearer Token auth
 class Documents:
     """Answers OpenAPI's paths from the catalog."""
 
-    def __init__(self, catalog: Catalog, version: str, descriptions: Descriptions | None = None) -> None:
-        """`version` is the server's; `descriptions` come from wherever there are some."""
-        self._catalog, self._version, self._texts = catalog, version, descriptions or {}
+    def __init__(self, catalog: Catalog, version: str, descriptions: Callable[[], Descriptions] = dict) -> None:
+        """`version` is the server's; `descriptions` is called for every document that is made."""
+        self._catalog, self._version, self._texts = catalog, version, descriptions
         self._generation = -1
         self._groups: dict[str, list[Served]] = {}
         self._hashes: dict[str, str] = {}
@@ -91,11 +91,11 @@ class Documents:
         self._pages = {key: known for key, known in self._pages.items() if self._hashes.get(key) == known[0]}
 
     def _document(self, key: str) -> dict[str, Any]:
-        found = self._parts(self._groups[key])
+        found = self._parts(self._groups[key], self._texts())
         return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": self._version}, "paths": found[0],
                 "components": {"schemas": found[1], "securitySchemes": _SECURITY}}
 
-    def _parts(self, some: list[Served]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _parts(self, some: list[Served], texts: Descriptions) -> tuple[dict[str, Any], dict[str, Any]]:
         """Path items and schemas of some resources."""
         items: dict[str, Any] = {}
         types = set(_COMMON)
@@ -105,7 +105,7 @@ class Documents:
                 custom |= _custom_schemas(served)
                 types |= {f"{META}.ObjectMeta", f"{META}.ListMeta"}
             items |= self._items(served, types)
-        built_in = {schemas.name_of(name): schemas.of_type(name, self._texts) for name in schemas.closure(types)}
+        built_in = {schemas.name_of(name): schemas.of_type(name, texts) for name in schemas.closure(types)}
         return dict(sorted(items.items())), dict(sorted((built_in | custom).items()))
 
     @staticmethod
@@ -134,8 +134,9 @@ class Documents:
     def _everything(self, groups: list[list[Served]]) -> dict[str, Any]:
         items: dict[str, Any] = {}
         definitions: dict[str, Any] = {}
+        texts = self._texts()
         for some in groups:
-            found = self._parts(some)
+            found = self._parts(some, texts)
             items |= found[0]
             definitions |= found[1]
         return v2.document(self._version, items, definitions)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sampan.api import schema
 from sampan.api.resourceinfo import Resource, Subresource
 from sampan.apiserver.openapi.schemas import META, PATCH, reference
 
@@ -142,16 +143,30 @@ def _writes(target: _Target, namespaced: str, suffix: str, verbs: Iterable[str],
     return item
 
 
+def _connect(target: _Target, sub: Subresource, rest: str, kind: dict[str, str]) -> dict[str, Operation]:
+    """Operations that open a connection; what they take is the type of their options, field by field."""
+    # upstream's documents name the type of one value where several may be given
+    fields = {name: field.shape.items or field.shape for name, field in schema.of_type(f"api/core/v1.{sub.kind}").fields.items()}
+    types = {"bool": "boolean", "int32": "integer", "int64": "integer"}
+    options = [_parameter(name, types.get(shape.form, "string")) for name, shape in sorted(fields.items())
+               if name not in ("kind", "apiVersion")]
+    methods = _CONNECT_ALL if sub.name == "proxy" else [_CONNECT_METHODS[verb] for verb in sub.verbs]
+    return {method: _make(target, "connect", "connect", method.capitalize() + rest, {"type": "string"}, types=("*/*",), kind=kind,
+                          parameters=options) for method in methods}
+
+
+def _with_path(item: dict[str, Any]) -> dict[str, Any]:
+    """The operations of a proxy, for what lies below it."""
+    below = {method: operation | {"operationId": f"{operation['operationId']}WithPath"}
+             for method, operation in item.items() if method != "parameters"}
+    return below | {"parameters": [*item["parameters"], _parameter("path", where="path")]}
+
+
 def _subresource(target: _Target, sub: Subresource, schema: dict[str, Any] | None, namespaced: str) -> dict[str, Operation]:
     suffix, kind = camel(sub.name, first=True), target.kind(sub.group_version, sub.kind)
     rest = namespaced + target.resource.kind + suffix
     if sub.kind.endswith("Options"):
-        methods = _CONNECT_ALL if sub.name == "proxy" else [_CONNECT_METHODS[verb] for verb in sub.verbs]
-        item = {}
-        for method in methods:
-            operation = _make(target, "connect", "connect", method.capitalize() + rest, {"type": "string"}, types=("*/*",), kind=kind)
-            item[method] = operation
-        return item
+        return _connect(target, sub, rest, kind)
     body = schema or target.schema
     item = {}
     if sub.name == "log":
@@ -186,5 +201,7 @@ def of_resource(resource: Resource[Any], schema: dict[str, Any], list_schema: di
         items[f"{root}/{{name}}"] = one | {"parameters": named}
     for sub in resource.subresources:
         if found := _subresource(target, sub, subresource_schema(sub), namespaced):
-            items[f"{root}/{{name}}/{sub.name}"] = found | {"parameters": named}
+            item = items[f"{root}/{{name}}/{sub.name}"] = found | {"parameters": named}
+            if sub.name == "proxy":
+                items[f"{root}/{{name}}/proxy/{{path}}"] = _with_path(item)
     return items

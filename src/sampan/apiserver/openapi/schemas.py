@@ -42,7 +42,7 @@ _PRIMITIVE: dict[str, dict[str, Any]] = {
 _ZERO: dict[str, Any] = {"string": "", "int32": 0, "int64": 0, "float64": 0, "bool": False}
 
 Descriptions = Mapping[str, Mapping[str, str]]
-"""Type name to texts of its fields, and of itself under the empty name."""
+"""Name of a schema to texts of its fields, and of itself under the empty name."""
 
 
 def name_of(type_name: str) -> str:
@@ -63,16 +63,16 @@ def reference(type_name: str) -> dict[str, Any]:
 @cache
 def _kinds_by_type() -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
-    for key, type_name in sorted(schema.facts()["kinds"].items()):
+    for key, type_name in schema.facts()["kinds"].items():
         group_version, _, kind = key.rpartition("/")
         group, _, version = group_version.rpartition("/")
         found.setdefault(type_name, []).append({"group": group, "kind": kind, "version": version})
-    return found
+    return {name: sorted(kinds, key=lambda kind: (kind["group"], kind["version"], kind["kind"])) for name, kinds in found.items()}
 
 
 def of_type(type_name: str, texts: Descriptions) -> dict[str, Any]:
     """The schema of a built-in type."""
-    text = texts.get(type_name, {})
+    text = texts.get(name_of(type_name), {})
     out: dict[str, Any] = {"description": text[""]} if text.get("") else {}
     if (special := _SPECIAL.get(type_name)) is not None:
         return out | special
@@ -81,7 +81,7 @@ def of_type(type_name: str, texts: Descriptions) -> dict[str, Any]:
     out["type"] = "object"
     if fields:
         out["properties"] = {name: _field(field, text.get(name, "")) for name, field in fields.items()}
-    if required := sorted(name for name, field in fields.items() if field.required):
+    if required := [name for name, field in fields.items() if field.required]:
         out["required"] = required
     if fact.get("mapType"):
         out["x-kubernetes-map-type"] = fact["mapType"]
@@ -106,12 +106,12 @@ def _field(field: Field, text: str) -> dict[str, Any]:
             out["x-kubernetes-list-type"] = shape.list_type
         if shape.list_keys:
             out["x-kubernetes-list-map-keys"] = list(shape.list_keys)
-    elif shape.form == "map" and shape.atomic:
-        out["x-kubernetes-map-type"] = "atomic"
+    elif map_type := schema.facts()["types"].get(field.owner, {}).get("fields", {}).get(field.name, {}).get("mapType"):
+        out["x-kubernetes-map-type"] = map_type
     if shape.merge_key:
         out["x-kubernetes-patch-merge-key"] = shape.merge_key
     if shape.patch:
-        out["x-kubernetes-patch-strategy"] = ",".join(sorted(shape.patch, reverse=True))
+        out["x-kubernetes-patch-strategy"] = ",".join(sorted(shape.patch))
     return out
 
 
