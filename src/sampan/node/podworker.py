@@ -358,7 +358,8 @@ class PodWorker:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 64 * 1024))
             lines = file.read().splitlines()
-        return b"\n".join(line.split(b" ", 3)[3] for line in lines if line.count(b" ") >= 3)
+        parts = [line.split(b" ", 3) for line in lines if line.count(b" ") >= 3]
+        return b"".join(text + (b"" if tag == b"P" else b"\n") for _time, _stream, tag, text in parts)
 
     async def _post_start(self, pod: Pod, container: Container, container_id: str, observed: Observed) -> None:
         assert container.lifecycle is not None
