@@ -40,12 +40,12 @@ def template_of(revision: ControllerRevision) -> PodTemplateSpec:
     return codec.convert(PodTemplateSpec, data)
 
 
-def make(resource: Resource[Any], owner: Any, labels: Mapping[str, str], revision: int,
-         annotations: Mapping[str, str]) -> ControllerRevision:
-    """A revision of the owner's template as it is now."""
-    digest = safe_hash(owner.spec.template, owner.status.collisionCount)
+def make(resource: Resource[Any], owner: Any, labels: Mapping[str, str], revision: int, annotations: Mapping[str, str], *,
+         label: str = HASH_LABEL, collisions: int | None = None) -> ControllerRevision:
+    """A revision of the owner's template as it is now; `label` holds the hash, `collisions` makes another one."""
+    digest = safe_hash(owner.spec.template, collisions)
     meta = ObjectMeta(name=f"{owner.metadata.name}-{digest}", namespace=owner.metadata.namespace, annotations=dict(annotations),
-                      labels={**labels, HASH_LABEL: digest}, ownerReferences=[owner_reference(resource, owner)])
+                      labels={**labels, label: digest}, ownerReferences=[owner_reference(resource, owner)])
     return ControllerRevision(kind="ControllerRevision", apiVersion="apps/v1", metadata=meta,
                               data=template_data(owner.spec.template), revision=revision)
 

@@ -77,7 +77,7 @@ def owner_reference(resource: Resource[Any], owner: Any) -> OwnerReference:
 def pod_from_template(template: PodTemplateSpec, resource: Resource[Any], owner: Any, *, name: str = "",
                       labels: Mapping[str, str] | None = None) -> Pod:
     """A new pod of `owner`; its name is generated from the owner's unless given. The spec is a copy."""
-    prefix = "" if name else f"{owner.metadata.name}-"
+    prefix = f"{owner.metadata.name}-"
     meta = ObjectMeta(
         name=name, generateName=prefix, namespace=owner.metadata.namespace,
         labels={**template.metadata.labels, **(labels or {})}, annotations=dict(template.metadata.annotations),

@@ -147,6 +147,12 @@ def _mirroring(context: Context, settings: ManagerSettings) -> Component:
                                             most=settings.mirroring_max_endpoints_per_subset)
 
 
+def _statefulset(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.statefulset.controller import StatefulSetController
+
+    return StatefulSetController(context, workers=settings.concurrent_statefulset_syncs)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -160,6 +166,7 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("replicaset-controller", "replicaset-controller", _replicaset),
     ControllerEntry("replicationcontroller-controller", "replication-controller", _replicationcontroller),
     ControllerEntry("daemonset-controller", "daemon-set-controller", _daemonset),
+    ControllerEntry("statefulset-controller", "statefulset-controller", _statefulset),
     ControllerEntry("job-controller", "job-controller", _job),
     ControllerEntry("cronjob-controller", "cronjob-controller", _cronjob),
     ControllerEntry("ttl-after-finished-controller", "ttl-after-finished-controller", _ttl_after_finished),

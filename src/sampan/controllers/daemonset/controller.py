@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from sampan.control.indexes import by_controller, by_selector, orphans_by_label,
 from sampan.control.key import Key, controller_of, key_of
 from sampan.control.ownership import adoption, claim, owner_keys, release
 from sampan.control.pods import is_active, owner_reference
-from sampan.controllers.daemonset.decide import look, manage, may_run, pod_spec, roll, status
+from sampan.controllers.daemonset.decide import look, manage, may_run, node_of, pod_spec, roll, status
 from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Write
 
 FAILED_POD_BACKOFF = Backoff(first_seconds=1.0, most_seconds=15 * 60.0)
@@ -28,6 +28,12 @@ FAILED_POD_BACKOFF = Backoff(first_seconds=1.0, most_seconds=15 * 60.0)
 def _matches(ds: DaemonSet, labels: Mapping[str, str]) -> bool:
     selector = of_label_selector(ds.spec.selector)
     return not selector.empty and selector.matches(labels)
+
+
+def by_daemon_and_node(pod: Any) -> Iterable[Hashable]:
+    """Pods of DaemonSets by (uid of the DaemonSet, node that they are on or for)."""
+    ref = controller_of(pod)
+    return ((ref.uid, node_of(pod)),) if ref is not None and ref.kind == "DaemonSet" else ()
 
 
 class DaemonSetController(Controller):
@@ -40,6 +46,7 @@ class DaemonSetController(Controller):
         self._sets, pods = self.informers.of(DAEMON_SETS), self.informers.of(PODS)
         self._nodes, self._revisions = self.informers.of(NODES), self.informers.of(CONTROLLER_REVISIONS)
         self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
+        self._on_node = pods.index(by_daemon_and_node)
         self._histories = self._revisions.index(by_controller)
         self._failed: dict[tuple[str, str], tuple[int, float]] = {}
         keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
@@ -55,8 +62,9 @@ class DaemonSetController(Controller):
         if old is not None and (old.metadata.labels, old.spec.taints) == (new.metadata.labels, new.spec.taints):
             return  # a heartbeat
         for ds in self._sets.items():
-            spec = pod_spec(ds)
-            if may_run(spec, new) != (may_run(spec, old) if old is not None else (False, False)):
+            should_run, may_stay = may_run(pod_spec(ds), new)
+            there = self._on_node.count((ds.metadata.uid, new.metadata.name)) > 0
+            if (should_run and not there) or (not may_stay and there):
                 self.loop.enqueue(ds)
 
     async def reconcile(self, key: Key) -> Result:
@@ -98,7 +106,8 @@ class DaemonSetController(Controller):
         number = history.next_number(others)
         if not same:
             assert ds.spec.template is not None
-            new = history.make(DAEMON_SETS, ds, ds.spec.template.metadata.labels, number, ds.metadata.annotations)
+            new = history.make(DAEMON_SETS, ds, ds.spec.template.metadata.labels, number, ds.metadata.annotations,
+                               collisions=ds.status.collisionCount)
             outcome = await self.writer.apply(key, Plan((Create(CONTROLLER_REVISIONS, new),)))
             for _, error in outcome.failures:
                 if not isinstance(error, AlreadyExists):

@@ -1,0 +1,1 @@
+"""StatefulSets: pods with names that stay, one after another, with their own claims."""

@@ -1,0 +1,142 @@
+"""The control loop of StatefulSets. Owns watching, claiming and revisions; decisions are pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sampan.api.apps.v1 import ControllerRevision, StatefulSet
+from sampan.api.core.v1 import Pod
+from sampan.api.errors import AlreadyExists, ApiError
+from sampan.api.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
+from sampan.api.selectors import of_label_selector
+from sampan.control import history
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.key import Key, key_of
+from sampan.control.ownership import adoption, claim, owner_keys, release
+from sampan.control.pods import is_terminating, owner_reference
+from sampan.controllers.statefulset.decide import Step, decide, status
+from sampan.controllers.statefulset.pods import claim_names, ordinal, revision_of
+from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
+
+HASH = "controller.kubernetes.io/hash"
+
+
+def _matches(sts: StatefulSet, labels: Mapping[str, str]) -> bool:
+    return of_label_selector(sts.spec.selector).matches(labels)
+
+
+class StatefulSetController(Controller):
+    """Keeps numbered pods, in order."""
+
+    name = "statefulset-controller"
+
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._sets, pods = self.informers.of(STATEFUL_SETS), self.informers.of(PODS)
+        self._claims, revisions = self.informers.of(PERSISTENT_VOLUME_CLAIMS), self.informers.of(CONTROLLER_REVISIONS)
+        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
+        self._histories = revisions.index(by_controller)
+        self.loop.watch(self._sets)
+        self.loop.watch(pods, owner_keys(STATEFUL_SETS, self._sets, self._sets.index(by_selector), _matches))
+        self.loop.watch(revisions, owner_keys(STATEFUL_SETS, self._sets, None, _matches))
+        self.loop.wait_for(self._claims)
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        sts = self._sets.get(key)
+        if sts is None:
+            self.writer.forget(key)
+            return DONE
+        if not self.writer.fresh(key):
+            return DONE
+        pods = await self._claim(key, sts)
+        revisions = self._histories.get(sts.metadata.uid)
+        update, collisions = await self._update_revision(key, sts, revisions)
+        current = next((one for one in revisions if one.metadata.name == sts.status.currentRevision), update)
+        claims = {claim.metadata.name: claim for pod_number in self._numbers(sts, pods)
+                  for name in claim_names(sts, pod_number).values()
+                  if (claim := self._claims.get(Key(key.namespace, name))) is not None}
+        step = Step(sts, current, update, pods, claims, self.clock.now())
+        outcome = await self.writer.apply(key, decide(step), tell=lambda write, answer: _tell(sts, write, answer))
+        after = status(step, collisions)
+        await self.writer.do(key, after)
+        await self._forget_history(key, sts, pods, {current.metadata.name, update.metadata.name})
+        outcome.raise_first()
+        return Result(after.requeue_after_seconds)
+
+    @staticmethod
+    def _numbers(sts: StatefulSet, pods: list[Pod]) -> set[int]:
+        if not sts.spec.volumeClaimTemplates:
+            return set()
+        first = sts.spec.ordinals.start if sts.spec.ordinals is not None else 0
+        replicas = sts.spec.replicas if sts.spec.replicas is not None else 1
+        return {*range(first, first + replicas), *(number for pod in pods if (number := ordinal(sts, pod)) is not None)}
+
+    async def _update_revision(self, key: Key, sts: StatefulSet, revisions: list[ControllerRevision]) -> tuple[ControllerRevision, int]:
+        """The revision of the template as it is now, made or renumbered if need be, and the number of collisions."""
+        collisions = sts.status.collisionCount or 0
+        ordered = history.ordered(revisions)
+        same = [one for one in ordered if history.of_template(one, sts.spec.template)]
+        if same:
+            if same[-1] is ordered[-1]:
+                return same[-1], collisions
+            write = history.renumbered(same[-1], history.next_number(revisions))
+            return (await self.writer.do(key, Plan((write,)))).answers[0], collisions
+        while True:
+            new = history.make(STATEFUL_SETS, sts, sts.spec.template.metadata.labels, history.next_number(revisions),
+                               sts.metadata.annotations, label=HASH, collisions=collisions)
+            outcome = await self.writer.apply(key, Plan((Create(CONTROLLER_REVISIONS, new),)))
+            if not outcome.failures:
+                return outcome.answers[0], collisions
+            error = outcome.failures[0][1]
+            if not isinstance(error, AlreadyExists):
+                raise error
+            live = await self.client.get(CONTROLLER_REVISIONS, new.metadata.name, key.namespace)
+            if any(ref.uid == sts.metadata.uid for ref in live.metadata.ownerReferences) and history.of_template(live, sts.spec.template):
+                self.writer.wrote(key, CONTROLLER_REVISIONS, live)
+                return live, collisions
+            collisions += 1
+
+    async def _forget_history(self, key: Key, sts: StatefulSet, pods: list[Pod], live: set[str]) -> None:
+        limit = sts.spec.revisionHistoryLimit if sts.spec.revisionHistoryLimit is not None else 10
+        names = live | {revision_of(pod) for pod in pods}
+        await self.writer.do(key, Plan(tuple(history.surplus(self._histories.get(sts.metadata.uid), names, limit))))
+
+    async def _claim(self, key: Key, sts: StatefulSet) -> list[Pod]:
+        required = sts.spec.selector.matchLabels if sts.spec.selector else {}
+        free = selected(self._orphans, key.namespace, required) if required else []
+        pods = [pod for pod in self._by_controller.get(sts.metadata.uid) + free if ordinal(sts, pod) is not None]
+        claimed = claim(sts, lambda labels: _matches(sts, labels), pods, adoptable=lambda pod: not is_terminating(pod))
+        if claimed.adopt:
+            live = await self.client.get(STATEFUL_SETS, key.name, key.namespace)
+            if live.metadata.uid != sts.metadata.uid or live.metadata.deletionTimestamp is not None:
+                return claimed.kept()
+        reference = owner_reference(STATEFUL_SETS, sts)
+        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
+        writes += [release(PODS, pod, sts.metadata.uid) for pod in claimed.release]
+        outcome = await self.writer.do(key, Plan(tuple(writes)))
+        changed = {key_of(pod): pod for pod in outcome.answers}
+        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
+
+
+def _tell(sts: StatefulSet, write: Write, answer: Any) -> EventRecord | None:
+    """Upstream's words about a pod or claim."""
+    if isinstance(write, Update) and write.resource is not PODS:
+        return None
+    verb = {Create: "Create", Delete: "Delete", Update: "Update"}.get(type(write))
+    if verb is None:
+        return None
+    if isinstance(write, Delete):
+        name, what = write.name, "Pod"
+    else:
+        meta = write.object.metadata  # type: ignore[union-attr]
+        claim_of = meta.name.rpartition("-")[2]
+        is_claim = write.resource is PERSISTENT_VOLUME_CLAIMS
+        name = f"{meta.name} Pod {sts.metadata.name}-{claim_of}" if is_claim else meta.name
+        what = "Claim" if is_claim else "Pod"
+    text = f"{verb} {what} {name} in StatefulSet {sts.metadata.name}"
+    if isinstance(answer, ApiError):
+        return EventRecord(sts, "Warning", f"Failed{verb}", f"{text} failed error: {answer.message}")
+    return EventRecord(sts, "Normal", f"Successful{verb}", f"{text} {'success' if what == 'Claim' else 'successful'}")
