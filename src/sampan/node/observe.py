@@ -135,7 +135,7 @@ def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str
         path = message_file(view.name, str(view.attempt))
         data = path.read_bytes()[:MESSAGE_BYTES] if path.is_file() else b""
         if not data and specs[view.name].terminationMessagePolicy == "FallbackToLogsOnError" and view.exit_code:
-            data = b"\n".join(log_tail(view).splitlines()[-MESSAGE_LINES:])[-2048:]
+            data = b"".join(log_tail(view).splitlines(keepends=True)[-MESSAGE_LINES:])[-2048:]
         return replace(view, message=data.decode(errors="replace")) if data else view
 
     return replace(observed, containers={name: tuple(map(told, views)) for name, views in observed.containers.items()})
