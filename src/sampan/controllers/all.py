@@ -153,6 +153,55 @@ def _statefulset(context: Context, settings: ManagerSettings) -> Component:
     return StatefulSetController(context, workers=settings.concurrent_statefulset_syncs)
 
 
+def _disruption(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.disruption.controller import DisruptionController
+
+    return DisruptionController(context)
+
+
+def _resource_quota(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.resourcequota.controller import ResourceQuotaController
+
+    return ResourceQuotaController(context, workers=settings.concurrent_resource_quota_syncs,
+                                   resync_seconds=settings.resource_quota_sync_period)
+
+
+def _csr_approving(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.certificates.controller import ApprovingController
+
+    return ApprovingController(context)
+
+
+def _csr_signing(context: Context, settings: ManagerSettings) -> Component | None:
+    if not settings.cluster_signing_cert or not settings.cluster_signing_key:
+        return None
+    from datetime import timedelta
+
+    from sampan.controllers.certificates.controller import SigningController
+    from sampan.lib.pki import Pair
+
+    return SigningController(context, Pair(settings.cluster_signing_cert, settings.cluster_signing_key),
+                             timedelta(seconds=settings.cluster_signing_duration))
+
+
+def _csr_cleaner(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.certificates.controller import CleanerController
+
+    return CleanerController(context)
+
+
+def _claim_protection(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.volumeprotection.controller import ClaimProtectionController
+
+    return ClaimProtectionController(context)
+
+
+def _volume_protection(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.volumeprotection.controller import VolumeProtectionController
+
+    return VolumeProtectionController(context)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -176,6 +225,13 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("taint-eviction-controller", "node-controller", _taint_eviction),
     ControllerEntry("pod-garbage-collector-controller", "pod-garbage-collector", _pod_gc),
     ControllerEntry("clusterrole-aggregation-controller", "clusterrole-aggregation-controller", _cluster_role_aggregation),
+    ControllerEntry("disruption-controller", "disruption-controller", _disruption),
+    ControllerEntry("resourcequota-controller", "resourcequota-controller", _resource_quota),
+    ControllerEntry("certificatesigningrequest-approving-controller", "certificate-controller", _csr_approving),
+    ControllerEntry("certificatesigningrequest-signing-controller", "certificate-controller", _csr_signing),
+    ControllerEntry("certificatesigningrequest-cleaner-controller", "certificate-controller", _csr_cleaner),
+    ControllerEntry("persistentvolumeclaim-protection-controller", "pvc-protection-controller", _claim_protection),
+    ControllerEntry("persistentvolume-protection-controller", "pv-protection-controller", _volume_protection),
 )
 
 # the names that --controllers took before 1.28, which it still takes

@@ -1,0 +1,80 @@
+"""The control loops of certificate signing requests: approving, signing, cleaning."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sampan.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
+from sampan.api.certificates.v1 import CertificateSigningRequest
+from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS, SUBJECT_ACCESS_REVIEWS
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.key import Key
+from sampan.controllers.certificates.decide import approve, clean, recognizers, sign
+from sampan.lib import pki
+
+
+class _Requests(Controller):
+    """What the three have in common."""
+
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._requests = self.informers.of(CERTIFICATE_SIGNING_REQUESTS)
+        self.loop.watch(self._requests)
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        csr = self._requests.get(key)
+        if csr is None:
+            self.writer.forget(key)
+            return DONE
+        return await self._handle(key, csr) if self.writer.fresh(key) else DONE
+
+    async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
+        raise NotImplementedError
+
+
+class ApprovingController(_Requests):
+    """Approves the client certificates of kubelets whose user may have them."""
+
+    name = "certificatesigningrequest-approving-controller"
+
+    async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
+        for recognizer in recognizers(csr):
+            if await self._may(csr, recognizer.subresource):
+                await self.writer.do(key, approve(csr, recognizer.message, self.clock.now()))
+                break
+        return DONE
+
+    async def _may(self, csr: CertificateSigningRequest, subresource: str) -> bool:
+        attributes = ResourceAttributes(group="certificates.k8s.io", resource="certificatesigningrequests", verb="create",
+                                        subresource=subresource, version="*")
+        spec = SubjectAccessReviewSpec(user=csr.spec.username, uid=csr.spec.uid, groups=csr.spec.groups, extra=dict(csr.spec.extra),
+                                       resourceAttributes=attributes)
+        review = SubjectAccessReview(kind="SubjectAccessReview", apiVersion="authorization.k8s.io/v1", spec=spec)
+        answer = await self.client.create(SUBJECT_ACCESS_REVIEWS, review)
+        return bool(answer.status.allowed)
+
+
+class SigningController(_Requests):
+    """Signs what was approved for the built-in signers."""
+
+    name = "certificatesigningrequest-signing-controller"
+
+    def __init__(self, context: Context, ca: pki.Pair, longest: timedelta, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._ca, self._longest = ca, longest
+
+    async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
+        await self.writer.do(key, sign(csr, self._ca, self._longest, self.clock.now()))
+        return DONE
+
+
+class CleanerController(_Requests):
+    """Deletes requests that are long over."""
+
+    name = "certificatesigningrequest-cleaner-controller"
+
+    async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
+        plan = clean(csr, self.clock.now())
+        await self.writer.do(key, plan)
+        return Result(plan.requeue_after_seconds)

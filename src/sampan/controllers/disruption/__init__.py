@@ -1,0 +1,1 @@
+"""Disruption budgets: how many pods may go, and disruptions that did not happen."""

@@ -1,0 +1,1 @@
+"""The usage that a ResourceQuota shows."""

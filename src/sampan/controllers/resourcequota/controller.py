@@ -1,0 +1,72 @@
+"""The control loop of quotas. Owns which resources are watched: those that some quota counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api.core.v1 import Pod, ResourceQuota
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import EVENTS_EVENTS, RESOURCE_QUOTAS
+from sampan.control.catalog import Catalog
+from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.indexes import by_namespace
+from sampan.control.informer import Index, Informer
+from sampan.control.key import Key, key_of
+from sampan.controllers.resourcequota.decide import counts, decide, frees
+
+ADDED_SECONDS = 5.0  # admission has charged what was added: looked at again only in case that was lost
+
+
+class ResourceQuotaController(Controller):
+    """Keeps quotas' usage true."""
+
+    name = "resourcequota-controller"
+
+    def __init__(self, context: Context, *, workers: int = 5, resync_seconds: float = 300.0) -> None:
+        super().__init__(context, workers=workers)
+        self._resync_seconds = resync_seconds
+        self._quotas = self.informers.of(RESOURCE_QUOTAS)
+        self._by_namespace = self._quotas.index(by_namespace)
+        self._catalog = Catalog(self.informers)
+        self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
+        self.loop.wait_for(self._catalog.definitions)
+        self.loop.watch(self._quotas)
+
+    def _resources(self, quota: ResourceQuota) -> list[Resource[Any]]:
+        return [one for one in self._catalog.with_verbs("list", "watch", "create")
+                if one.namespaced and one is not EVENTS_EVENTS and counts(quota, one)]
+
+    def _watch(self, resource: Resource[Any]) -> tuple[Informer[Any], Index[Any]]:
+        if resource not in self._watched:
+            informer = self.informers.of(resource)
+            self._watched[resource] = informer, informer.index(by_namespace)
+            informer.on_change(lambda old, new: self._changed(resource, old, new))
+        return self._watched[resource]
+
+    def _changed(self, resource: Resource[Any], old: Any, new: Any) -> None:
+        obj = old if new is None else new
+        quotas = self._by_namespace.get(key_of(obj).namespace)
+        if not quotas:
+            return
+        delay = 0.0 if frees(old, new) else ADDED_SECONDS if old is None else None
+        if delay == 0.0 and isinstance(new, Pod) and new.metadata.deletionTimestamp is not None:
+            delay = float(new.metadata.deletionGracePeriodSeconds or 0) + 1
+        for quota in quotas if delay is not None else ():
+            if counts(quota, resource):
+                self.loop.queue.add_after(key_of(quota), delay or 0.0)
+
+    async def reconcile(self, key: Key) -> Result:
+        """See `Controller.reconcile`."""
+        quota = self._quotas.get(key)
+        if quota is None:
+            self.writer.forget(key)
+            return DONE
+        if not self.writer.fresh(key):
+            return DONE
+        objects = {}
+        for resource in self._resources(quota):
+            informer, index = self._watch(resource)
+            await informer.synced.wait()
+            objects[resource] = index.get(key.namespace)
+        await self.writer.do(key, decide(quota, objects, self.clock.now()))
+        return Result(self._resync_seconds)

@@ -1,0 +1,60 @@
+"""The status of a ResourceQuota from what is there. Pure.
+
+Leaves what an object counts to `sampan.kinds.quota`. Source: kube-controller-manager `resourcequota/resource_quota_controller.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from sampan.api.core.v1 import Pod, ResourceQuota, ResourceQuotaStatus, Service
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import RESOURCE_QUOTAS
+from sampan.api.scalars import Quantity
+from sampan.control.pods import is_terminal
+from sampan.kinds import quota as counting
+from sampan.kinds.plan import Plan, Update
+
+
+def decide(quota: ResourceQuota, objects: Mapping[Resource[Any], Iterable[Any]], now: datetime) -> Plan:
+    """Count.
+
+    Args:
+        quota: As the server has it.
+        objects: Of each resource that the quota counts, those in its namespace.
+        now: The time: pods that should be gone by now do not count.
+    """
+    hard = quota.spec.hard
+    as_wanted = replace(quota, status=ResourceQuotaStatus(hard=hard))
+    used: dict[str, Quantity] = {}
+    for resource, found in objects.items():
+        names = counting.counted(resource, hard)
+        used |= {name: Quantity("0") for name in names if name not in used}
+        for obj in found:
+            if counting.matches(as_wanted, resource, obj):
+                usage = counting.usage(resource, obj, now)
+                used = counting.plus(used, {name: usage[name] for name in names if name in usage})
+    status = ResourceQuotaStatus(hard=hard, used=used)
+    if status == quota.status:
+        return Plan()
+    return Plan((Update(RESOURCE_QUOTAS, replace(quota, status=status), "status"),))
+
+
+def counts(quota: ResourceQuota, resource: Resource[Any]) -> bool:
+    """Whether the quota counts objects of this resource."""
+    return bool(counting.counted(resource, quota.spec.hard))
+
+
+def frees(old: Any, new: Any) -> bool:
+    """Whether a change may have made something free: a deletion, a pod that ended, a Service of another type."""
+    if new is None:
+        return True
+    if isinstance(new, Pod) and isinstance(old, Pod):
+        return (is_terminal(new), new.metadata.deletionTimestamp) != (is_terminal(old), old.metadata.deletionTimestamp)
+    if isinstance(new, Service) and isinstance(old, Service):
+        return (new.spec.type, len(new.spec.ports)) != (old.spec.type, len(old.spec.ports))
+    return False
