@@ -125,7 +125,9 @@ class Objects:
 
     def _remember(self, event: Event) -> None:
         self._ring.append(event)
-        self._ring_bytes += len(event.old.body) if event.old else 0
+        if event.old is not None:
+            event.old.lighten()
+            self._ring_bytes += len(event.old.body)
         while len(self._ring) > RING_EVENTS or self._ring_bytes > RING_BYTES:
             dropped = self._ring.popleft()
             self._ring_bytes -= len(dropped.old.body) if dropped.old else 0

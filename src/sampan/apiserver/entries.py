@@ -95,6 +95,10 @@ class Entry(msgspec.Struct, gc=False, eq=False):
         self._message = b"" if self._message is None else made
         return made
 
+    def lighten(self) -> None:
+        """Let go of what was decoded: a replaced state is kept for its bytes, and hardly anybody asks for more."""
+        self._object = self._labels = self._message = None
+
     def at(self, revision: int) -> Entry:
         """The same state under another revision: what a DELETED event shows."""
         return Entry(self.resource, self.key, self.namespace, self.name,
