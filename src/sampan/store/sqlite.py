@@ -159,7 +159,9 @@ class SqliteStore:
                 return await self._submit(self._ledger.decide(effective, self._clock.now().timestamp()))
             await self._settled([compare.key for compare in compares] + [write.key for write in writes])
             if not holds:
-                found = {compare.key: await self.get(compare.key) for compare in compares}
+                # begun together, so that all are of one revision: what is told is a state that there was
+                records = await asyncio.gather(*(self.get(compare.key) for compare in compares))
+                found = {compare.key: record for compare, record in zip(compares, records, strict=True)}
                 if any(_mod_revision(found[compare.key]) != compare.mod_revision for compare in compares):
                     raise CompareFailed(found)
             elif all([await self.get(write.key) is None for write in writes]):
