@@ -33,7 +33,7 @@ class FakeClient:
         self.objects: dict[Any, dict[Key, Any]] = {}
         self.log: list[tuple[Any, str, Any, int]] = []
         self.changed = asyncio.Event()
-        self.broken: list[asyncio.Event] = []
+        self.era = 0
         self.fail: Callable[[str, Any, Any], ApiError | None] = lambda verb, resource, obj: None
         self.calls: list[tuple[str, str, str]] = []
         self.lists = 0
@@ -54,8 +54,9 @@ class FakeClient:
     def break_watches(self, *, forget: bool = False) -> None:
         if forget:
             self.oldest = self.revision + 1
-        for event in self.broken:
-            event.set()
+        self.era += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     async def get(self, resource: Any, name: str, namespace: str = "", *, subresource: str = "") -> Any:
         self._check("get", resource, None, name)
@@ -74,10 +75,8 @@ class FakeClient:
         seen = int(since or 0)
         if seen < self.oldest:
             raise Gone("too old resource version")
-        stop = asyncio.Event()
-        self.broken.append(stop)
-        at = 0
-        while not stop.is_set():
+        era, at = self.era, 0
+        while era == self.era:
             changed = self.changed
             while at < len(self.log):
                 of, kind, obj, revision = self.log[at]
@@ -85,12 +84,7 @@ class FakeClient:
                 if of is resource and revision > seen:
                     yield WatchEvent(kind, obj, str(revision))
             if changed is self.changed:
-                waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(stop.wait())]
-                try:
-                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for wait in waits:
-                        wait.cancel()
+                await changed.wait()
 
     async def create(self, resource: Any, obj: Any, namespace: str = "", **_: Any) -> Any:
         obj = codec.clone(obj)

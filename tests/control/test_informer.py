@@ -42,7 +42,7 @@ def test_handlers_get_old_and_new_of_everything_listed_and_watched() -> None:
         await client.create(CONFIG_MAPS, thing("a"))
         seen: list[tuple[str, str]] = []
         informer = informers.of(CONFIG_MAPS)
-        informer.on_change(lambda old, new: seen.append((old and old.data.get("v", "-") or "", new and new.data.get("v", "-") or "")))
+        informer.on_change(lambda old, new: seen.append(((old and old.data.get("v", "-")) or "", (new and new.data.get("v", "-")) or "")))
         await informers.synced()
         assert seen == [("", "-")]
         changed = codec.clone(informer.get(Key("default", "a")))
@@ -65,7 +65,7 @@ def test_a_cut_watch_resumes_without_a_list() -> None:
         client.break_watches()
         await client.create(CONFIG_MAPS, thing("b"))
         await clock.advance(1)
-        assert sorted(key.name for key in informer.keys()) == ["a", "b"]
+        assert sorted(obj.metadata.name for obj in informer.items()) == ["a", "b"]
         assert client.lists == 1
 
     run(scenario)

@@ -1,0 +1,58 @@
+"""The reconcile loop: retries, requeues, never ends."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from sampan.aio.clock import VirtualClock
+from sampan.aio.tasks import Tasks
+from sampan.api.errors import Conflict
+from sampan.control.controller import ControlLoop, Result
+from sampan.control.key import Key
+
+
+def test_a_failing_key_is_tried_again_ever_more_slowly_while_others_go_on() -> None:
+    async def main() -> None:
+        clock, tries, good = VirtualClock(), list[float](), list[Key]()
+
+        async def reconcile(key: Key) -> None:
+            if key.name == "bad":
+                tries.append(clock.monotonic())
+                if len(tries) < 8:
+                    raise Conflict("changed") if len(tries) % 2 else RuntimeError("a mistake")
+            else:
+                good.append(key)
+
+        loop = ControlLoop("test", reconcile, clock, workers=2)
+        async with Tasks() as tasks:
+            tasks.start(loop.run(), "loop")
+            loop.queue.add(Key("", "bad"))
+            await clock.advance(0.001)
+            loop.queue.add(Key("", "good"))
+            await clock.advance(10)
+            assert len(tries) == 8
+            pauses = [round(b - a, 3) for a, b in itertools.pairwise(tries)]
+            assert pauses == [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
+            assert good == [Key("", "good")]
+            assert loop.idle()
+
+    asyncio.run(main())
+
+
+def test_a_result_asks_to_be_called_again() -> None:
+    async def main() -> None:
+        clock, times = VirtualClock(), list[float]()
+
+        async def reconcile(_: Key) -> Result:
+            times.append(clock.monotonic())
+            return Result(60.0 if len(times) < 3 else None)
+
+        loop = ControlLoop("test", reconcile, clock)
+        async with Tasks() as tasks:
+            tasks.start(loop.run(), "loop")
+            loop.queue.add(Key("", "a"))
+            await clock.advance(3600)
+            assert times == [0.0, 60.0, 120.0]
+
+    asyncio.run(main())

@@ -1,0 +1,106 @@
+"""Recording events: repeats, similar ones, spam, outages."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from control.fake import FakeClient
+from sampan.aio.clock import VirtualClock
+from sampan.aio.tasks import Tasks
+from sampan.api.core.v1 import Event, Pod
+from sampan.api.errors import ServiceUnavailable
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import EVENTS
+from sampan.control.events import EventRecorder, reference_to
+from sampan.lib.clock import Identity
+
+POD = Pod(metadata=ObjectMeta(name="web", namespace="shop", uid="u1"))
+
+
+def run(scenario: Callable[[FakeClient, EventRecorder, VirtualClock], Awaitable[None]]) -> None:
+    async def main() -> None:
+        clock, identity = VirtualClock(), Identity(random.Random(1))
+        client = FakeClient(clock, identity)
+        recorder = EventRecorder(client, "tester", clock=clock, identity=identity)
+        async with Tasks() as tasks:
+            tasks.start(recorder.run(), "recorder")
+            await scenario(client, recorder, clock)
+
+    asyncio.run(main())
+
+
+async def written(client: FakeClient, clock: VirtualClock) -> list[Event]:
+    await clock.turns(200)
+    return list(client.objects.get(EVENTS, {}).values())
+
+
+def test_an_event_says_what_who_and_when() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        recorder.record(POD, "Normal", "Started", "it runs")
+        event = (await written(client, clock))[0]
+        about = event.involvedObject
+        assert (about.kind, about.apiVersion, about.namespace, about.name, about.uid) == ("Pod", "v1", "shop", "web", "u1")
+        assert (event.metadata.namespace, event.count, event.source.component, event.reportingComponent) == ("shop", 1, "tester", "tester")
+        assert event.firstTimestamp == event.lastTimestamp == "2026-01-01T00:00:00Z"
+        assert recorder.idle()
+
+    run(scenario)
+
+
+def test_a_repeat_raises_the_count_of_the_first() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for _ in range(3):
+            recorder.record(POD, "Warning", "BackOff", "again")
+            await clock.advance(60)
+        events = await written(client, clock)
+        assert [(event.count, event.lastTimestamp) for event in events] == [(3, "2026-01-01T00:02:00Z")]
+
+    run(scenario)
+
+
+def test_many_similar_events_become_one_combined() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for number in range(15):
+            recorder.record(POD, "Normal", "Created", f"pod {number}")
+        events = await written(client, clock)
+        combined = [event for event in events if event.message.startswith("(combined from similar events): ")]
+        assert len(events) == 10
+        assert [event.count for event in combined] == [6]
+
+    run(scenario)
+
+
+def test_one_object_can_not_flood_the_server() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for number in range(100):
+            recorder.record(POD, "Normal", f"Reason{number}", "x")
+        assert len(await written(client, clock)) == 25
+        await clock.advance(301)
+        recorder.record(POD, "Normal", "Later", "x")
+        assert len(await written(client, clock)) == 26
+
+    run(scenario)
+
+
+def test_an_outage_delays_events_and_a_full_queue_drops_the_newest() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        client.fail = lambda verb, resource, obj: ServiceUnavailable("down")
+        for number in range(1500):
+            recorder.record(POD, "Normal", f"Reason{number}", "x")
+        assert recorder.dropped == 500
+        await clock.advance(5)
+        assert await written(client, clock) == []
+        client.fail = lambda verb, resource, obj: None
+        await clock.advance(30)
+        assert len(await written(client, clock)) == 25
+
+    run(scenario)
+
+
+def test_a_reference_takes_the_kind_from_the_class() -> None:
+    reference = reference_to(POD)
+    assert (reference.kind, reference.apiVersion) == ("Pod", "v1")
+    custom = reference_to({"kind": "Boat", "apiVersion": "x.io/v1", "metadata": {"name": "b", "namespace": "n"}})
+    assert (custom.kind, custom.name) == ("Boat", "b")

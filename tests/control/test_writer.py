@@ -1,0 +1,95 @@
+"""Applying plans: slow start, failures, expectations."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from control.fake import FakeClient
+from sampan.aio.clock import VirtualClock
+from sampan.aio.tasks import Tasks
+from sampan.api.core.v1 import ConfigMap
+from sampan.api.errors import Forbidden
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import CONFIG_MAPS
+from sampan.control.informer import Informers
+from sampan.control.key import Key
+from sampan.control.writer import Writer
+from sampan.kinds.plan import Create, Delete, Plan
+from sampan.lib.clock import Identity
+
+OWNER = Key("default", "owner")
+
+
+def run(scenario: Callable[[FakeClient, Informers, Writer, list[Key], VirtualClock], Awaitable[None]]) -> None:
+    async def main() -> None:
+        clock, identity, woken = VirtualClock(), Identity(random.Random(1)), list[Key]()
+        client = FakeClient(clock, identity)
+        informers = Informers(client, clock=clock, identity=identity)
+        writer = Writer(client, informers, wake=woken.append, monotonic=clock.monotonic)
+        async with Tasks() as tasks:
+            tasks.start(informers.run(), "informers")
+            await scenario(client, informers, writer, woken, clock)
+
+    asyncio.run(main())
+
+
+def made(name: str = "") -> Create:
+    return Create(CONFIG_MAPS, ConfigMap(metadata=ObjectMeta(name=name, generateName="x-", namespace="default")))
+
+
+def test_after_a_write_the_cache_is_stale_until_it_has_seen_it() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        informer = informers.of(CONFIG_MAPS)
+        await informers.synced()
+        assert writer.fresh(OWNER)
+        await writer.do(OWNER, Plan((made("a"),)))
+        assert len(informer) == 0
+        assert not writer.fresh(OWNER)
+        assert writer.fresh(Key("default", "somebody else"))
+        await clock.turns(20)
+        assert woken == [OWNER]
+        assert writer.fresh(OWNER)
+
+    run(scenario)
+
+
+def test_a_deletion_is_expected_until_the_object_is_gone_or_going() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        informers.of(CONFIG_MAPS)
+        obj = await client.create(CONFIG_MAPS, made("a").object)
+        await informers.synced()
+        await writer.do(OWNER, Plan((Delete(CONFIG_MAPS, "default", "a", obj.metadata.uid),)))
+        assert not writer.fresh(OWNER)
+        await clock.turns(20)
+        assert writer.fresh(OWNER)
+
+    run(scenario)
+
+
+def test_creations_start_slowly_and_stop_at_the_first_failing_batch() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        left = [5]
+
+        def fail(verb: str, resource: object, obj: object) -> Forbidden | None:
+            left[0] -= 1
+            return Forbidden("enough") if left[0] < 0 else None
+
+        client.fail = fail
+        outcome = await writer.apply(OWNER, Plan((made(),) * 100))
+        # batches of 1, 2 and 4: the third fails in part, the rest is not tried
+        assert (len(outcome.answers), len(outcome.failures), outcome.skipped) == (5, 2, 93)
+
+    run(scenario)
+
+
+def test_deleting_what_is_gone_or_another_is_no_failure() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        await client.create(CONFIG_MAPS, made("a").object)
+        plan = Plan((Delete(CONFIG_MAPS, "default", "gone", "u"), Delete(CONFIG_MAPS, "default", "a", "another uid")))
+        outcome = await writer.apply(OWNER, plan)
+        assert outcome.failures == []
+        assert writer.fresh(OWNER)
+
+    run(scenario)
