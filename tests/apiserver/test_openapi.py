@@ -125,12 +125,12 @@ def test_v2_is_swagger_with_plain_references() -> None:
     assert references(document) <= document["definitions"].keys()
 
 
-def test_an_unchanged_document_is_not_sent_again_and_only_json_is_spoken() -> None:
+def test_an_unchanged_document_is_not_sent_again_and_v3_is_json_only() -> None:
     made = documents()
     page = answer(made, "/openapi/v2")
     assert answer(made, "/openapi/v2", if_none_match=dict(page.headers)[b"etag"].decode()).code == 304
     with pytest.raises(NotAcceptable):
-        answer(made, "/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        answer(made, "/openapi/v3/api/v1", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf")
     assert answer(made, "/openapi/v3/apis/nothing/v1").code == 404
 
 

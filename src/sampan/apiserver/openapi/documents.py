@@ -16,13 +16,15 @@ from sampan.api import codec, schema
 from sampan.api.errors import NotAcceptable
 from sampan.api.resourceinfo import Subresource
 from sampan.apiserver.catalog import Catalog, Served
-from sampan.apiserver.openapi import paths, schemas, v2
+from sampan.apiserver.openapi import paths, protov2, schemas, v2
 from sampan.apiserver.openapi.schemas import META, Descriptions
 from sampan.apiserver.options import first
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import TEXT, Answer
 
 _JSON_KINDS = frozenset(("application/json", "application/*", "*/*", ""))
+PROTOBUF = b"application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_PROTOBUF_KINDS = frozenset((PROTOBUF.decode(), "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"))
 _COMMON = tuple(f"{META}.{name}" for name in ("DeleteOptions", "Patch", "Status", "WatchEvent", "ObjectMeta", "ListMeta"))
 _SECURITY = {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}}
 
@@ -37,6 +39,7 @@ class Documents:
         self._groups: dict[str, list[Served]] = {}
         self._hashes: dict[str, str] = {}
         self._pages: dict[str, tuple[str, bytes]] = {}
+        self._protobuf: tuple[str, bytes] = ("", b"")
 
     async def answer(self, info: RequestInfo) -> Answer:
         """The document at the request's path; an empty 404 where there is none.
@@ -44,7 +47,7 @@ class Documents:
         A `hash` in the query that is not the document's any more leads to the right address.
 
         Raises:
-            NotAcceptable: The client takes no JSON.
+            NotAcceptable: The client takes nothing that there is.
         """
         self._refresh()
         path = info.path.rstrip("/")
@@ -57,11 +60,13 @@ class Documents:
         asked = first(info.query, "hash")
         if asked and asked != self._hashes[key] and key != "v2":
             return Answer(301, b"", b"", [(b"location", self._url(key).encode())])
-        _check_acceptable(info.headers.get("accept", ""))
+        protobuf = _wants_protobuf(info.headers.get("accept", ""), there_is=key == "v2")
         tag = f'"{self._hashes[key]}"'
         headers = [(b"etag", tag.encode()), (b"vary", b"Accept")]
         if tag in (one.strip() for one in info.headers.get("if-none-match", "").split(",")):
             return Answer(304, b"", b"", headers)
+        if protobuf:
+            return Answer(200, await self._v2_protobuf(), PROTOBUF, headers)
         return Answer(200, await self._body(key), headers=headers)
 
     def _url(self, key: str) -> str:
@@ -78,6 +83,12 @@ class Documents:
                 body = codec.encode(self._document(key))
             known = self._pages[key] = (digest, body)
         return known[1]
+
+    async def _v2_protobuf(self) -> bytes:
+        digest, body = self._hashes["v2"], await self._body("v2")
+        if self._protobuf[0] != digest:
+            self._protobuf = digest, await asyncio.to_thread(lambda: protov2.encode(codec.loads(body)))
+        return self._protobuf[1]
 
     def _refresh(self) -> None:
         if self._generation == self._catalog.generation:
@@ -142,9 +153,19 @@ class Documents:
         return v2.document(self._version, items, definitions)
 
 
-def _check_acceptable(accept: str) -> None:
-    if not _JSON_KINDS & {clause.partition(";")[0].strip().lower() for clause in accept.split(",")}:
-        raise NotAcceptable("only the following media types are accepted: application/json")
+def _wants_protobuf(accept: str, *, there_is: bool) -> bool:
+    """Whether protobuf is what the client takes first (v3 is JSON only).
+
+    Raises:
+        NotAcceptable: It takes neither.
+    """
+    for clause in accept.split(","):
+        kind = clause.partition(";")[0].strip().lower()
+        if kind in _JSON_KINDS:
+            return False
+        if there_is and kind in _PROTOBUF_KINDS:
+            return True
+    raise NotAcceptable("only the following media types are accepted: application/json")
 
 
 def _custom_schemas(served: Served) -> dict[str, Any]:
