@@ -1,4 +1,4 @@
-"""Fixtures of the tests on real parts: one real cluster a session, a namespace a test."""
+"""Fixtures of the tests on real parts: one real and one simulated cluster a session, a namespace a test."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from e2e.real import IMAGE, Cluster, Space, machine, sampan, until
+from e2e.simulated import left_of
 from sampan.testing import require
 
 _numbers = itertools.count(1)
@@ -42,3 +43,28 @@ def space(real_cluster: Cluster) -> Iterator[Space]:
     until(lambda: real_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
     yield Space(real_cluster, name)
     real_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def simulated_cluster() -> Iterator[Cluster]:
+    """A cluster of two simulated nodes; proven gone at the end."""
+    require.program("kubectl")
+    with tempfile.TemporaryDirectory(prefix="sampan-simulated-") as home:
+        cluster = Cluster(Path(home), "simulated")
+        sampan("up", "--name", cluster.name, "--simulated", "--nodes", "2", SAMPAN_HOME=home)
+        try:
+            until(lambda: not any(node["spec"].get("taints") for node in cluster.get("nodes")["items"]), "the nodes are ready for pods")
+            yield cluster
+        finally:
+            sampan("down", "--name", cluster.name, "--purge", SAMPAN_HOME=home)
+        assert left_of(cluster) == []
+
+
+@pytest.fixture
+def simulated_space(simulated_cluster: Cluster) -> Iterator[Space]:
+    """A namespace of the test's own on simulated nodes."""
+    name = f"test-{next(_numbers)}"
+    simulated_cluster.kubectl("create", "namespace", name)
+    until(lambda: simulated_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
+    yield Space(simulated_cluster, name)
+    simulated_cluster.kubectl("delete", "namespace", name, "--wait=false")
