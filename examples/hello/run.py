@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sampan.client.remote import RemoteClient
 
-from sampan.api.core.v1 import Service
-from sampan.api.resources import ALL, DEPLOYMENTS, JOBS, NODES, SERVICES
+from sampan.api.core.v1 import Pod, Service
+from sampan.api.resources import ALL, DEPLOYMENTS, JOBS, NODES, PODS, SERVICES
 from sampan.client import kubeconfig
 from sampan.client.base import APPLY_PATCH
+from sampan.client.remote import RemoteClient
 from sampan.cluster.allinone import folder_of
 from sampan.cluster.config import load
 
@@ -38,14 +38,22 @@ async def apply(client: RemoteClient, manifest: Path) -> None:
         await client.patch(resource, document["metadata"]["name"], "default", document, type=APPLY_PATCH, field_manager="hello", force=True)
 
 
-async def until(question: Any, what: str) -> Any:
+async def until(client: RemoteClient, question: Any, what: str) -> Any:
     """Ask again and again until the answer is true."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not (answer := await question()):
         if time.monotonic() > deadline:
-            sys.exit(f"{what} did not happen within {WAIT_SECONDS:g} s; `kubectl get pods,events` tells more")
+            pods = [f"  {pod.metadata.name}: {told(pod)}" for pod in (await client.list(PODS, "default")).items]
+            sys.exit("\n".join([f"{what} did not happen within {WAIT_SECONDS:g} s; `kubectl get events` tells more", *pods]))
         await asyncio.sleep(0.05)
     return answer
+
+
+def told(pod: Pod) -> str:
+    """A pod's phase, and why its containers do not run."""
+    states = [status.state for status in pod.status.containerStatuses]
+    reasons = [part.reason for state in states for part in (state.waiting, state.terminated) if part is not None]
+    return " ".join([pod.status.phase, *reasons])
 
 
 async def main() -> None:
@@ -69,7 +77,7 @@ async def main() -> None:
         async def fetched() -> bool:
             return bool((await client.get(JOBS, "hello-fetch", "default")).status.succeeded)
 
-        await until(rolled_out, "three ready pods")
+        await until(client, rolled_out, "three ready pods")
         service: Service = await client.get(SERVICES, "hello", "default")
         port = service.spec.ports[0].nodePort
         addresses = (await client.list(NODES)).items[0].status.addresses
@@ -79,7 +87,7 @@ async def main() -> None:
             return
         page = await asyncio.to_thread(fetch, url)
         assert "Hello from Sampan" in page, page
-        await until(fetched, "the Job's fetch by DNS name")
+        await until(client, fetched, "the Job's fetch by DNS name")
         took = time.monotonic() - started
         print(f"hello: 3 pods serve {url} (in the cluster: http://{service.spec.clusterIP}/ and http://hello.default.svc/), {took:.1f} s")
     finally:

@@ -63,15 +63,20 @@ def machine(word: str) -> Machine:
     groups = (str(folder) for pattern in ("sampan*", "*/sampan*") for folder in Path("/sys/fs/cgroup").glob(pattern))
     files = (str(path) for pattern in (f"/run/sampan/{word}*", "/run/sampan/network-*", "/var/lib/cni/results/sampan[0-9]*")
              for path in Path("/").glob(pattern[1:]))
+    links = frozenset(line.split(":")[1].strip() for line in _ip("-o", "link") if "sampan" in line.split(":")[1])
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True, env={"PATH": PATH}).stdout.splitlines()
+    sysctls = [Path(f"/proc/sys/net/ipv4/{name}").read_text().strip() for name in ("ip_forward", "conf/all/route_localnet")]
+    if links:  # another cluster is up: the machine's own settings come back after the last one
+        tables, sysctls = [table for table in tables if "sampan" in table], []
     return Machine(
         processes=frozenset(command for command in commands if word in command),
         mounts=frozenset(mounts),
-        links=frozenset(line.split(":")[1].strip() for line in _ip("-o", "link") if "sampan" in line.split(":")[1]),
+        links=links,
         namespaces=frozenset(_ip("netns", "list")),
         routes=frozenset(line.strip() for line in _ip("route", "show", "table", "all") if "10.9" in line or "10.24" in line),
-        tables=frozenset(subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True, env={"PATH": PATH}).stdout.splitlines()),
+        tables=frozenset(tables),
         cgroups=frozenset(groups),
-        sysctls=tuple(Path(f"/proc/sys/net/ipv4/{name}").read_text().strip() for name in ("ip_forward", "conf/all/route_localnet")),
+        sysctls=tuple(sysctls),
         files=frozenset(files))
 
 

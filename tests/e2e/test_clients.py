@@ -10,10 +10,11 @@ from typing import Any
 
 import kubernetes
 import pytest
-from e2e.real import Space, pod, until, web
 from kubernetes import client as api
 from kubernetes.stream import portforward, stream
 from kubernetes.watch import Watch
+
+from e2e.real import Space, pod, until, web
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]  # others' deprecations and unclosed sockets are not ours
 

@@ -9,6 +9,7 @@ import urllib.request
 
 import dnslib
 import pytest
+
 from e2e.real import Space, pod, service, until, web
 
 pytestmark = pytest.mark.e2e

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2e.real import FOREVER, IMAGE, Space, container, pod, until, web
 
 pytestmark = pytest.mark.e2e
@@ -17,7 +18,7 @@ def _state(found: dict[str, Any], name: str = "main", kind: str = "containerStat
     return next(status for status in found["status"][kind] if status["name"] == name)
 
 
-def _waits(reason: str):  # noqa: ANN202
+def _waits(reason: str):
     return lambda found: reason in json.dumps([s.get("state", {}) for s in found["status"].get("containerStatuses", ())])
 
 
@@ -66,7 +67,7 @@ def test_hooks_run_after_the_start_and_before_the_stop(space: Space, tmp_path: P
              "preStop": {"exec": {"command": ["sh", "-c", "echo stopping >> /host/hooks"]}}}
     main = container(script="trap 'echo terminated >> /host/hooks; exit 0' TERM; " + FOREVER, lifecycle=hooks, volumeMounts=mounts)
     space.run(pod("hooked", main, terminationGracePeriodSeconds=10, volumes=[{"name": "host", "hostPath": {"path": str(tmp_path), "type": "Directory"}}]))
-    until(lambda: (tmp_path / "hooks").exists(), "the postStart hook has run")
+    until((tmp_path / "hooks").exists, "the postStart hook has run")
     # when
     space.kubectl("delete", "pod", "hooked")
     # then

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2e.real import FOREVER, Cluster, Space, container, pod, service, until, web
 
 pytestmark = pytest.mark.e2e
