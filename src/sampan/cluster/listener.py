@@ -17,14 +17,13 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from sampan.lib.errors import ConfigError
 
 KEY = "sampan.peer_certificate"
 
 
-def _certificate(transport: Any) -> bytes:
+def certificate_of(transport: Any) -> bytes:
     tls = transport.get_extra_info("ssl_object")
     return (tls.getpeercert(True) or b"") if tls is not None else b""
 
@@ -34,23 +33,18 @@ class PeerHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._peer = _certificate(transport)
+        self._peer = certificate_of(transport)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[KEY] = self._peer  # type: ignore[literal-required]
 
 
-class PeerWebSocket(WSProtocol):
-    """WebSocket with the client's certificate in the scope."""
+def web_socket(**settings: Any) -> Any:
+    """Make the protocol of a WebSocket; imported with the first one."""
+    from sampan.cluster.websocket import PeerWebSocket
 
-    def connection_made(self, transport: Any) -> None:
-        self._peer = _certificate(transport)
-        super().connection_made(transport)
-
-    async def run_asgi(self) -> None:
-        self.scope[KEY] = self._peer  # type: ignore[literal-required]
-        await super().run_asgi()
+    return PeerWebSocket(**settings)
 
 
 class Server(uvicorn.Server):
@@ -59,6 +53,21 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to stop; the second time, without waiting for open answers."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Tick once a second (uvicorn: ten times), so that an idle server sleeps."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 10
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1.0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,7 +105,7 @@ def bind(address: str, port: int) -> socket.socket:
 def configure(app: Any, *, certificate: str, key: str, client_ca: str) -> uvicorn.Config:
     """How uvicorn runs the application."""
     config = uvicorn.Config(
-        app, http=PeerHttp, ws=PeerWebSocket, lifespan="off", access_log=False, server_header=False, log_config=None,
+        app, http=PeerHttp, ws=web_socket, lifespan="off", access_log=False, server_header=False, log_config=None,
         timeout_keep_alive=90, timeout_graceful_shutdown=5, ws_max_size=16 * 1024 * 1024, ws_per_message_deflate=False, backlog=1024,
         ssl_certfile=certificate, ssl_keyfile=key, ssl_ca_certs=client_ca, ssl_cert_reqs=ssl.CERT_OPTIONAL)
     config.load()
@@ -109,12 +118,8 @@ async def serve_until_signalled(server: Server, listening: socket.socket) -> Non
     """Serve until SIGTERM or SIGINT; a second one ends waiting for open answers."""
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, server.stop)
     try:
         await server.serve(sockets=[listening])
     finally:

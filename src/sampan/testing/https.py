@@ -52,7 +52,7 @@ async def served(*, settings: Settings = LEAN) -> AsyncIterator[tuple[RunningSer
                 yield running, Access(f"https://127.0.0.1:{port}", ca.certificate, client_certificate=client.certificate,
                                       client_key=client.key)
             finally:
-                server.should_exit = True
+                server.stop()
                 await task
 
 
