@@ -19,6 +19,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("runtime.v1.RuntimeService", "runtime.v1.ImageService", "containerd.services.events.v1.Events"),
         tuple(f"containerd.events.{name}" for name in EVENTS),
     ),
+    "src/sampan/store/etcd.json": (("etcdserverpb.KV", "etcdserverpb.Lease", "etcdserverpb.Watch"), ()),
 }
 
 

@@ -9,9 +9,9 @@ the change. A cache that is fed by `subscribe` is therefore never behind what a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sampan.lib.errors import SampanError
 
@@ -189,4 +189,38 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Write what is waiting, then release files and threads."""
+        ...
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that other processes write too, so that this one may be behind what they have been acknowledged.
+
+    The order of the contract holds here as well: what was written through this store has been given to its
+    subscribers when `transact` returns, and when it raises `CompareFailed`, so has what made the compare fail.
+    """
+
+    async def catch_up(self) -> int:
+        """Wait until subscribers have been given everything that anybody was acknowledged before this call.
+
+        Returns:
+            The revision that they have been given at least.
+
+        Raises:
+            StoreUnavailable: It can't be found out, or doesn't arrive in time.
+        """
+        ...
+
+    async def reached(self, revision: int, seconds: float) -> bool:
+        """Wait until subscribers have been given `revision`; False: that took longer."""
+        ...
+
+    def when_lost(self, read_anew: Callable[[], Awaitable[None]]) -> None:
+        """Call this when changes were missed (out of reach for longer than history is kept). All subscriptions have
+        ended then; nobody is told that a revision was reached before it returns. A `StoreError` calls it again.
+        """
+        ...
+
+    async def problem(self) -> str:
+        """Ask whether it can be read and followed: why not, or nothing."""
         ...
