@@ -114,6 +114,8 @@ class ControlLoop:
                 await self._one(key)
             finally:
                 self.queue.done(key)
+            # a client in this process may never wait: let the caches and the other loops have their turn
+            await asyncio.sleep(0)
 
     async def _one(self, key: Key) -> None:
         try:

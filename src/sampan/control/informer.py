@@ -47,6 +47,10 @@ class Index(Generic[T]):
         bucket = self._buckets.get(value)
         return list(bucket.values()) if bucket else []
 
+    def each(self, value: Hashable) -> Iterable[T]:
+        """The same without a copy: to look at some of many; no await while iterating."""
+        return self._buckets.get(value, {}).values()
+
     def keys(self, value: Hashable) -> list[Key]:
         """The keys of the objects that have this value."""
         return list(self._buckets.get(value, ()))

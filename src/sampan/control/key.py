@@ -58,4 +58,7 @@ def meta_of(obj: Any) -> ObjectMeta:
 
 def controller_of(obj: Any) -> OwnerReference | None:
     """The owner reference that manages the object (`controller: true`), if any."""
-    return next((ref for ref in meta_of(obj).ownerReferences if ref.controller), None)
+    for ref in meta_of(obj).ownerReferences:
+        if ref.controller:
+            return ref
+    return None

@@ -38,11 +38,11 @@ class Claim(Generic[T]):
 def claim(owner: Any, matches: Matches, objects: Iterable[T], *, adoptable: Callable[[T], bool] = lambda _: True) -> Claim[T]:
     """Sort out which of `objects` are the owner's. An owner that is being deleted neither adopts nor releases."""
     result: Claim[T] = Claim()
-    leaving = owner.metadata.deletionTimestamp is not None
+    leaving, uid = owner.metadata.deletionTimestamp is not None, owner.metadata.uid
     for obj in objects:
         ref, meta = controller_of(obj), obj.metadata  # type: ignore[attr-defined]
         if ref is not None:
-            if ref.uid != owner.metadata.uid:
+            if ref.uid != uid:
                 continue
             if matches(meta.labels):
                 result.owned.append(obj)

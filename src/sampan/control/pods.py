@@ -18,7 +18,6 @@ from sampan.api.core.v1 import Pod, PodCondition, PodTemplateSpec
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 from sampan.api.scalars import Time
-from sampan.kinds.meta import condition
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -26,7 +25,10 @@ _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 def ready_condition(pod: Pod) -> PodCondition | None:
     """The pod's Ready condition."""
-    return condition(pod.status.conditions, "Ready")
+    for one in pod.status.conditions:
+        if one.type == "Ready":
+            return one
+    return None
 
 
 def is_ready(pod: Pod) -> bool:

@@ -143,7 +143,7 @@ class DaemonSetController(Controller):
         required = ds.spec.selector.matchLabels if ds.spec.selector else {}
         free = selected(self._orphans, key.namespace, required) if required else []
         pods = self._by_controller.get(ds.metadata.uid) + free
-        claimed = claim(ds, lambda labels: _matches(ds, labels), pods, adoptable=is_active)
+        claimed = claim(ds, of_label_selector(ds.spec.selector).matches, pods, adoptable=is_active)
         if claimed.adopt:
             live = await self.client.get(DAEMON_SETS, key.name, key.namespace)
             if live.metadata.uid != ds.metadata.uid or live.metadata.deletionTimestamp is not None:

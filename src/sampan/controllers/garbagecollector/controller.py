@@ -134,6 +134,11 @@ class GarbageCollector:
     def _dependents(self, uid: str) -> list[Dependent]:
         return [Dependent(resource, meta_of(obj)) for resource, (_, index) in self._watched.items() for obj in index.get(uid)]
 
+    def _is_blocked(self, uid: str) -> bool:
+        """Whether some dependent holds the owner; stops at the first, for there may be thousands."""
+        return any(Dependent(resource, meta_of(obj)).blocks(uid) for resource, (_, index) in self._watched.items()
+                   for obj in index.each(uid))
+
     def _owner(self, namespace: str, ref: OwnerReference) -> tuple[Resource[Any] | None, Any]:
         """The owner's resource, and the owner if the cache has it."""
         resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
@@ -175,12 +180,11 @@ class GarbageCollector:
 
     async def _foreground(self, key: Key, resource: Resource[Any], obj: Any) -> None:
         meta = meta_of(obj)
-        dependents = self._dependents(meta.uid)
-        if not any(dependent.blocks(meta.uid) for dependent in dependents):
+        if not self._is_blocked(meta.uid):
             await self.writer.do(key, release(resource, obj, FOREGROUND))
         elif meta.uid not in self._spread:
             self._spread.add(meta.uid)
-            for dependent in dependents:
+            for dependent in self._dependents(meta.uid):
                 if dependent.blocks(meta.uid) and not deletes_dependents(dependent.meta):
                     self._add(dependent.resource, dependent.meta)
 

@@ -93,7 +93,7 @@ class JobController(Controller):
         required = job.spec.selector.matchLabels if job.spec.selector else {}
         free = selected(self._orphans, key.namespace, required) if required else []
         pods = self._by_controller.get(job.metadata.uid) + free
-        claimed = claim(job, lambda labels: _matches(job, labels), pods)
+        claimed = claim(job, of_label_selector(job.spec.selector).matches, pods)
         if claimed.adopt:
             live = await self.client.get(JOBS, key.name, key.namespace)
             if live.metadata.uid != job.metadata.uid or live.metadata.deletionTimestamp is not None:

@@ -65,7 +65,7 @@ class ReplicaSetController(Controller):
         required = owner.spec.selector if isinstance(owner.spec.selector, dict) else owner.spec.selector.matchLabels
         free = selected(self._orphans_by_label, key.namespace, required) if required else self._orphans.get(key.namespace)
         pods = self._by_controller.get(owner.metadata.uid) + free
-        claimed = claim(owner, lambda labels: self.family.matches(owner, labels), pods, adoptable=is_active)
+        claimed = claim(owner, self.family.matcher(owner), pods, adoptable=is_active)
         if claimed.adopt:
             live = await self.client.get(self.family.resource, key.name, key.namespace)
             if live.metadata.uid != owner.metadata.uid or live.metadata.deletionTimestamp is not None:

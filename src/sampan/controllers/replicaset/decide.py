@@ -6,7 +6,7 @@ Source: kube-controller-manager `replicaset/replica_set.go`, `replica_set_utils.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from sampan.api.errors import ApiError
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from sampan.api.scalars import Time
-from sampan.api.selectors import of_label_selector, of_set
+from sampan.api.selectors import NOTHING, Match, of_label_selector, of_set
 from sampan.control.pods import (
     available_in,
     is_active,
@@ -42,13 +42,15 @@ class Family:
     condition: type[Any]
     counts_terminating: bool
 
-    def matches(self, owner: Any, labels: Any) -> bool:
-        """Whether the owner's selector matches; an empty one matches nothing."""
+    def matcher(self, owner: Any) -> Match:
+        """The owner's selector as a function over labels; an empty one matches nothing."""
         selector = owner.spec.selector
-        if isinstance(selector, dict):
-            return bool(selector) and of_set(selector).matches(labels)
-        parsed = of_label_selector(selector)
-        return not parsed.empty and parsed.matches(labels)
+        parsed = of_set(selector) if isinstance(selector, dict) else of_label_selector(selector)
+        return NOTHING.matches if parsed.empty else parsed.matches
+
+    def matches(self, owner: Any, labels: Any) -> bool:
+        """Whether the owner's selector matches."""
+        return self.matcher(owner)(labels)
 
 
 REPLICA_SET = Family(REPLICA_SETS, ReplicaSetCondition, counts_terminating=True)
@@ -105,12 +107,11 @@ def status(family: Family, owner: Any, pods: Sequence[Pod], failure: tuple[str, 
     `failure`: ("FailedCreate" or "FailedDelete", message) of what `decide` wanted and could not be done.
     """
     active = [pod for pod in pods if is_active(pod)]
-    labels = owner.spec.template.metadata.labels.items() if owner.spec.template else ()
     waits = [available_in(pod, owner.spec.minReadySeconds, now) for pod in active]
     ready = sum(is_ready(pod) for pod in active)
     new = replace(
         owner.status, replicas=len(active), readyReplicas=ready, availableReplicas=waits.count(0.0),
-        fullyLabeledReplicas=sum(labels <= pod.metadata.labels.items() for pod in active) if labels else len(active),
+        fullyLabeledReplicas=sum(map(_has(owner), active)),
         observedGeneration=owner.metadata.generation, conditions=_conditions(family, owner, failure, now),
     )
     if family.counts_terminating:
@@ -119,6 +120,11 @@ def status(family: Family, owner: Any, pods: Sequence[Pod], failure: tuple[str, 
     if new == owner.status:
         return Plan(requeue_after_seconds=later)
     return Plan((Update(family.resource, replace(owner, status=new), "status"),), later)
+
+
+def _has(owner: Any) -> Callable[[Pod], bool]:
+    labels = owner.spec.template.metadata.labels.items() if owner.spec.template else {}.items()
+    return lambda pod: bool(labels <= pod.metadata.labels.items())
 
 
 def _conditions(family: Family, owner: Any, failure: tuple[str, str] | None, now: datetime) -> list[Any]:
