@@ -25,7 +25,7 @@ from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
 from sampan.lib import logs
 from sampan.lib.clock import Identity
-from sampan.scheduler.config import read_profiles
+from sampan.scheduler.config import read_settings
 from sampan.scheduler.scheduler import Scheduler
 
 
@@ -76,12 +76,12 @@ def run_scheduler(config: SchedulerConfig) -> int:
     Raises:
         ConfigError: The configuration file cannot be used.
     """
-    profiles = read_profiles(config.config) if config.config is not None else None
+    settings = read_settings(config.config) if config.config is not None else None
 
     def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
         informers = Informers(client, clock=clock, identity=identity)
         recorder = EventRecorder(client, "default-scheduler", clock=clock, identity=identity)
-        scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, profiles=profiles)
+        scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, settings=settings)
         tasks.start(informers.run(), "informers")
         tasks.start(recorder.run(), "events")
         tasks.start(scheduler.run(), "scheduler")

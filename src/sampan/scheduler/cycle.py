@@ -6,25 +6,27 @@ Source: kube-scheduler `schedule_one.go`, `framework/types.go` (FitError).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from sampan.scheduler.plugins.base import Filter, Reason, Score
-from sampan.scheduler.snapshot import Mask, PodShape, Snapshot
+from sampan.scheduler.plugins.base import Narrowed, Plugin, Reason, Rejected
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
 
-NO_VICTIMS = "No preemption victims found for incoming pod."
-NOT_HELPFUL = "Preemption is not helpful for scheduling."
+CLAIMS = "DynamicResources"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """A scheduler's plugins and weights under its name."""
 
     name: str
-    filters: Sequence[Filter]
-    scores: Sequence[tuple[Score, int]]
+    filters: Sequence[Plugin]
+    scores: Sequence[tuple[Plugin, int]]
+    preempts: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,68 +38,172 @@ class Placed:
 
 @dataclass(frozen=True)
 class Refused:
-    """No node fits: upstream's words, and which plugins said no."""
+    """No node fits: upstream's words, and which plugins said no.
 
-    message: str
+    `hopeful`: the rows where removing pods may help. `unread`: a plugin before DynamicResources rejected the pod
+    altogether, so that what follows has nothing to go by.
+    """
+
+    reasons: tuple[tuple[str, int], ...]
+    total: int
     plugins: frozenset[str] = field(default=frozenset())
+    hopeful: Mask | None = None
+    rejected: str = ""
+    unread: bool = False
+
+    @property
+    def message(self) -> str:
+        """The reasons with their counts, without what preemption has to add."""
+        if not self.total:
+            return "no nodes available to schedule pods"
+        said = self.rejected or ", ".join(sorted(f"{count} {text}" for text, count in self.reasons if count))
+        return f"0/{self.total} nodes are available: {said}."
 
 
-def schedule(pod: PodShape, snapshot: Snapshot, profile: Profile, start: int = 0) -> Placed | Refused:
+@dataclass(frozen=True)
+class Filtered:
+    """What is left of the rows, and why the others are not."""
+
+    feasible: Mask
+    reasons: Sequence[tuple[Reason, Mask]]
+    plugins: frozenset[str]
+    rejected: str = ""
+    unread: bool = False
+
+
+def schedule(pod: Shape, snapshot: Snapshot, profile: Profile, start: int = 0, nominated: int = -1) -> Placed | Refused:
     """Find the best node.
 
     Args:
         pod: What is to be placed.
-        snapshot: Not changed.
+        snapshot: Not changed (what is taken out for a moment is put back).
         profile: Which plugins to ask.
         start: Among equals the first row at or after this one wins, so that ties go round.
+        nominated: The row that was nominated for the pod, which it takes if it fits there.
     """
     if not len(snapshot):
-        return Refused("no nodes available to schedule pods")
-    feasible, reasons, plugins = _filter(pod, snapshot, profile)
-    if not feasible.any():
-        return Refused(_message(pod, snapshot, reasons), plugins)
+        return Refused((), 0)
+    found = run_filters(pod, snapshot, profile)
+    if not found.feasible.any():
+        return refusal(found, snapshot)
+    if nominated >= 0 and found.feasible[nominated]:
+        return Placed(nominated)
+    return Placed(best_row(pod, snapshot, profile, found.feasible, start))
+
+
+def best_row(pod: Shape, snapshot: Snapshot, profile: Profile, feasible: Mask, start: int = 0, extra: Float | None = None) -> int:
+    """The feasible row with the highest score; `extra` is float[N] on top of the plugins' scores."""
     rows = np.flatnonzero(feasible)
     if len(rows) == 1:
-        return Placed(int(rows[0]))
-    total = np.zeros(len(snapshot.alive), np.float64)
+        return int(rows[0])
+    total = np.zeros(len(snapshot.alive), np.float64) if extra is None else extra.copy()
     for plugin, weight in profile.scores:
         found = plugin.score(pod, snapshot, feasible)
         if found is not None:
-            total += weight * found
-    best = rows[total[rows] == total[rows].max()]
-    after = best[best >= start]
-    return Placed(int(after[0] if len(after) else best[0]))
+            total += found if weight == 1 else weight * found
+    scores = total[rows]
+    best = rows[scores == scores.max()]
+    after = np.searchsorted(best, start)
+    return int(best[after] if after < len(best) else best[0])
 
 
-def _filter(pod: PodShape, snapshot: Snapshot, profile: Profile) -> tuple[Mask, list[tuple[Reason, Mask]], frozenset[str]]:
-    """The feasible rows; each reason with the rows that it is the first to exclude; the plugins that excluded any."""
-    feasible = snapshot.alive.copy()
-    reasons: list[tuple[Reason, Mask]] = []
-    plugins: set[str] = set()
-    for plugin in profile.filters:
-        verdict = plugin.filter(pod, snapshot)
-        if verdict is None:
-            continue
-        lost = feasible & ~verdict.fits
-        if lost.any():
-            plugins.add(plugin.name)
-            reasons += [(reason, lost & reason.rows) for reason in verdict.reasons]
-            feasible &= verdict.fits
-    return feasible, reasons, frozenset(plugins)
-
-
-def _message(pod: PodShape, snapshot: Snapshot, reasons: Sequence[tuple[Reason, Mask]]) -> str:
-    total = len(snapshot)
+def refusal(found: Filtered, snapshot: Snapshot) -> Refused:
+    """What to say when no row is left."""
     counts: Counter[str] = Counter()
-    hopeless = np.zeros(len(snapshot.alive), np.bool_)
-    for reason, rows in reasons:
+    hopeless = ~snapshot.alive
+    for reason, rows in found.reasons:
         counts[reason.text] += int(rows.sum())
         if not reason.resolvable:
             hopeless |= rows
-    texts = sorted(f"{count} {text}" for text, count in counts.items() if count)
-    message = f"0/{total} nodes are available: {', '.join(texts)}. no new claims to deallocate, preemption: "
-    if pod.pod.spec.preemptionPolicy == "Never":
-        return message + "not eligible due to preemptionPolicy=Never."
-    helpless = int(hopeless.sum())
-    parts = sorted(f"{count} {text.rstrip('.')}" for text, count in ((NO_VICTIMS, total - helpless), (NOT_HELPFUL, helpless)) if count)
-    return f"{message}0/{total} nodes are available: {', '.join(parts)}."
+    if found.rejected:
+        hopeless[:] = True
+    return Refused(tuple(counts.items()), len(snapshot), found.plugins, ~hopeless, found.rejected, found.unread)
+
+
+def run_filters(pod: Shape, snapshot: Snapshot, profile: Profile) -> Filtered:
+    """Ask the filters, with the pods counted in for which room is kept on some row."""
+    kept = [uid for uid, one in snapshot.nominated.items() if one.shape.priority >= pod.priority
+            and (pod.complex or one.shape.complex or snapshot.index.anti)] if snapshot.nominated else []
+    if not kept:
+        return _filter(pod, snapshot, profile)
+    with _as_if_there(snapshot, kept):
+        found = _filter(pod, snapshot, profile)
+    # it must fit whether they come or not: what it wants to be near may be one of them
+    again = _filter(pod, snapshot, profile)
+    if not found.feasible.any():
+        return found if again.feasible.any() or again.rejected else again
+    return Filtered(found.feasible & again.feasible, [*found.reasons, *again.reasons], found.plugins | again.plugins)
+
+
+@contextmanager
+def _as_if_there(snapshot: Snapshot, uids: Sequence[str]) -> Iterator[None]:
+    gone = [one for uid in uids if (one := snapshot.unnominate(uid)) is not None]
+    for one in gone:
+        snapshot.assume(one.pod, one.shape, one.row)
+    try:
+        yield
+    finally:
+        for one in gone:
+            snapshot.remove_pod(one.pod.metadata.uid)
+            snapshot.nominate(one.pod, one.shape, one.row)
+
+
+def _filter(pod: Shape, snapshot: Snapshot, profile: Profile) -> Filtered:
+    """The feasible rows; each reason with the rows that it is the first to exclude; the plugins that excluded any."""
+    feasible, reasons, plugins, rejected = _static(pod, snapshot, profile)
+    if rejected:
+        return Filtered(feasible, (), frozenset(plugins), rejected, unread=True)
+    feasible, reasons, plugins = feasible.copy(), list(reasons), set(plugins)
+    for place, plugin in enumerate(profile.filters):
+        if plugin.static:
+            continue
+        verdict = plugin.prefilter(pod, snapshot)
+        if isinstance(verdict, Rejected):
+            unread = any(one.name == CLAIMS for one in profile.filters[place + 1:])
+            return Filtered(np.zeros_like(feasible), (), frozenset((plugin.name,)), verdict.message, unread)
+    for plugin in profile.filters:
+        if not plugin.static and (said := plugin.filter(pod, snapshot)) is not None:
+            lost = feasible & ~said.fits
+            if lost.any():
+                plugins.add(plugin.name)
+                reasons += [(reason, lost & reason.rows) for reason in said.reasons]
+                feasible &= said.fits
+    return Filtered(feasible, reasons, frozenset(plugins))
+
+
+_Static = tuple[Mask, Sequence[tuple[Reason, Mask]], set[str], str]
+
+
+def _static(pod: Shape, snapshot: Snapshot, profile: Profile) -> _Static:
+    """What the plugins say that look at nodes alone, remembered until a node changes. They come first in every profile."""
+    known = pod.cache.get(profile)
+    if known is not None and known[0] == snapshot.generation:
+        found: _Static = known[1]
+        return found
+    made = _ask_static(pod, snapshot, profile)
+    pod.cache[profile] = (snapshot.generation, made)
+    return made
+
+
+def _ask_static(pod: Shape, snapshot: Snapshot, profile: Profile) -> _Static:
+    feasible = snapshot.alive.copy()
+    reasons: list[tuple[Reason, Mask]] = []
+    plugins: set[str] = set()
+    static = [plugin for plugin in profile.filters if plugin.static]
+    for plugin in static:
+        verdict = plugin.prefilter(pod, snapshot)
+        if isinstance(verdict, Rejected):
+            return np.zeros_like(feasible), (), {plugin.name}, verdict.message
+        if isinstance(verdict, Narrowed):
+            lost = feasible & ~verdict.rows
+            if lost.any():
+                plugins.add(plugin.name)
+                reasons.append((Reason(f"node(s) didn't satisfy plugin(s) [{plugin.name}]", lost, resolvable=False), lost))
+                feasible &= verdict.rows
+    for plugin in static:
+        said = plugin.filter(pod, snapshot)
+        if said is not None and (lost := feasible & ~said.fits).any():
+            plugins.add(plugin.name)
+            reasons += [(reason, lost & reason.rows) for reason in said.reasons]
+            feasible &= said.fits
+    return feasible, reasons, plugins, ""

@@ -1,33 +1,39 @@
 """Pods that wait for a node: those to try now by priority, those backing off, those that nothing can help yet.
 
-A pod that was refused is tried again when something changed that the plugins which refused it care about, after its
-back-off, and in any case after five minutes. Source: kube-scheduler `internal/queue/scheduling_queue.go`.
+A pod that was refused is tried again when something changed that a plugin which refused it says can help, after its
+back-off (at once where nothing else is to be tried), and in any case after five minutes. A pod for which room is being
+made is held until that is done. Source: kube-scheduler `backend/queue/scheduling_queue.go`.
+
+    ACTIVE → IN_WORK → (bound) | REFUSED | HELD → REFUSED;  REFUSED → BACKING → ACTIVE
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import count
 
 from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Pod
+from sampan.scheduler.plugins.base import Change
+from sampan.scheduler.shape import Shape
 
 BACKOFF = Backoff(first_seconds=1.0, most_seconds=10.0)
 LEFTOVER_SECONDS = 300.0
+MOST_MISSED = 1000
 
-# which changes can help a pod that these plugins refused
-HINTS: dict[str, frozenset[str]] = {
-    "NodeUnschedulable": frozenset({"node"}),
-    "NodeName": frozenset({"node"}),
-    "TaintToleration": frozenset({"node"}),
-    "NodeAffinity": frozenset({"node"}),
-    "NodePorts": frozenset({"node", "pod deleted"}),
-    "NodeResourcesFit": frozenset({"node", "pod deleted"}),
-}
+
+class State(Enum):
+    ACTIVE = "to be tried"
+    IN_WORK = "being tried"
+    HELD = "room is being made"
+    REFUSED = "nothing can help yet"
+    BACKING = "something may help, once its back-off ends"
 
 
 @dataclass
@@ -36,28 +42,48 @@ class Waiting:
 
     pod: Pod
     order: int
+    state: State = State.ACTIVE
     attempts: int = 0
+    shape: Shape | None = None  # of the last attempt
     plugins: frozenset[str] = field(default=frozenset())
+    nominated: int = -1
     due: float = 0.0  # when its back-off ends
     since: float = 0.0  # when it was refused
+    ticket: int = 0  # entries of heaps with another one are stale
+    missed: list[Change] = field(default_factory=list)
+
+    @property
+    def group(self) -> Group:
+        return self.shape, self.plugins, self.nominated
+
+
+Group = tuple[Shape | None, frozenset[str], int]
+Helps = Callable[[Change, Waiting], bool]
 
 
 class SchedulingQueue:
-    """All methods run on the event loop; only `pop` waits."""
+    """All methods run on the event loop; only `ready` waits. `helps` decides for all pods of a group at once."""
 
-    def __init__(self, clock: AsyncClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: AsyncClock, helps: Helps, backoff: Backoff = BACKOFF) -> None:
+        self._clock, self._helps, self._backoff = clock, helps, backoff
         self._pods: dict[str, Waiting] = {}
-        self._active: list[tuple[int, int, str]] = []
-        self._refused: dict[str, None] = {}
-        self._backing: list[tuple[float, int, str]] = []
-        self._in_work: str | None = None
-        self._missed: set[str] = set()  # what changed while a pod was in work
+        self._active: list[tuple[int, int, int, str]] = []
+        self._backing: list[tuple[float, int, int, str]] = []
+        self._erred: set[str] = set()  # these do wait until their back-off ends
+        self._refused: dict[Group, dict[str, None]] = {}
+        self._off: set[str] = set()  # in work or held: changes are noted for them
         self._order = count()
+        self._tickets = count(1)
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._pods)
+
+    def get(self, uid: str) -> Waiting | None:
+        """A pod that waits."""
+        return self._pods.get(uid)
+
+    # what happens to pods
 
     def put(self, pod: Pod) -> None:
         """A pod that waits is new or changed."""
@@ -67,95 +93,97 @@ class SchedulingQueue:
             self._pods[uid] = Waiting(pod, next(self._order))
             self._activate(uid)
             return
-        changed = known.pod.spec != pod.spec or known.pod.metadata.labels != pod.metadata.labels
-        known.pod = pod
-        if changed and uid in self._refused:
+        before, known.pod = known.pod, pod
+        changed = before.spec != pod.spec or before.metadata.labels != pod.metadata.labels
+        if changed and known.state is State.REFUSED:
             self._move(uid)
 
     def remove(self, uid: str) -> None:
         """A pod was bound or deleted."""
-        self._pods.pop(uid, None)
-        self._refused.pop(uid, None)
+        if self._pods.get(uid) is not None:
+            self._leave(uid)
+            del self._pods[uid]
 
-    def get(self, uid: str) -> Waiting | None:
-        """A pod that waits."""
-        return self._pods.get(uid)
-
-    def changed(self, what: str) -> None:
-        """Something changed in the cluster ("node", "pod deleted"): move what it can help."""
-        if self._in_work is not None:
-            self._missed.add(what)
-        for uid in [uid for uid in self._refused if self._helps(what, self._pods[uid])]:
-            self._move(uid)
-
-    @staticmethod
-    def _helps(what: str, waiting: Waiting) -> bool:
-        return not waiting.plugins or any(what in HINTS.get(plugin, frozenset({what})) for plugin in waiting.plugins)
-
-    def refused(self, uid: str, plugins: frozenset[str]) -> None:
+    def refused(self, uid: str, shape: Shape, plugins: frozenset[str], nominated: int = -1) -> None:
         """The pod that was popped fits nowhere."""
         waiting = self._pods.get(uid)
-        missed, self._missed, self._in_work = self._missed, set(), None
         if waiting is None:
             return
-        now = self._clock.monotonic()
-        waiting.plugins, waiting.since, waiting.due = plugins, now, now + BACKOFF.delay_seconds(waiting.attempts)
-        self._refused[uid] = None
-        if any(self._helps(what, waiting) for what in missed):
+        missed, waiting.missed = waiting.missed, []
+        waiting.shape, waiting.plugins, waiting.nominated = shape, plugins, nominated
+        self._refuse(uid)
+        if len(missed) >= MOST_MISSED or any(self._helps(change, waiting) for change in missed):
+            self._move(uid)
+
+    def hold(self, uid: str) -> None:
+        """Do not try the pod that was refused until `release`."""
+        if uid in self._pods:
+            self._leave(uid)
+            self._pods[uid].state = State.HELD
+            self._off.add(uid)
+
+    def release(self, uid: str, *, now: bool = False) -> None:
+        """What the pod was held for is done (`now`: it failed, so look again)."""
+        waiting = self._pods.get(uid)
+        if waiting is None or waiting.state is not State.HELD:
+            return
+        assert waiting.shape is not None
+        self.refused(uid, waiting.shape, waiting.plugins, waiting.nominated)
+        if now and self._is(uid, State.REFUSED):
             self._move(uid)
 
     def failed(self, uid: str) -> None:
         """The pod that was popped could not be bound: try again after its back-off."""
-        waiting = self._pods.get(uid)
-        if waiting is not None:
-            waiting.due = self._clock.monotonic() + BACKOFF.delay_seconds(waiting.attempts)
-            self._refused[uid] = None
+        if uid in self._pods:
+            self._refuse(uid)
+            self._erred.add(uid)
             self._move(uid)
 
-    def done(self) -> None:
-        """The pod that was popped has a node."""
-        self._in_work, self._missed = None, set()
-
-    def _move(self, uid: str) -> None:
-        self._refused.pop(uid, None)
-        waiting = self._pods[uid]
-        if waiting.due <= self._clock.monotonic():
-            self._activate(uid)
-        else:
-            heapq.heappush(self._backing, (waiting.due, waiting.order, uid))
-            self._wake.set()
-
-    def _activate(self, uid: str) -> None:
-        waiting = self._pods[uid]
-        heapq.heappush(self._active, (-(waiting.pod.spec.priority or 0), waiting.order, uid))
-        self._wake.set()
+    def changed(self, change: Change) -> None:
+        """Something changed in the cluster: move what it can help."""
+        for uid in self._off:
+            missed = self._pods[uid].missed
+            if len(missed) < MOST_MISSED:
+                missed.append(change)
+        for group, uids in list(self._refused.items()):
+            if self._helps(change, self._pods[next(iter(uids))]):
+                for uid in list(uids):
+                    self._move(uid)
+                assert group not in self._refused
 
     def pop_now(self) -> Waiting | None:
         """The next pod to try, if there is one."""
         now = self._clock.monotonic()
-        while self._backing and self._backing[0][0] <= now:
-            uid = heapq.heappop(self._backing)[2]
-            if uid in self._pods:
-                self._activate(uid)
-        while self._active:
-            uid = heapq.heappop(self._active)[2]
-            if (waiting := self._pods.get(uid)) is not None:
-                waiting.attempts += 1
-                self._in_work = uid
-                return waiting
-        return None
+        while (uid := self._first_backing()) is not None and self._backing[0][0] <= now:
+            heapq.heappop(self._backing)
+            self._activate(uid)
+        uid = self._first_active()
+        if uid is None:
+            uid = self._next_patient()
+        if uid is None:
+            return None
+        self._leave(uid)
+        waiting = self._pods[uid]
+        waiting.attempts += 1
+        waiting.state = State.IN_WORK
+        self._off.add(uid)
+        return waiting
+
+    # waiting
 
     async def ready(self) -> None:
         """Return when there may be something to pop."""
         while True:
             self._wake.clear()
-            if self._active or (self._backing and self._backing[0][0] <= self._clock.monotonic()):
-                return
             self._flush_leftover()
+            if self._first_active() is not None or self._next_patient() is not None:
+                return
             due = self._next_due()
             if due is None:
                 await self._wake.wait()
                 continue
+            if due <= self._clock.monotonic():
+                return
             async with Tasks() as tasks:  # whichever comes first; the other is cancelled
                 tasks.start(self._ring_after(due - self._clock.monotonic()), "queue timer")
                 await self._wake.wait()
@@ -165,11 +193,81 @@ class SchedulingQueue:
         self._wake.set()
 
     def _next_due(self) -> float | None:
-        backing = [self._backing[0][0]] if self._backing else []
-        leftover = [min(self._pods[uid].since for uid in self._refused) + LEFTOVER_SECONDS] if self._refused else []
-        return min(backing + leftover, default=None)
+        backing = [self._backing[0][0]] if self._first_backing() is not None else []
+        refused = [self._pods[next(iter(uids))].since + LEFTOVER_SECONDS for uids in self._refused.values()]
+        return min(backing + refused, default=None)
 
     def _flush_leftover(self) -> None:
+        late = self._clock.monotonic() - LEFTOVER_SECONDS
+        for uids in list(self._refused.values()):
+            for uid in list(uids):
+                if self._pods[uid].since > late:
+                    break  # the group is in order of refusal
+                self._move(uid)
+
+    # transitions
+
+    def _is(self, uid: str, state: State) -> bool:
+        return self._pods[uid].state is state
+
+    def _leave(self, uid: str) -> None:
+        waiting = self._pods[uid]
+        if waiting.state is State.REFUSED:
+            group = self._refused[waiting.group]
+            del group[uid]
+            if not group:
+                del self._refused[waiting.group]
+        waiting.ticket = 0
+        self._off.discard(uid)
+        self._erred.discard(uid)
+
+    def _refuse(self, uid: str) -> None:
+        self._leave(uid)
+        waiting = self._pods[uid]
         now = self._clock.monotonic()
-        for uid in [uid for uid in self._refused if now - self._pods[uid].since >= LEFTOVER_SECONDS]:
-            self._move(uid)
+        waiting.state, waiting.since, waiting.due = State.REFUSED, now, now + self._backoff.delay_seconds(waiting.attempts)
+        self._refused.setdefault(waiting.group, {})[uid] = None
+        self._wake.set()
+
+    def _move(self, uid: str) -> None:
+        erred = uid in self._erred
+        self._leave(uid)
+        waiting = self._pods[uid]
+        if waiting.due <= self._clock.monotonic():
+            self._activate(uid)
+            return
+        waiting.state, waiting.ticket = State.BACKING, next(self._tickets)
+        if erred:
+            self._erred.add(uid)
+        heapq.heappush(self._backing, (waiting.due, waiting.order, waiting.ticket, uid))
+        self._wake.set()
+
+    def _activate(self, uid: str) -> None:
+        self._leave(uid)
+        waiting = self._pods[uid]
+        waiting.state, waiting.ticket = State.ACTIVE, next(self._tickets)
+        heapq.heappush(self._active, (-(waiting.pod.spec.priority or 0), waiting.order, waiting.ticket, uid))
+        self._wake.set()
+
+    def _first_active(self) -> str | None:
+        while self._active:
+            *_, ticket, uid = self._active[0]
+            waiting = self._pods.get(uid)
+            if waiting is not None and waiting.ticket == ticket:
+                return uid
+            heapq.heappop(self._active)
+        return None
+
+    def _first_backing(self) -> str | None:
+        while self._backing:
+            *_, ticket, uid = self._backing[0]
+            waiting = self._pods.get(uid)
+            if waiting is not None and waiting.ticket == ticket:
+                return uid
+            heapq.heappop(self._backing)
+        return None
+
+    def _next_patient(self) -> str | None:
+        """With nothing else to try, a pod need not wait out its back-off, unless it met an error."""
+        uid = self._first_backing()
+        return uid if uid is not None and uid not in self._erred else None

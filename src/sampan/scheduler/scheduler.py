@@ -1,69 +1,81 @@
-"""The scheduler: watches nodes and pods, runs cycles, binds.
+"""The scheduler: watches the cluster, runs cycles, makes room, binds.
 
-One task schedules, others bind: a pod is counted on its node before the API server has answered, and forgotten there
-when the binding failed for good. A binding whose answer was lost is looked up before anything else is tried, so none is
-made twice. Source: kube-scheduler `scheduler.go`, `schedule_one.go`.
+One task schedules, others bind and evict: a pod is counted on its node before the API server has answered, and forgotten
+there when the binding failed for good. A binding whose answer was lost is looked up before anything else is tried, so
+none is made twice. Source: kube-scheduler `scheduler.go`, `schedule_one.go`, `eventhandlers.go`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
+import numpy as np
+
+from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
-from sampan.api.core.v1 import Binding, Node, ObjectReference, Pod
-from sampan.api.errors import ApiError, Conflict, NotFound
-from sampan.api.meta.v1 import ObjectMeta
-from sampan.api.resources import NODES, PODS
-from sampan.api.scalars import Time
-from sampan.client.base import STRATEGIC_PATCH, Client
+from sampan.api.core.v1 import Node, Pod
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import NAMESPACES, NODES, PODS, RESOURCE_CLAIMS
+from sampan.client.base import Client
 from sampan.control.informer import Informers
+from sampan.control.key import key_of
 from sampan.kinds.core.pod import is_terminal
-from sampan.scheduler.cycle import Placed, Profile, Refused, schedule
-from sampan.scheduler.plugins.all import FILTERS, SCORES
+from sampan.scheduler.binding import Binder, Decision, EventSink
+from sampan.scheduler.config import DEFAULT, SchedulerSettings
+from sampan.scheduler.cycle import Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
+from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
+from sampan.scheduler.plugins.base import Change, Reason
+from sampan.scheduler.preemption import Candidate, NoCandidate, aftermath, preempt
 from sampan.scheduler.queue import SchedulingQueue, Waiting
-from sampan.scheduler.snapshot import PodShape, Snapshot, shape
+from sampan.scheduler.reserve import reserve
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Snapshot
+from sampan.scheduler.world import CHANGES, RESOURCES
 
 log = logging.getLogger(__name__)
 
-DEFAULT = Profile("default-scheduler", FILTERS, SCORES)
-BINDINGS_AT_ONCE = 64
 SLICE_SECONDS = 0.01  # how long cycles may hold the event loop
-BIND_TRIES = 5
-RETRY_SECONDS = 0.2
-EventSink = Callable[[Any, Literal["Normal", "Warning"], str, str], None]
 
 
 class Scheduler:
     """One scheduler process."""
 
     def __init__(self, client: Client, informers: Informers, *, clock: AsyncClock, event: EventSink,
-                 profiles: Mapping[str, Profile] | None = None) -> None:
-        self._client, self._clock, self._event = client, clock, event
-        self._profiles = dict(profiles or {DEFAULT.name: DEFAULT})
+                 settings: SchedulerSettings | None = None, post: Post | None = None) -> None:
+        settings = settings or SchedulerSettings({DEFAULT.name: DEFAULT})
+        self._clock = clock
+        self._profiles, self._extenders = dict(settings.profiles), settings.extenders
+        self._by_name = {profile.name: {one.name: one for one in profile.filters} for profile in self._profiles.values()}
         self._nodes, self._pods = informers.of(NODES), informers.of(PODS)
+        self._others = [(one, informers.of(one)) for one in RESOURCES]
         self.snapshot = Snapshot()
-        self.queue = SchedulingQueue(clock)
-        self._binding: set[str] = set()
-        self._gate = asyncio.Semaphore(BINDINGS_AT_ONCE)
+        self.queue = SchedulingQueue(clock, self._helps, Backoff(settings.first_backoff_seconds, settings.most_backoff_seconds))
+        self._http = HttpPost()
+        self._post: Post = post or self._http
+        self._binder = Binder(client, clock, event, self.snapshot, self.queue, post=self._post, extenders=self._extenders)
+        self._gated: dict[str, Pod] = {}
         self._turn = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
         await self._nodes.synced.wait()
         await self._pods.synced.wait()
+        for resource, informer in self._others:
+            await informer.synced.wait()
+            informer.on_change(partial(self._other_changed, resource))
         self._nodes.on_change(self._node_changed)
         self._pods.on_change(self._pod_changed)
-        for node in self._nodes.items():
-            self._node_changed(None, node)
-        for pod in self._pods.items():
-            self._pod_changed(None, pod)
-        async with Tasks() as tasks:
-            tasks.start(self._loop(tasks), "scheduling")
-            await tasks.wait()
+        try:
+            async with Tasks() as tasks:
+                tasks.start(self._loop(tasks), "scheduling")
+                await tasks.wait()
+        finally:
+            await self._http.close()
 
     # what changed
 
@@ -74,29 +86,95 @@ class Scheduler:
             return
         self.snapshot.put_node(new)
         if old is None or old.spec != new.spec or old.metadata.labels != new.metadata.labels or old.status.allocatable != new.status.allocatable:
-            self.queue.changed("node")
+            self.queue.changed(Change("node", row=self.snapshot.rows[new.metadata.name]))
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        pod = new or old
+        if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
+            self._pod_gone(old)
+        if new is None or is_terminal(new):
+            self._pod_gone(new or old)
+        elif new.spec.nodeName:
+            self._pod_assigned(new)
+        elif self._mine(new) and new.metadata.uid not in self._binder.binding:
+            self._pod_waits(new)
+
+    def _pod_gone(self, pod: Pod | None) -> None:
         assert pod is not None
         uid = pod.metadata.uid
-        if old is not None and new is not None and old.metadata.uid != uid:
-            self._pod_changed(old, None)
-            old = None
-        if new is None or is_terminal(new):
+        self.queue.remove(uid)
+        self._gated.pop(uid, None)
+        self._binder.seen(uid)
+        known = self.snapshot.assigned.get(uid)
+        self.snapshot.remove_pod(uid)
+        if known is not None:
+            self.queue.changed(Change("pod gone", known.row, known.shape))
+
+    def _pod_assigned(self, pod: Pod) -> None:
+        uid = pod.metadata.uid
+        self.queue.remove(uid)
+        self._gated.pop(uid, None)
+        before = None if uid in self._binder.binding else self.snapshot.assigned.get(uid)
+        self._binder.seen(uid)
+        shape, live = (before.shape, before.live) if before is not None else (None, False)
+        self.snapshot.put_pod(pod)
+        now = self.snapshot.assigned.get(uid)
+        if now is None:
+            return
+        if shape is None:
+            self.queue.changed(Change("pod added", now.row, now.shape))
+        elif shape is not now.shape or live != now.live:
+            self.queue.changed(Change("pod changed", now.row, now.shape))
+
+    def _pod_waits(self, pod: Pod) -> None:
+        uid = pod.metadata.uid
+        if pod.spec.schedulingGates or not self._claims_exist(pod):
             self.queue.remove(uid)
-            if uid in self.snapshot.assigned:
-                self.snapshot.remove_pod(uid)
-                self.queue.changed("pod deleted")
-        elif new.spec.nodeName:
-            self.queue.remove(uid)
-            self._binding.discard(uid)
-            self.snapshot.put_pod(new)
-        elif self._mine(new) and uid not in self._binding:
-            self.queue.put(new)
+            self._gated[uid] = pod
+            return
+        self._gated.pop(uid, None)
+        row = self.snapshot.rows.get(pod.status.nominatedNodeName, -1) if pod.status.nominatedNodeName else -1
+        if row >= 0 and self.queue.get(uid) is None:  # another scheduler, or this one before it was restarted, has made room
+            self.snapshot.nominate(pod, self.snapshot.shape(pod), row)
+        self.queue.put(pod)
+
+    def _other_changed(self, resource: Resource[Any], old: Any, new: Any) -> None:
+        if new is None:
+            self.snapshot.world.remove(resource, old)
+        else:
+            self.snapshot.world.put(resource, new)
+        if resource is NAMESPACES:
+            if old is not None and new is not None and old.metadata.labels == new.metadata.labels:
+                return
+            self.snapshot.index.namespaces_changed()
+        if resource is RESOURCE_CLAIMS:
+            for pod in list(self._gated.values()):
+                self._pod_waits(pod)
+        if (what := CHANGES.get(resource.group_resource)) is not None:
+            self.queue.changed(Change(what, key=key_of(new if new is not None else old)))
 
     def _mine(self, pod: Pod) -> bool:
-        return (pod.spec.schedulerName or DEFAULT.name) in self._profiles and not pod.spec.schedulingGates and pod.metadata.deletionTimestamp is None
+        return (pod.spec.schedulerName or DEFAULT.name) in self._profiles and pod.metadata.deletionTimestamp is None
+
+    def _claims_exist(self, pod: Pod) -> bool:
+        """A pod whose resource claims are not there (yet) is not looked at."""
+        if not pod.spec.resourceClaims:
+            return True
+        names = self.snapshot.shape(pod).resource_claims
+        world, namespace = self.snapshot.world, pod.metadata.namespace
+        return all(name is not None and world.get(RESOURCE_CLAIMS, name, namespace) is not None for name in names)
+
+    def _helps(self, change: Change, waiting: Waiting) -> bool:
+        """Whether a plugin that refused the pod says that the change can make up for it; with none known, anything can."""
+        if not waiting.plugins or waiting.shape is None:
+            return True
+        plugins = self._by_name[waiting.pod.spec.schedulerName or DEFAULT.name]
+        if change.row >= 0 and change.row == waiting.nominated:
+            change = replace(change, kept=True)
+        for name in waiting.plugins:
+            plugin = plugins.get(name)
+            if plugin is None or (change.what in plugin.events and plugin.helps(change, waiting.shape, self.snapshot)):
+                return True
+        return False
 
     # cycles
 
@@ -105,97 +183,136 @@ class Scheduler:
             await self.queue.ready()
             started = self._clock.monotonic()
             while (waiting := self.queue.pop_now()) is not None:
-                self._try(waiting, tasks)
-                if self._gate.locked() or self._clock.monotonic() - started > SLICE_SECONDS:
+                if any(one.interested(waiting.pod) for one in self._extenders):
+                    await self._try_extended(waiting, tasks)
+                else:
+                    self._try(waiting, tasks)
+                if self._binder.full or self._clock.monotonic() - started > SLICE_SECONDS:
                     break
-            if self._gate.locked():
-                async with self._gate:  # wait for a binding to end
-                    pass
+            await self._binder.room()
             await asyncio.sleep(0)
 
     def _try(self, waiting: Waiting, tasks: Tasks) -> None:
+        pod, profile, shape, nominated = self._begin(waiting)
+        if not len(self.snapshot):
+            self._refuse(pod, shape, profile, Refused((), 0), nominated, tasks)
+            return
+        found = run_filters(shape, self.snapshot, profile)
+        self._finish(pod, shape, profile, found, nominated, tasks)
+
+    def _begin(self, waiting: Waiting) -> tuple[Pod, Profile, Shape, int]:
         pod = waiting.pod
         profile = self._profiles[pod.spec.schedulerName or DEFAULT.name]
-        wanted = shape(pod)
-        outcome = schedule(wanted, self.snapshot, profile, self._turn)
-        if isinstance(outcome, Refused):
-            self.queue.refused(pod.metadata.uid, outcome.plugins)
-            tasks.start(self._tell_refused(pod, outcome), f"refused {pod.metadata.name}", keep_going=True)
+        kept = self.snapshot.unnominate(pod.metadata.uid)
+        return pod, profile, self.snapshot.shape(pod), kept.row if kept is not None else -1
+
+    def _finish(self, pod: Pod, shape: Shape, profile: Profile, found: Filtered, nominated: int, tasks: Tasks,
+                extra: Float | None = None) -> None:
+        if not found.feasible.any():
+            self._refuse(pod, shape, profile, refusal(found, self.snapshot), nominated, tasks)
             return
-        self.queue.done()
-        self._turn = outcome.row + 1 if outcome.row + 1 < len(self.snapshot.alive) else 0
-        self.snapshot.assume(wanted, outcome.row)
-        self._binding.add(pod.metadata.uid)
-        tasks.start(self._bind(wanted, outcome), f"bind {pod.metadata.name}", keep_going=True)
+        fits = nominated >= 0 and bool(found.feasible[nominated])
+        row = nominated if fits else best_row(shape, self.snapshot, profile, found.feasible, self._turn, extra)
+        self._turn = row + 1 if row + 1 < len(self.snapshot.alive) else 0
+        self._place(pod, shape, profile, Placed(row), tasks)
 
-    async def _bind(self, wanted: PodShape, placed: Placed) -> None:
-        pod, node = wanted.pod, self.snapshot.nodes[placed.row]
-        assert node is not None
-        meta, name = pod.metadata, node.metadata.name
-        binding = Binding(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, uid=meta.uid),
-                          target=ObjectReference(kind="Node", name=name))
-        async with self._gate:
-            for attempt in range(BIND_TRIES):
-                try:
-                    await self._client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
-                    self._event(pod, "Normal", "Scheduled", f"Successfully assigned {meta.namespace}/{meta.name} to {name}")
-                    self.queue.remove(meta.uid)
-                    return
-                except (NotFound, Conflict) as error:
-                    if await self._bound_elsewhere(pod):
-                        return
-                    self._give_up(pod, error)
-                    return
-                except ApiError as error:
-                    log.info("binding not answered", extra={"pod": f"{meta.namespace}/{meta.name}", "error": str(error)})
-                    if await self._bound_elsewhere(pod):
-                        return
-                    if not error.retriable or attempt == BIND_TRIES - 1:
-                        self._give_up(pod, error)
-                        return
-                    await self._clock.sleep(RETRY_SECONDS * (attempt + 1))
+    def _place(self, pod: Pod, shape: Shape, profile: Profile, placed: Placed, tasks: Tasks) -> None:
+        reserved = reserve(pod, shape, self.snapshot, placed.row, self._clock.now()) if shape.claims or shape.resource_claims else None
+        self.snapshot.assume(pod, shape, placed.row)
+        decision = Decision(pod, shape, placed.row, self.snapshot.node(placed.row).metadata.name, reserved)
+        self._binder.start(decision, tasks)
 
-    async def _bound_elsewhere(self, pod: Pod) -> bool:
-        """Whether the API server has the pod on a node, or not at all: then the informer will tell the rest."""
+    def _refuse(self, pod: Pod, shape: Shape, profile: Profile, refused: Refused, nominated: int, tasks: Tasks) -> None:
+        outcome: Candidate | NoCandidate | None = None
+        if profile.preempts and refused.total and not refused.unread:
+            outcome = preempt(pod, shape, refused, self.snapshot, profile, nominated)
+        uid, message, row = pod.metadata.uid, refused.message, -1
+        if isinstance(outcome, Candidate):
+            row = outcome.row
+        else:
+            if refused.total:
+                message += aftermath(refused, profile, bool(shape.resource_claims), outcome)
+            if outcome is None or outcome.keeps:
+                row = nominated
+        if row >= 0 and self.snapshot.alive[row]:
+            self.snapshot.nominate(pod, shape, row)
+            name = self.snapshot.node(row).metadata.name
+        else:
+            row, name = -1, ""
+        self.queue.refused(uid, shape, refused.plugins, row)
+        if isinstance(outcome, Candidate):
+            self.queue.hold(uid)
+            self._drop_nominations(pod, shape, row, tasks)
+            tasks.start(self._binder.make_room(pod, outcome, name), f"preempt for {pod.metadata.name}", keep_going=True)
+        tasks.start(self._binder.tell_refused(pod, message, name), f"refused {pod.metadata.name}", keep_going=True)
+
+    def _drop_nominations(self, pod: Pod, shape: Shape, row: int, tasks: Tasks) -> None:
+        """Less important pods that were to run on the row may not fit any more: let them look elsewhere."""
+        for uid, one in list(self.snapshot.nominated.items()):
+            if one.row == row and one.shape.priority < shape.priority:
+                self.snapshot.unnominate(uid)
+                self.queue.release(uid, now=True)
+                tasks.start(self._binder.clear_nomination(one.pod), f"clear nomination of {one.pod.metadata.name}", keep_going=True)
+
+    # extenders
+
+    async def _try_extended(self, waiting: Waiting, tasks: Tasks) -> None:
+        pod, profile, shape, nominated = self._begin(waiting)
         try:
-            found = await self._client.get(PODS, pod.metadata.name, pod.metadata.namespace)
-        except NotFound:
-            self._forget(pod)
-            return True
-        except ApiError:
-            return False
-        if found.metadata.uid != pod.metadata.uid:
-            self._forget(pod)
-            return True
-        return bool(found.spec.nodeName)
-
-    def _forget(self, pod: Pod) -> None:
-        uid = pod.metadata.uid
-        self._binding.discard(uid)
-        self.snapshot.remove_pod(uid)
-        self.queue.remove(uid)
-
-    def _give_up(self, pod: Pod, error: ApiError) -> None:
-        uid = pod.metadata.uid
-        self._binding.discard(uid)
-        self.snapshot.remove_pod(uid)
-        self._event(pod, "Warning", "FailedScheduling", f"binding rejected: {error.message}")
-        self.queue.failed(uid)
-
-    async def _tell_refused(self, pod: Pod, refused: Refused) -> None:
-        meta = pod.metadata
-        self._event(pod, "Warning", "FailedScheduling", refused.message)
-        old = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-        if old is not None and (old.status, old.reason, old.message) == ("False", "Unschedulable", refused.message):
+            found = run_filters(shape, self.snapshot, profile) if len(self.snapshot) else None
+            if found is None:
+                self._refuse(pod, shape, profile, Refused((), 0), nominated, tasks)
+                return
+            for extender in self._extenders:
+                if extender.interested(pod) and extender.filter_verb and found.feasible.any():
+                    found = await self._extended(extender, pod, found)
+            extra = await self._ranked(pod, found)
+        except ExtenderError as error:
+            log.warning("an extender failed", extra={"pod": str(key_of(pod)), "error": str(error)})
+            self.queue.failed(pod.metadata.uid)
+            tasks.start(self._binder.tell_refused(pod, str(error), "", reason="SchedulerError"), f"refused {pod.metadata.name}", keep_going=True)
             return
-        stamp = Time.of(self._clock.now())
-        since = old.lastTransitionTime if old is not None and old.status == "False" else stamp
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refused.message,
-                     "lastProbeTime": None, "lastTransitionTime": since, "observedGeneration": meta.generation}
-        patch = {"metadata": {"uid": meta.uid}, "status": {"conditions": [condition]}}
+        if self.queue.get(pod.metadata.uid) is None:
+            return  # deleted meanwhile
+        feasible = found.feasible & self.snapshot.alive[:len(found.feasible)] if len(found.feasible) == len(self.snapshot.alive) else None
+        if feasible is None or not np.array_equal(feasible, found.feasible):
+            self.queue.failed(pod.metadata.uid)  # nodes came or went while the extender was asked
+            return
+        self._finish(pod, shape, profile, found, nominated, tasks, extra)
+
+    async def _extended(self, extender: Extender, pod: Pod, found: Filtered) -> Filtered:
+        rows = np.flatnonzero(found.feasible).tolist()
+        names = {self.snapshot.node(row).metadata.name: row for row in rows}
         try:
-            await self._client.patch(PODS, meta.name, meta.namespace, patch, type=STRATEGIC_PATCH, subresource="status")
-        except (NotFound, Conflict):
-            return  # gone, or another pod of that name
-        except ApiError as error:
-            log.warning("PodScheduled not written", extra={"pod": f"{meta.namespace}/{meta.name}", "error": str(error)})
+            fits, failed, hopeless = await extender.filter(pod, [self.snapshot.node(row) for row in rows], self._post)
+        except ExtenderError:
+            if extender.ignorable:
+                return found
+            raise
+        feasible = np.zeros_like(found.feasible)
+        feasible[[names[name] for name in fits if name in names]] = True
+        reasons = list(found.reasons)
+        for said, resolvable in ((failed, True), (hopeless, False)):
+            for name, text in said.items():
+                if name in names:
+                    row = np.zeros_like(feasible)
+                    row[names[name]] = True
+                    reasons.append((Reason(text, row, resolvable), row))
+        return Filtered(feasible, reasons, found.plugins | ({extender.url} if (feasible != found.feasible).any() else set()))
+
+    async def _ranked(self, pod: Pod, found: Filtered) -> Float | None:
+        extra: Float | None = None
+        rows = np.flatnonzero(found.feasible).tolist()
+        for extender in self._extenders:
+            if not (extender.interested(pod) and extender.prioritize_verb and len(rows) > 1):
+                continue
+            nodes = [self.snapshot.node(row) for row in rows]
+            try:
+                scores = await extender.prioritize(pod, nodes, self._post)
+            except ExtenderError as error:  # ranking is a favour: upstream goes on without
+                log.info("an extender did not rank", extra={"error": str(error)})
+                continue
+            extra = np.zeros(len(found.feasible), np.float64) if extra is None else extra
+            for row, node in zip(rows, nodes, strict=True):
+                extra[row] += scores.get(node.metadata.name, 0.0)
+        return extra

@@ -1,14 +1,33 @@
 """The contract of a plugin. Pure: a pod's shape and the columns in, arrays out.
 
-Source: kube-scheduler `framework/interface.go` (Filter, Score, NormalizeScore), for all nodes in one call.
+A plugin overrides what it has something to say about. What it remembers about a shape goes into `shape.cache` under a
+key of its own, together with the generation of the columns that it depends on.
+Source: kube-scheduler `framework/interface.go` (PreFilter, Filter, Score, NormalizeScore, EventsToRegister), for all
+nodes in one call.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from sampan.scheduler.snapshot import Float, Mask, PodShape, Snapshot
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
+from sampan.scheduler.world import What
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something in the cluster is different now, and may help a pod that waits.
+
+    `row`: the node that changed. `pod`: the shape of an assigned pod that came, changed or went.
+    `key`: (namespace, name) of any other object. `kept`: room on the row is kept for the very pod that is asked about.
+    """
+
+    what: What
+    row: int = -1
+    pod: Shape | None = None
+    key: tuple[str, str] = ("", "")
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,21 +47,42 @@ class Verdict:
     reasons: tuple[Reason, ...] = field(default=())
 
 
-class Filter(Protocol):
-    """Says which nodes a pod can run on."""
+@dataclass(frozen=True)
+class Rejected:
+    """No node can do, whatever it looks like."""
 
-    name: str
+    message: str
 
-    def filter(self, pod: PodShape, snapshot: Snapshot) -> Verdict | None:
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Only these rows are worth looking at."""
+
+    rows: Mask
+
+
+class Plugin:
+    """Says which nodes a pod can run on, and which are better."""
+
+    name = ""
+    static = False  # the filter depends on labels, taints and spec of nodes alone, so that its verdict is remembered
+    events: frozenset[What] = frozenset()  # the changes that can make up for a refusal
+
+    def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | Narrowed | None:
+        """None: every node is worth looking at."""
+        return None
+
+    def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         """None: nothing to say about this pod, every node fits."""
-        ...
+        return None
 
+    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+        """float[N] of whole numbers 0 to 100, meaningful where `feasible`; None: no preference."""
+        return None
 
-class Score(Protocol):
-    """Says which nodes are better: 0 to 100."""
-
-    name: str
-
-    def score(self, pod: PodShape, snapshot: Snapshot, feasible: Mask) -> Float | None:
-        """float[N], meaningful where `feasible`; None: no preference."""
-        ...
+    def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        """Whether a change of one of `events` may make up for this plugin's refusal of the pod."""
+        if change.what == "node":
+            verdict = self.filter(pod, snapshot)
+            return verdict is None or bool(verdict.fits[change.row])
+        return True

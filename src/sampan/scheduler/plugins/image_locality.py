@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sampan.scheduler.snapshot import Float, Mask, PodShape, Snapshot
+from sampan.scheduler.plugins.base import Plugin
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
 
 LEAST_BYTES, MOST_BYTES_EACH = 23 * 1024 * 1024, 1000 * 1024 * 1024
 
@@ -14,19 +16,30 @@ def normalized(image: str) -> str:
     return image if ":" in image.rsplit("/", 1)[-1] else f"{image}:latest"
 
 
-class ImageLocality:
+class ImageLocality(Plugin):
     name = "ImageLocality"
 
-    def score(self, pod: PodShape, snapshot: Snapshot, feasible: Mask) -> Float | None:
-        containers = [*pod.pod.spec.initContainers, *(pod.pod.spec.containers or ())]
+    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+        version = (snapshot.image_generation, len(snapshot.alive))
+        known = pod.cache.get("images")
+        if known is None or known[0] != version:
+            known = pod.cache["images"] = (version, self._scores(pod, snapshot))
+        found: Float | None = known[1]
+        return found
+
+    @staticmethod
+    def _scores(pod: Shape, snapshot: Snapshot) -> Float | None:
+        spec = pod.pod.spec
+        images = [one.image for one in (*spec.initContainers, *(spec.containers or ()))]
+        images += [volume.image.reference for volume in spec.volumes if volume.image is not None]
         total = np.zeros(len(snapshot.alive), np.float64)
         nodes = max(len(snapshot), 1)
-        for container in containers:
-            found = snapshot.images.get(normalized(container.image), {})
+        for image in images:
+            found = snapshot.images.get(normalized(image), {})
             for row, size in found.items():
-                total[row] += size * len(found) / nodes
+                total[row] += int(size * (len(found) / nodes))
+        most = MOST_BYTES_EACH * len(images)
         if not total.any():
             return None
-        most = MOST_BYTES_EACH * len(containers)
         out: Float = np.floor(100.0 * (np.clip(total, LEAST_BYTES, most) - LEAST_BYTES) / (most - LEAST_BYTES))
         return out

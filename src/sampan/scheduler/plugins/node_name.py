@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from sampan.scheduler.plugins.base import Reason, Verdict
-from sampan.scheduler.snapshot import PodShape, Snapshot
+from sampan.scheduler.plugins.base import Plugin, Reason, Verdict
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Snapshot
+from sampan.scheduler.world import What
 
 
-class NodeName:
+class NodeName(Plugin):
     name = "NodeName"
+    static = True
+    events: frozenset[What] = frozenset(("node",))
 
-    def filter(self, pod: PodShape, snapshot: Snapshot) -> Verdict | None:
-        wanted = pod.pod.spec.nodeName
+    def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
+        wanted = pod.node_name
         if not wanted:
             return None
         fits = np.zeros(len(snapshot.alive), np.bool_)

@@ -1,16 +1,31 @@
 """NodeResourcesFit: what is requested must be free; the emptier (or fuller) node is better.
 
-Source: `plugins/noderesources/{fit,least_allocated,most_allocated}.go`.
+Source: `plugins/noderesources/{fit,resource_allocation,least_allocated,most_allocated,requested_to_capacity_ratio}.go`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from sampan.scheduler.plugins.base import Reason, Verdict
-from sampan.scheduler.snapshot import Float, Int64, Mask, PodShape, Snapshot
+from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
+from sampan.scheduler.world import What
+
+StrategyType = Literal["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How full nodes are judged. `points` are (utilization in percent, score 0 to 10) of the broken line."""
+
+    type: StrategyType = "LeastAllocated"
+    resources: tuple[tuple[str, int], ...] = (("cpu", 1), ("memory", 1))
+    points: tuple[tuple[int, int], ...] = ()
 
 
 def fit_mask(requests: Int64, free: Int64) -> Mask:
@@ -18,7 +33,7 @@ def fit_mask(requests: Int64, free: Int64) -> Mask:
 
     Args:
         requests: int64[R] in `Snapshot.columns` order: milli-CPU, bytes, then counts.
-        free: int64[N, R], same units; negative where a node is overcommitted.
+        free: int64[R, N], same units; negative where a node is overcommitted.
 
     Returns:
         bool[N]. A resource the pod does not request never excludes a node.
@@ -28,48 +43,127 @@ def fit_mask(requests: Int64, free: Int64) -> Mask:
 
     Source: kube-scheduler `noderesources/fit.go`, `fitsRequest`.
     """
-    if requests.shape[0] != free.shape[1]:
-        raise ValueError(f"{requests.shape[0]} requests for {free.shape[1]} columns")
-    wanted = np.flatnonzero(requests)
-    mask: Mask = np.all(free[:, wanted] >= requests[wanted], axis=1)
+    if requests.shape[0] != free.shape[0]:
+        raise ValueError(f"{requests.shape[0]} requests for {free.shape[0]} columns")
+    mask: Mask = np.ones(free.shape[1], np.bool_)
+    for index in np.flatnonzero(requests):
+        mask &= free[index] >= requests[index]
     return mask
 
 
-class NodeResourcesFit:
+def used_shares(pod: Shape, snapshot: Snapshot, resource: str, *, plain: bool = False) -> tuple[Int64, Int64] | None:
+    """(used with the pod, capacity), int64[N] each; None: the resource does not count for this pod.
+
+    CPU and memory count with stand-ins for pods that ask for nothing, unless `plain`.
+    """
+    if resource in ("cpu", "memory") and not plain:
+        index = 0 if resource == "cpu" else 1
+        return snapshot.scoring[index] + pod.scoring[index], snapshot.allocatable[index]
+    asked = pod.requests.get(resource, 0)
+    # a resource that few nodes have counts only for the pods that want it
+    if not asked and resource not in ("cpu", "memory", "ephemeral-storage"):
+        return None
+    index = snapshot.column(resource)
+    return snapshot.requested[index] + asked, snapshot.allocatable[index]
+
+
+class NodeResourcesFit(Plugin):
     name = "NodeResourcesFit"
+    events: frozenset[What] = frozenset(("node", "pod gone", "pod changed"))
 
-    def __init__(self, strategy: Literal["LeastAllocated", "MostAllocated"] = "LeastAllocated",
-                 weights: tuple[int, int] = (1, 1)) -> None:
-        self._strategy, self._weights = strategy, weights
+    def __init__(self, strategy: Strategy = Strategy(), ignored: frozenset[str] = frozenset(), ignored_groups: frozenset[str] = frozenset()) -> None:
+        self._strategy, self._ignored, self._groups = strategy, ignored, ignored_groups
 
-    def filter(self, pod: PodShape, snapshot: Snapshot) -> Verdict | None:
-        wanted = snapshot.vector(pod)
-        free = snapshot.allocatable - snapshot.requested
-        fits = fit_mask(wanted, free)
-        if fits[snapshot.alive].all():
-            return None
-        reasons = []
-        for name, index in snapshot.columns.items():
-            if not wanted[index]:
-                continue
-            short = free[:, index] < wanted[index]
+    def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
+        wanted = self._wanted(pod, snapshot)
+        levels = [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
+        fits: Mask | None = None
+        reasons: list[Reason] = []
+        for name, index, amount in wanted:
+            used = snapshot.requested[index]
+            for level in levels:
+                used = used + level[index]
+            short = snapshot.allocatable[index] - used < amount
             if not short.any():
                 continue
-            # what the empty node does not have either, no preemption can give
-            never = snapshot.allocatable[:, index] < wanted[index]
-            text = "Too many pods" if name == "pods" else f"Insufficient {name}"
-            reasons += [Reason(text, short & never, resolvable=False), Reason(text, short & ~never, resolvable=True)]
-        return Verdict(fits, tuple(reasons))
+            fits = ~short if fits is None else fits & ~short
+            reasons += self._reasons(name, amount, short, snapshot.allocatable[index])
+        return Verdict(fits, tuple(reasons)) if fits is not None else None
 
-    def score(self, pod: PodShape, snapshot: Snapshot, feasible: Mask) -> Float | None:
-        capacity = snapshot.allocatable[:, :2]
-        used = snapshot.scoring + np.array(pod.scoring, np.int64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self._strategy == "LeastAllocated":
-                part = np.where((capacity > 0) & (used <= capacity), (capacity - used) * 100 // np.maximum(capacity, 1), 0)
-            else:
-                part = np.where(capacity > 0, np.minimum(used, capacity) * 100 // np.maximum(capacity, 1), 0)
-        weights = np.where(capacity > 0, np.array(self._weights), 0)
-        total = weights.sum(axis=1)
-        out: Float = ((part * weights).sum(axis=1) // np.maximum(total, 1)).astype(np.float64)
+    @staticmethod
+    def _reasons(name: str, amount: int, short: Mask, capacity: Int64) -> list[Reason]:
+        if name == "pods":
+            return [Reason("Too many pods", short, resolvable=True)]
+        never = capacity < amount  # what the empty node does not have either, no preemption can give
+        text = f"Insufficient {name}"
+        return [Reason(text, short & never, resolvable=False), Reason(text, short & ~never, resolvable=True)]
+
+    def _wanted(self, pod: Shape, snapshot: Snapshot) -> list[tuple[str, int, int]]:
+        out = [("pods", 3, 1)]
+        for name, amount in pod.requests.items():
+            if amount > 0 and not self._ignores(name):
+                out.append((name, snapshot.column(name), amount))
         return out
+
+    def _ignores(self, name: str) -> bool:
+        return name in self._ignored or ("/" in name and name.split("/", 1)[0] in self._groups)
+
+    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+        parts = []
+        for resource, weight in self._strategy.resources:
+            shares = used_shares(pod, snapshot, resource)
+            if shares is not None:
+                parts.append((*shares, weight))
+        if self._strategy.type == "RequestedToCapacityRatio":
+            return _ratio(parts, self._strategy.points, len(snapshot.alive))
+        total = np.zeros(len(snapshot.alive), np.int64)
+        weights = np.zeros(len(snapshot.alive), np.int64)
+        for used, capacity, weight in parts:
+            some = np.maximum(capacity, 1)
+            if self._strategy.type == "LeastAllocated":
+                part = np.maximum(capacity - used, 0) * 100 // some
+            else:
+                part = np.minimum(used, capacity) * 100 // some
+            has = capacity > 0
+            total += np.where(has, part * weight, 0)
+            weights += np.where(has, weight, 0)
+        out: Float = (total // np.maximum(weights, 1)).astype(np.float64)
+        return out
+
+    def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        if change.row < 0 or not snapshot.alive[change.row]:
+            return True
+        row = change.row
+        levels = [] if change.kept else [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
+        return all(snapshot.allocatable[index, row] - snapshot.requested[index, row] - sum(level[index, row] for level in levels) >= amount
+                   for _, index, amount in self._wanted(pod, snapshot))
+
+
+def broken_line(points: Sequence[tuple[int, int]], utilization: Int64) -> Int64:
+    """int64[N]: the score 0 to 100 at each utilization; whole-number steps cut towards zero, as Go does."""
+    xs = [x for x, _ in points]
+    ys = [y * 10 for _, y in points]
+    out = np.full(len(utilization), ys[-1], np.int64)
+    for index in range(len(points) - 1, -1, -1):
+        below = utilization <= xs[index]
+        if index == 0:
+            value: Int64 = np.full(len(utilization), ys[0], np.int64)
+        else:
+            rise, run = ys[index] - ys[index - 1], xs[index] - xs[index - 1]
+            step = rise * (utilization - xs[index - 1])
+            value = ys[index - 1] + np.sign(step) * (np.abs(step) // run)
+        out = np.where(below, value, out)
+    return out
+
+
+def _ratio(parts: Sequence[tuple[Int64, Int64, int]], points: tuple[tuple[int, int], ...], rows: int) -> Float:
+    total, weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    for used, capacity, weight in parts:
+        full = (capacity == 0) | (used > capacity)
+        utilization = np.where(full, 100, used * 100 // np.maximum(capacity, 1))
+        part = broken_line(points, utilization)
+        counts = part > 0
+        total += np.where(counts, part * weight, 0)
+        weights += np.where(counts, weight, 0)
+    out: Float = np.floor(total / np.maximum(weights, 1) + 0.5)
+    return out

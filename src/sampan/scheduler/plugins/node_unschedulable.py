@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from sampan.api.core.v1 import Taint
 from sampan.kinds.core.pod import tolerates
-from sampan.scheduler.plugins.base import Reason, Verdict
-from sampan.scheduler.snapshot import PodShape, Snapshot
+from sampan.scheduler.plugins.base import Plugin, Reason, Verdict
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Snapshot
+from sampan.scheduler.world import What
 
 TAINT = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 
 
-class NodeUnschedulable:
+class NodeUnschedulable(Plugin):
     name = "NodeUnschedulable"
+    static = True
+    events: frozenset[What] = frozenset(("node",))
 
-    def filter(self, pod: PodShape, snapshot: Snapshot) -> Verdict | None:
+    def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         cordoned = snapshot.unschedulable
         if not cordoned.any() or tolerates(pod.pod, TAINT):
             return None

@@ -9,26 +9,38 @@ import numpy as np
 
 from sampan.api.core.v1 import Taint
 from sampan.kinds.core.pod import tolerates
-from sampan.scheduler.plugins.base import Reason, Verdict
-from sampan.scheduler.plugins.normalize import reversed_to_hundred
-from sampan.scheduler.snapshot import Float, Mask, PodShape, Snapshot
+from sampan.scheduler.normalize import reversed_to_hundred
+from sampan.scheduler.plugins.base import Plugin, Reason, Verdict
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
+from sampan.scheduler.taints import untolerated
+from sampan.scheduler.world import What
 
 
-class TaintToleration:
+class TaintToleration(Plugin):
     name = "TaintToleration"
+    static = True
+    events: frozenset[What] = frozenset(("node",))
 
-    def filter(self, pod: PodShape, snapshot: Snapshot) -> Verdict | None:
-        bad = np.zeros(len(snapshot.alive), np.bool_)
-        for (key, value, effect), rows in snapshot.taints.items():
-            if effect in ("NoSchedule", "NoExecute") and rows.any() and not tolerates(pod.pod, Taint(key=key, value=value, effect=effect)):
-                bad |= rows
+    def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
+        bad = untolerated(pod, snapshot)
         if not bad.any():
             return None
         return Verdict(~bad, (Reason("node(s) had untolerated taint(s)", bad, resolvable=False),))
 
-    def score(self, pod: PodShape, snapshot: Snapshot, feasible: Mask) -> Float | None:
-        count = np.zeros(len(snapshot.alive), np.float64)
+    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+        counts = self._counts(pod, snapshot)
+        return reversed_to_hundred(counts, feasible) if counts is not None else None
+
+    @staticmethod
+    def _counts(pod: Shape, snapshot: Snapshot) -> Float | None:
+        known = pod.cache.get("PreferNoSchedule")
+        if known is not None and known[0] == snapshot.generation:
+            remembered: Float | None = known[1]
+            return remembered
+        counts: Float | None = None
         for (key, value, effect), rows in snapshot.taints.items():
-            if effect == "PreferNoSchedule" and not tolerates(pod.pod, Taint(key=key, value=value, effect=effect)):
-                count += rows
-        return reversed_to_hundred(count, feasible)
+            if effect == "PreferNoSchedule" and rows.any() and not tolerates(pod.pod, Taint(key=key, value=value, effect=effect)):
+                counts = (np.zeros(len(snapshot.alive), np.float64) if counts is None else counts) + rows
+        pod.cache["PreferNoSchedule"] = (snapshot.generation, counts)
+        return counts  # None: no node has any, so all are alike

@@ -1,0 +1,231 @@
+"""What follows a decision: volumes and devices first, then the binding; victims' eviction; words for the pod's status.
+
+Owns the calls to the API server and what a lost, late or refused answer means. At most `BINDINGS_AT_ONCE` run.
+Source: kube-scheduler `schedule_one.go` (bindingCycle), `framework/preemption/executor.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sampan.aio.clock import AsyncClock
+from sampan.aio.tasks import Tasks
+from sampan.api.core.v1 import Binding, ObjectReference, Pod
+from sampan.api.errors import ApiError, Conflict, NotFound
+from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resources import PODS
+from sampan.api.scalars import Time
+from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
+from sampan.scheduler.extenders import Extender, ExtenderError, Post
+from sampan.scheduler.preemption import Candidate
+from sampan.scheduler.queue import SchedulingQueue
+from sampan.scheduler.reserve import Reserved, ReserveError, commit, revert
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Assigned, Snapshot
+
+log = logging.getLogger(__name__)
+
+BINDINGS_AT_ONCE = 64
+TRIES = 5
+RETRY_SECONDS = 0.2
+EventSink = Callable[[Any, Literal["Normal", "Warning"], str, str], None]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A pod goes to a node."""
+
+    pod: Pod
+    shape: Shape
+    row: int
+    node: str
+    reserved: Reserved | None = None
+
+
+class Binder:
+    """Carries decisions out. All state is the loop's; nothing awaits between reading and writing it."""
+
+    def __init__(self, client: Client, clock: AsyncClock, event: EventSink, snapshot: Snapshot, queue: SchedulingQueue, *,
+                 post: Post, extenders: Sequence[Extender] = ()) -> None:
+        self._client, self._clock, self._event, self._snapshot, self._queue = client, clock, event, snapshot, queue
+        self._post, self._extenders = post, [one for one in extenders if one.bind_verb]
+        self.binding: set[str] = set()  # pods that are counted on a node but not seen there
+        self._running = 0
+        self._room = asyncio.Event()
+
+    # binding
+
+    @property
+    def full(self) -> bool:
+        return self._running >= BINDINGS_AT_ONCE
+
+    async def room(self) -> None:
+        """Return when another binding may start."""
+        while self.full:
+            self._room.clear()
+            await self._room.wait()
+
+    def start(self, decision: Decision, tasks: Tasks) -> None:
+        """Bind in the background; the pod is counted already."""
+        self.binding.add(decision.pod.metadata.uid)
+        self._running += 1
+        tasks.start(self._bind(decision), "bind", keep_going=True)
+
+    def seen(self, uid: str) -> None:
+        """The informer has the pod on a node."""
+        self.binding.discard(uid)
+
+    async def _bind(self, decision: Decision) -> None:
+        done = False
+        try:
+            done = await self._carry_out(decision)
+        finally:
+            self._running -= 1
+            self._room.set()
+            if not done:
+                self._forget(decision)
+
+    async def _carry_out(self, decision: Decision) -> bool:
+        """Whether the pod is on its node, for all that is known."""
+        pod = decision.pod
+        if decision.reserved is not None:
+            try:
+                await commit(decision.reserved, pod, decision.node, self._client, self._clock, self._snapshot.world)
+            except (ApiError, ReserveError) as error:
+                self._failed(decision, f"running PreBind plugin: {error}")
+                return False
+        for extender in self._extenders:
+            if extender.interested(pod):
+                return await self._bind_by_extender(extender, decision)
+        return await self._bind_by_request(decision)
+
+    async def _bind_by_extender(self, extender: Extender, decision: Decision) -> bool:
+        try:
+            await extender.bind(decision.pod, decision.node, self._post)
+        except ExtenderError as error:
+            if await self._settled(decision):
+                return True
+            self._failed(decision, f"binding rejected: {error}")
+            return False
+        self._bound(decision)
+        return True
+
+    async def _bind_by_request(self, decision: Decision) -> bool:
+        meta = decision.pod.metadata
+        binding = Binding(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, uid=meta.uid),
+                          target=ObjectReference(kind="Node", name=decision.node))
+        for attempt in range(TRIES):
+            try:
+                await self._client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
+                self._bound(decision)
+                return True
+            except ApiError as error:
+                log.info("binding not answered", extra={"pod": f"{meta.namespace}/{meta.name}", "error": str(error)})
+                if await self._settled(decision):
+                    return True
+                final = isinstance(error, NotFound | Conflict) or not error.retriable
+                if final or attempt == TRIES - 1:
+                    self._failed(decision, f"binding rejected: {error.message}")
+                    return False
+                await self._clock.sleep(RETRY_SECONDS * (attempt + 1))
+        return False
+
+    def _bound(self, decision: Decision) -> None:
+        meta = decision.pod.metadata
+        self._event(decision.pod, "Normal", "Scheduled", f"Successfully assigned {meta.namespace}/{meta.name} to {decision.node}")
+        self._queue.remove(meta.uid)
+
+    async def _settled(self, decision: Decision) -> bool:
+        """Whether the API server has the pod on a node; then the informer tells the rest. A pod that is gone counts too."""
+        meta = decision.pod.metadata
+        try:
+            found = await self._client.get(PODS, meta.name, meta.namespace)
+        except NotFound:
+            self._gone(decision)
+            return True
+        except ApiError:
+            return False
+        if found.metadata.uid != meta.uid:
+            self._gone(decision)
+            return True
+        return bool(found.spec.nodeName)
+
+    def _gone(self, decision: Decision) -> None:
+        self._queue.remove(decision.pod.metadata.uid)
+        self._forget(decision)
+
+    def _failed(self, decision: Decision, message: str) -> None:
+        self._event(decision.pod, "Warning", "FailedScheduling", message)
+
+    def _forget(self, decision: Decision) -> None:
+        uid = decision.pod.metadata.uid
+        if uid in self.binding:  # not seen on a node meanwhile
+            self.binding.discard(uid)
+            self._snapshot.remove_pod(uid)
+        if decision.reserved is not None:
+            revert(decision.reserved, self._snapshot.world)
+        self._queue.failed(uid)
+
+    # preemption
+
+    async def make_room(self, pod: Pod, candidate: Candidate, node: str) -> None:
+        """Evict the victims; the pod is held meanwhile."""
+        failed = False
+        for one in candidate.victims:
+            if one.pod.metadata.deletionTimestamp is not None:
+                continue
+            try:
+                await self._evict(pod, one, node)
+            except ApiError as error:
+                failed = True
+                log.warning("victim not evicted", extra={"pod": one.pod.metadata.name, "error": str(error)})
+                break
+        self._queue.release(pod.metadata.uid, now=failed)
+
+    async def _evict(self, pod: Pod, victim: Assigned, node: str) -> None:
+        meta = victim.pod.metadata
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                     "message": f"{pod.spec.schedulerName}: preempting to accommodate a higher priority pod",
+                     "lastProbeTime": None, "lastTransitionTime": Time.of(self._clock.now()), "observedGeneration": meta.generation}
+        try:
+            await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": {"conditions": [condition]}},
+                                     type=STRATEGIC_PATCH, subresource="status")
+            await self._client.delete(PODS, meta.name, meta.namespace, DeleteOptions(uid=meta.uid))
+        except (NotFound, Conflict):
+            return  # gone already, or another pod of that name
+        self._event(victim.pod, "Normal", "Preempted", f"Preempted by pod {pod.metadata.uid} on node {node}")
+
+    async def clear_nomination(self, pod: Pod) -> None:
+        """No node is nominated for the pod any more."""
+        await self._patch_status(pod, {"nominatedNodeName": None})
+
+    # words
+
+    async def tell_refused(self, pod: Pod, message: str, nominated: str, *, reason: str = "Unschedulable") -> None:
+        """The event and the condition PodScheduled; written only when they say something new."""
+        self._event(pod, "Warning", "FailedScheduling", message)
+        status: dict[str, Any] = {}
+        old = next((one for one in pod.status.conditions if one.type == "PodScheduled"), None)
+        if old is None or (old.status, old.reason, old.message) != ("False", reason, message):
+            stamp = Time.of(self._clock.now())
+            since = old.lastTransitionTime if old is not None and old.status == "False" else stamp
+            status["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message, "lastProbeTime": None,
+                                     "lastTransitionTime": since, "observedGeneration": pod.metadata.generation}]
+        if pod.status.nominatedNodeName != nominated:
+            status["nominatedNodeName"] = nominated or None
+        if status:
+            await self._patch_status(pod, status)
+
+    async def _patch_status(self, pod: Pod, status: dict[str, Any]) -> None:
+        meta = pod.metadata
+        try:
+            await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": status},
+                                     type=STRATEGIC_PATCH, subresource="status")
+        except (NotFound, Conflict):
+            return  # gone, or another pod of that name
+        except ApiError as error:
+            log.warning("status not written", extra={"pod": f"{meta.namespace}/{meta.name}", "error": str(error)})

@@ -1,0 +1,249 @@
+"""DefaultPreemption: which pods to remove so that a more important one fits. Pure.
+
+The rows where removing pods may help are tried in order until enough candidates are found; on each, all less important
+pods are taken away and as many as possible let back in, the most important first, those under a budget before the
+others. The answer for a row is remembered per shape until the row changes, so that of many preemptors alike only the
+first looks everywhere. Source: `plugins/defaultpreemption`, `framework/preemption`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from sampan.api.core.v1 import Pod
+from sampan.api.policy.v1 import PodDisruptionBudget
+from sampan.api.resources import POD_DISRUPTION_BUDGETS
+from sampan.api.selectors import SelectorError, of_label_selector
+from sampan.scheduler.cycle import CLAIMS, Profile, Refused, run_filters
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Assigned, Snapshot
+
+LEAST_PERCENT, LEAST_CANDIDATES = 10, 100
+FAR = 2**31
+NEVER = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+NO_VICTIMS = "No preemption victims found for incoming pod"
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row and what has to go there, the most important first."""
+
+    row: int
+    victims: tuple[Assigned, ...]
+    violations: int = 0
+
+    @property
+    def rank(self) -> tuple[int, int, int, int, float]:
+        """The smallest is the best."""
+        priorities = [one.shape.priority for one in self.victims]
+        highest = max(priorities)
+        started = min(start_of(one.pod) for one in self.victims if one.shape.priority == highest)
+        return self.violations, highest, sum(one + FAR for one in priorities), len(priorities), -started
+
+
+@dataclass(frozen=True)
+class NoCandidate:
+    """Preemption cannot help: why, in upstream's words; `keeps` the nomination that the pod has."""
+
+    message: str
+    keeps: bool = False
+
+
+@dataclass
+class Attempt:
+    """One pod's search."""
+
+    pod: Shape
+    snapshot: Snapshot
+    profile: Profile
+    budgets: Sequence[PodDisruptionBudget] = field(default_factory=tuple)
+
+
+def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int = -1) -> Candidate | NoCandidate:
+    """The best candidate, or why there is none. `nominated`: the row that the pod waits for already."""
+    if pod.spec.preemptionPolicy == "Never":
+        return NoCandidate("not eligible due to preemptionPolicy=Never.", keeps=True)
+    assert refused.hopeful is not None
+    if nominated >= 0 and refused.hopeful[nominated] and any(
+            one.shape.priority < shape.priority and _being_preempted(one.pod) for one in snapshot.pods_on[nominated].values()):
+        return NoCandidate("not eligible due to a terminating pod on the nominated node.", keeps=True)
+    rows = np.flatnonzero(refused.hopeful)
+    attempt = Attempt(shape, snapshot, profile, tuple(snapshot.world.items(POD_DISRUPTION_BUDGETS)))
+    candidates, reasons = _search(attempt, rows)
+    if candidates:
+        return min(candidates, key=lambda one: one.rank)
+    reasons[NOT_HELPFUL] = len(snapshot) - len(rows)
+    said = ", ".join(sorted(f"{count} {text}" for text, count in reasons.items() if count))
+    return NoCandidate(f"0/{len(snapshot)} nodes are available: {said}.")
+
+
+def aftermath(refused: Refused, profile: Profile, wants_claims: bool, outcome: NoCandidate | None) -> str:
+    """The end of the message: what the plugins that come after filtering have to say."""
+    said = []
+    if any(one.name == CLAIMS for one in profile.filters):
+        if refused.unread:
+            return " not found"
+        said.append("still not schedulable" if wants_claims and not refused.rejected else "no new claims to deallocate")
+    if outcome is not None:
+        said.append(f"preemption: {outcome.message}")
+    return f" {', '.join(said)}" if said else ""
+
+
+def start_of(pod: Pod) -> float:
+    """When it started; a pod that has not (said so) starts now, which is later than any."""
+    return pod.status.startTime.moment().timestamp() if pod.status.startTime is not None else NEVER
+
+
+def _being_preempted(pod: Pod) -> bool:
+    if pod.metadata.deletionTimestamp is None:
+        return False
+    return any(one.type == "DisruptionTarget" and one.status == "True" and one.reason == "PreemptionByScheduler" for one in pod.status.conditions)
+
+
+def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> tuple[list[Candidate], Counter[str]]:
+    snapshot, pod = attempt.snapshot, attempt.pod
+    enough = min(max(len(rows) * LEAST_PERCENT // 100, LEAST_CANDIDATES), len(rows))
+    version = (snapshot.generation, snapshot.world.version(POD_DISRUPTION_BUDGETS), id(attempt.profile))
+    known = pod.cache.get("preemption")
+    if known is None or known[0] != version or pod.complex or snapshot.index.anti:
+        known = pod.cache["preemption"] = (version, {})
+    remembered: dict[int, tuple[int, Candidate | tuple[str, ...]]] = known[1]
+    out: list[Candidate] = []
+    reasons: Counter[str] = Counter()
+    clean = 0
+    for row in rows.tolist():
+        before = remembered.get(row)
+        if before is None or before[0] != snapshot.row_version[row]:
+            before = (snapshot.row_version[row], _on_row(attempt, row))
+            remembered[row] = (snapshot.row_version[row], before[1])
+        if isinstance(before[1], Candidate):
+            out.append(before[1])
+            clean += not before[1].violations
+            if clean >= enough:
+                break
+        else:
+            reasons.update(before[1])
+    return out, reasons
+
+
+def _on_row(attempt: Attempt, row: int) -> Candidate | tuple[str, ...]:
+    """What has to go from one row, or why nothing helps there."""
+    pod, snapshot = attempt.pod, attempt.snapshot
+    lower = [one for one in snapshot.pods_on[row].values() if one.shape.priority < pod.priority]
+    if not lower:
+        return (NO_VICTIMS,)
+    lower.sort(key=lambda one: (-one.shape.priority, start_of(one.pod)))
+    violating = _violating(lower, attempt.budgets)
+    order = sorted(lower, key=lambda one: one.pod.metadata.uid not in violating)  # stable: importance within
+    room = _Room(attempt, row) if pod.complex or snapshot.index.anti else _Free(attempt, row)
+    room.empty(lower)
+    try:
+        if (reasons := room.refuses()) is not None:
+            return reasons
+        victims = []
+        for one in order:
+            room.add(one)
+            if room.refuses() is not None:
+                room.remove(one)
+                victims.append(one)
+    finally:
+        room.restore()
+    victims.sort(key=lambda one: (-one.shape.priority, start_of(one.pod)))
+    if not victims:
+        return (NO_VICTIMS,)
+    return Candidate(row, tuple(victims), sum(one.pod.metadata.uid in violating for one in victims))
+
+
+class _Free:
+    """The room on a row where nothing but resources stands in the way: plain numbers."""
+
+    def __init__(self, attempt: Attempt, row: int) -> None:
+        pod, snapshot = attempt.pod, attempt.snapshot
+        self._wanted = {**{name: amount for name, amount in pod.requests.items() if amount > 0}, "pods": 1}
+        self._free = {}
+        for name in self._wanted:
+            index = snapshot.column(name)
+            free = int(snapshot.allocatable[index, row] - snapshot.requested[index, row])
+            free -= sum(int(level[index, row]) for priority, level in snapshot.levels.items() if priority >= pod.priority)
+            self._free[name] = free
+
+    def empty(self, pods: Sequence[Assigned]) -> None:
+        for one in pods:
+            self.remove(one)
+
+    def add(self, one: Assigned, sign: int = -1) -> None:
+        for name in self._free:
+            self._free[name] += sign * (1 if name == "pods" else one.shape.requests.get(name, 0))
+
+    def remove(self, one: Assigned) -> None:
+        self.add(one, 1)
+
+    def refuses(self) -> tuple[str, ...] | None:
+        short = [name for name, amount in self._wanted.items() if self._free[name] < amount]
+        if not short:
+            return None
+        return tuple("Too many pods" if name == "pods" else f"Insufficient {name}" for name in short)
+
+    def restore(self) -> None:
+        """Nothing was changed."""
+
+
+class _Room:
+    """The room on a row where anything may stand in the way: pods are really taken out and the filters asked."""
+
+    def __init__(self, attempt: Attempt, row: int) -> None:
+        self._attempt, self._row = attempt, row
+        self._out: dict[str, Assigned] = {}
+
+    def empty(self, pods: Sequence[Assigned]) -> None:
+        for one in pods:
+            self.remove(one)
+
+    def add(self, one: Assigned) -> None:
+        self._attempt.snapshot.put_back((self._out.pop(one.pod.metadata.uid),))
+
+    def remove(self, one: Assigned) -> None:
+        self._out.update((found.pod.metadata.uid, found) for found in self._attempt.snapshot.take_out((one.pod.metadata.uid,)))
+
+    def refuses(self) -> tuple[str, ...] | None:
+        attempt = self._attempt
+        found = run_filters(attempt.pod, attempt.snapshot, attempt.profile)
+        if found.feasible[self._row]:
+            return None
+        return (found.rejected,) if found.rejected else tuple({reason.text: None for reason, rows in found.reasons if rows[self._row]})
+
+    def restore(self) -> None:
+        self._attempt.snapshot.put_back(self._out.values())
+        self._out = {}
+
+
+def _violating(pods: Sequence[Assigned], budgets: Sequence[PodDisruptionBudget]) -> set[str]:
+    """The uids of pods whose removal, in this order, exceeds a budget."""
+    out: set[str] = set()
+    if not budgets:
+        return out
+    left = [one.status.disruptionsAllowed for one in budgets]
+    for one in pods:
+        meta = one.pod.metadata
+        for index, budget in enumerate(budgets):
+            if not meta.labels or budget.metadata.namespace != meta.namespace or meta.name in budget.status.disruptedPods:
+                continue
+            if _selects(budget, meta.labels):
+                left[index] -= 1
+                if left[index] < 0:
+                    out.add(meta.uid)
+    return out
+
+
+def _selects(budget: PodDisruptionBudget, labels: dict[str, str]) -> bool:
+    try:
+        selector = of_label_selector(budget.spec.selector)
+    except SelectorError:
+        return False
+    return not selector.empty and bool(selector.matches(labels))

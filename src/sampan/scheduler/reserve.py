@@ -1,0 +1,168 @@
+"""Volumes and devices for a pod on the node that was chosen: taken in memory first, then written, or given back.
+
+`reserve` is pure but for what it lays over the world; `commit` writes and waits until volumes are bound.
+Source: `plugins/volumebinding/binder.go` (AssumePodVolumes, BindPodVolumes), `plugins/dynamicresources` (Reserve, PreBind).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sampan.aio.clock import AsyncClock
+from sampan.api import codec
+from sampan.api.core.v1 import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod
+from sampan.api.errors import Conflict
+from sampan.api.resource.v1 import ResourceClaim, ResourceClaimConsumerReference
+from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, RESOURCE_CLAIMS
+from sampan.client.base import Client
+from sampan.control.key import key_of
+from sampan.lib.errors import SampanError
+from sampan.scheduler.dra.allocate import allocate
+from sampan.scheduler.dra.devices import taken
+from sampan.scheduler.plugins.dynamic_resources import claims_of
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Snapshot
+from sampan.scheduler.volumes import SELECTED_NODE, is_bound, plan, sort_claims
+from sampan.scheduler.world import World
+
+BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
+FINALIZER = "resource.kubernetes.io/delete-protection"
+BIND_SECONDS, LOOK_SECONDS = 600.0, 0.2
+TRIES = 5
+
+
+class ReserveError(SampanError):
+    """What was chosen for a pod could not be had after all."""
+
+
+@dataclass
+class Reserved:
+    """Objects as they are to be written."""
+
+    volumes: list[PersistentVolume] = field(default_factory=list)
+    provisioned: list[PersistentVolumeClaim] = field(default_factory=list)
+    awaited: list[str] = field(default_factory=list)  # names of claims
+    claims: list[ResourceClaim] = field(default_factory=list)
+
+
+def reserve(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, now: datetime) -> Reserved:
+    """Take what the pod needs on a row that the filters found to have it."""
+    out, world = Reserved(), snapshot.world
+    if shape.claims:
+        _reserve_volumes(shape, snapshot, row, out)
+    if shape.resource_claims:
+        _reserve_devices(pod, shape, snapshot, row, out)
+    for volume in out.volumes:
+        world.assume(PERSISTENT_VOLUMES, volume)
+    for claim in out.provisioned:
+        world.assume(PERSISTENT_VOLUME_CLAIMS, claim)
+    for resource_claim in out.claims:
+        world.assume(RESOURCE_CLAIMS, resource_claim)
+    return out
+
+
+def _reserve_volumes(shape: Shape, snapshot: Snapshot, row: int, out: Reserved) -> None:
+    found = plan(sort_claims(shape, snapshot), snapshot)
+    for claim, volume, rows in found.static:
+        if rows[row]:
+            chosen, meta = codec.clone(volume), claim.metadata
+            chosen.spec.claimRef = ObjectReference(kind="PersistentVolumeClaim", apiVersion="v1", namespace=meta.namespace, name=meta.name,
+                                                   uid=meta.uid, resourceVersion=meta.resourceVersion)
+            if volume.spec.claimRef is None:
+                chosen.metadata.annotations = {**chosen.metadata.annotations, BOUND_BY_CONTROLLER: "yes"}
+            out.volumes.append(chosen)
+            out.awaited.append(meta.name)
+    for claim, rows in found.provisioned:
+        if rows[row]:
+            wanted = codec.clone(claim)
+            wanted.metadata.annotations = {**wanted.metadata.annotations, SELECTED_NODE: snapshot.node(row).metadata.name}
+            out.provisioned.append(wanted)
+            out.awaited.append(claim.metadata.name)
+
+
+def _reserve_devices(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, out: Reserved) -> None:
+    claims = claims_of(shape, snapshot)
+    waiting = [one for one in claims if one.status.allocation is None]
+    results = iter(allocate(waiting, snapshot, row, taken(snapshot)) or () if waiting else ())
+    consumer = ResourceClaimConsumerReference(resource="pods", name=pod.metadata.name, uid=pod.metadata.uid)
+    for claim in claims:
+        new = codec.clone(claim)
+        if claim.status.allocation is None:
+            new.status.allocation = next(results, None)
+            new.metadata.finalizers = [*{*new.metadata.finalizers, FINALIZER}]
+        if all(one.uid != consumer.uid for one in new.status.reservedFor):
+            new.status.reservedFor = [*new.status.reservedFor, consumer]
+            out.claims.append(new)
+
+
+def revert(reserved: Reserved, world: World) -> None:
+    """Give back in memory what was not used; what was written stays, and is found again at the next try."""
+    for volume in reserved.volumes:
+        world.restore(PERSISTENT_VOLUMES, key_of(volume))
+    for claim in reserved.provisioned:
+        world.restore(PERSISTENT_VOLUME_CLAIMS, key_of(claim))
+    for resource_claim in reserved.claims:
+        world.restore(RESOURCE_CLAIMS, key_of(resource_claim))
+
+
+async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock: AsyncClock, world: World) -> None:
+    """Write what was reserved, and wait for volumes.
+
+    Raises:
+        ApiError: The API server refused.
+        ReserveError: A volume was not bound in time, or not to be had on this node after all.
+    """
+    for claim in reserved.claims:
+        await _write_claim(claim, pod, client)
+    for volume in reserved.volumes:
+        await client.update(PERSISTENT_VOLUMES, volume)
+    for wanted in reserved.provisioned:
+        await client.update(PERSISTENT_VOLUME_CLAIMS, wanted)
+    until = clock.monotonic() + BIND_SECONDS
+    while not all(_bound(name, pod.metadata.namespace, node, world) for name in reserved.awaited):
+        if clock.monotonic() >= until:
+            raise ReserveError("binding volumes: context deadline exceeded")
+        await clock.sleep(LOOK_SECONDS)
+
+
+def _bound(name: str, namespace: str, node: str, world: World) -> bool:
+    claim = world.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+    if claim is None:
+        raise ReserveError(f'binding volumes: persistentvolumeclaim "{name}" not found')
+    if is_bound(claim):
+        return world.get(PERSISTENT_VOLUMES, claim.spec.volumeName) is not None
+    selected = claim.metadata.annotations.get(SELECTED_NODE)
+    if selected and selected != node:
+        raise ReserveError(f'binding volumes: provisioning failed for PVC "{name}"')
+    return False
+
+
+async def _write_claim(wanted: ResourceClaim, pod: Pod, client: Client) -> None:
+    """Finalizer first, so that an allocated claim never vanishes; then the allocation and the reservation at once."""
+    meta = wanted.metadata
+    found = wanted
+    for attempt in range(TRIES):
+        try:
+            if FINALIZER not in found.metadata.finalizers or attempt == 0:
+                found = await client.update(RESOURCE_CLAIMS, wanted if attempt == 0 else _with_finalizer(found))
+            new = codec.clone(found)
+            if new.status.allocation is None:
+                new.status.allocation = wanted.status.allocation
+            elif new.status.allocation != wanted.status.allocation:
+                raise ReserveError(f"claim {meta.name} got allocated elsewhere in the meantime")
+            if all(one.uid != pod.metadata.uid for one in new.status.reservedFor):
+                new.status.reservedFor = [*new.status.reservedFor, *(one for one in wanted.status.reservedFor if one.uid == pod.metadata.uid)]
+            await client.update(RESOURCE_CLAIMS, new, subresource="status")
+            return
+        except Conflict:
+            found = await client.get(RESOURCE_CLAIMS, meta.name, meta.namespace)
+            if found.metadata.uid != meta.uid or found.metadata.deletionTimestamp is not None:
+                raise ReserveError(f"claim {meta.name} got deleted in the meantime") from None
+    raise ReserveError(f"claim {meta.name} keeps changing")
+
+
+def _with_finalizer(claim: ResourceClaim) -> ResourceClaim:
+    new = codec.clone(claim)
+    new.metadata.finalizers = [*new.metadata.finalizers, FINALIZER]
+    return new

@@ -1,0 +1,227 @@
+"""Persistent volumes of a pod over the rows: which nodes reach the bound ones, where the others can be had.
+
+Pure; `plan` answers for all rows at once, and for one row says which volume each claim takes.
+Source: `plugins/volumebinding/binder.go`, component-helpers `storage/volume`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sampan.api import quantity
+from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
+from sampan.api.resources import (
+    CSI_DRIVERS,
+    CSI_STORAGE_CAPACITIES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    STORAGE_CLASSES,
+)
+from sampan.api.scalars import Quantity
+from sampan.api.selectors import SelectorError, of_label_selector
+from sampan.api.storage.v1 import CSIStorageCapacity, StorageClass
+from sampan.scheduler.nodeselect import selector_rows, value_rows
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Mask, Snapshot
+
+BIND_COMPLETED, SELECTED_NODE = "pv.kubernetes.io/bind-completed", "volume.kubernetes.io/selected-node"
+NO_PROVISIONER = "kubernetes.io/no-provisioner"
+
+
+@dataclass
+class Claims:
+    """A pod's claims by what is to be done about them. `error`: none of it matters, this stands in the way."""
+
+    bound: list[PersistentVolumeClaim] = field(default_factory=list)
+    delayed: list[PersistentVolumeClaim] = field(default_factory=list)
+    immediate: list[PersistentVolumeClaim] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass
+class Plan:
+    """bool[N] each: a claim's volume does not exist; is out of reach; none is to be had; no space to make one.
+
+    `static` and `provisioned` say for the rows asked for which volume a claim takes, and which are to be made.
+    """
+
+    absent: Mask
+    conflict: Mask
+    none: Mask
+    full: Mask
+    static: list[tuple[PersistentVolumeClaim, PersistentVolume, Mask]] = field(default_factory=list)
+    provisioned: list[tuple[PersistentVolumeClaim, Mask]] = field(default_factory=list)
+
+
+def class_name(claim: PersistentVolumeClaim) -> str:
+    """The storage class of a claim; the annotation of old counts first."""
+    return claim.metadata.annotations.get("volume.beta.kubernetes.io/storage-class") or claim.spec.storageClassName or ""
+
+
+def is_bound(claim: PersistentVolumeClaim) -> bool:
+    """Bound for good, from both sides."""
+    return bool(claim.spec.volumeName) and BIND_COMPLETED in claim.metadata.annotations
+
+
+def sort_claims(pod: Shape, snapshot: Snapshot) -> Claims:
+    """What is to be done about each claim of a pod."""
+    out, world = Claims(), snapshot.world
+    for name in pod.claims_by_volume.values():
+        claim = world.get(PERSISTENT_VOLUME_CLAIMS, name, pod.namespace)
+        if claim is None:
+            return Claims(error=f'persistentvolumeclaim "{name}" not found')
+        if claim.status.phase == "Lost":
+            return Claims(error=f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim.spec.volumeName}"')
+        if claim.metadata.deletionTimestamp is not None:
+            return Claims(error=f'persistentvolumeclaim "{name}" is being deleted')
+        if is_bound(claim):
+            out.bound.append(claim)
+            continue
+        found = world.get(STORAGE_CLASSES, class_name(claim))
+        delayed = found is not None and found.volumeBindingMode == "WaitForFirstConsumer"
+        (out.delayed if delayed and not claim.spec.volumeName else out.immediate).append(claim)
+    return out
+
+
+def plan(claims: Claims, snapshot: Snapshot) -> Plan:
+    """What each row makes of the claims."""
+    size = len(snapshot.alive)
+    out = Plan(np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.zeros(size, np.bool_))
+    for claim in claims.bound:
+        volume = snapshot.world.get(PERSISTENT_VOLUMES, claim.spec.volumeName)
+        if volume is None:
+            out.absent[:] = True
+        else:
+            out.conflict |= ~reached(volume, snapshot)
+    used: dict[str, Mask] = {}
+    for claim in sorted(claims.delayed, key=lambda one: _size(one.spec.resources.requests)):
+        _plan_delayed(claim, snapshot, used, out)
+    return out
+
+
+def reached(volume: PersistentVolume, snapshot: Snapshot) -> Mask:
+    """bool[N] of the nodes that can use a volume."""
+    affinity = volume.spec.nodeAffinity
+    if affinity is None or affinity.required is None:
+        return np.ones(len(snapshot.alive), np.bool_)
+    return selector_rows(snapshot, affinity.required)
+
+
+def _plan_delayed(claim: PersistentVolumeClaim, snapshot: Snapshot, used: dict[str, Mask], out: Plan) -> None:
+    selected = claim.metadata.annotations.get(SELECTED_NODE)
+    left = np.ones(len(snapshot.alive), np.bool_)
+    if selected:
+        left[:] = False
+        if selected in snapshot.rows:
+            left[snapshot.rows[selected]] = True
+        out.none |= ~left
+    else:
+        for volume in _fitting(claim, snapshot):
+            name = volume.metadata.name
+            taken = used.setdefault(name, np.zeros_like(left))
+            rows = left & ~taken & reached(volume, snapshot)
+            if rows.any():
+                taken |= rows
+                left &= ~rows
+                out.static.append((claim, volume, rows))
+    if not left.any():
+        return
+    allowed, space = _provisioning(claim, snapshot)
+    out.none |= left & ~allowed
+    out.full |= left & allowed & ~space
+    out.provisioned.append((claim, left & allowed & space))
+
+
+def _fitting(claim: PersistentVolumeClaim, snapshot: Snapshot) -> list[PersistentVolume]:
+    """Volumes that may be bound to the claim: those that are its own already first, then the smallest."""
+    found = [volume for volume in snapshot.world.items(PERSISTENT_VOLUMES) if _fits(claim, volume)]
+    return sorted(found, key=lambda one: (one.spec.claimRef is None, _size(one.spec.capacity), one.metadata.name))
+
+
+def _fits(claim: PersistentVolumeClaim, volume: PersistentVolume) -> bool:
+    spec, owner = volume.spec, volume.spec.claimRef
+    if spec.storageClassName != class_name(claim) or (spec.volumeMode or "Filesystem") != (claim.spec.volumeMode or "Filesystem"):
+        return False
+    if volume.metadata.deletionTimestamp is not None or _size(spec.capacity) < _size(claim.spec.resources.requests):
+        return False
+    if (spec.volumeAttributesClassName or "") != (claim.spec.volumeAttributesClassName or ""):
+        return False
+    if owner is not None:
+        mine = (owner.namespace, owner.name) == (claim.metadata.namespace, claim.metadata.name)
+        return mine and owner.uid in ("", claim.metadata.uid)
+    if volume.status.phase not in ("Available", "") or not set(claim.spec.accessModes) <= set(spec.accessModes):
+        return False
+    if claim.spec.selector is None:
+        return True
+    try:
+        return bool(of_label_selector(claim.spec.selector).matches(volume.metadata.labels))
+    except SelectorError:
+        return False
+
+
+def _provisioning(claim: PersistentVolumeClaim, snapshot: Snapshot) -> tuple[Mask, Mask]:
+    """bool[N] of the nodes for which the class makes volumes, and of those where there is space for this one."""
+    every, nowhere = np.ones(len(snapshot.alive), np.bool_), np.zeros(len(snapshot.alive), np.bool_)
+    found = snapshot.world.get(STORAGE_CLASSES, class_name(claim))
+    if found is None or found.provisioner in ("", NO_PROVISIONER):
+        return nowhere, every
+    allowed = _allowed(found, snapshot)
+    driver = snapshot.world.get(CSI_DRIVERS, found.provisioner)
+    if driver is None or not driver.spec.storageCapacity:
+        return allowed, every
+    space = nowhere
+    wanted = _size(claim.spec.resources.requests)
+    for capacity in snapshot.world.items(CSI_STORAGE_CAPACITIES):
+        if capacity.storageClassName == found.metadata.name and _capacity(capacity) >= wanted:
+            space = space | _topology(capacity, snapshot)
+    return allowed, space
+
+
+def _capacity(capacity: CSIStorageCapacity) -> int:
+    limit = capacity.maximumVolumeSize if capacity.maximumVolumeSize is not None else capacity.capacity
+    return quantity.integer(limit) if limit is not None else -1
+
+
+def _topology(capacity: CSIStorageCapacity, snapshot: Snapshot) -> Mask:
+    out = np.zeros(len(snapshot.alive), np.bool_)
+    if capacity.nodeTopology is None:
+        return out
+    try:
+        selector = of_label_selector(capacity.nodeTopology)
+    except SelectorError:
+        return out
+    out[[row for row in snapshot.rows.values() if selector.matches(snapshot.node(row).metadata.labels)]] = True
+    return out
+
+
+def _allowed(found: StorageClass, snapshot: Snapshot) -> Mask:
+    if not found.allowedTopologies:
+        return np.ones(len(snapshot.alive), np.bool_)
+    out = np.zeros(len(snapshot.alive), np.bool_)
+    for term in found.allowedTopologies:
+        if term.matchLabelExpressions:
+            rows = np.ones_like(out)
+            for one in term.matchLabelExpressions:
+                rows &= value_rows(snapshot, one.key, list(one.values or ()))
+            out |= rows
+    return out
+
+
+def _size(resources: dict[str, Quantity]) -> int:
+    found = resources.get("storage")
+    return quantity.integer(found) if found is not None else 0
+
+
+def volumes_of(pod: Shape, snapshot: Snapshot) -> Sequence[tuple[PersistentVolumeClaim, PersistentVolume]]:
+    """The claims that have a volume, with it."""
+    out = []
+    for name in pod.claims:
+        claim = snapshot.world.get(PERSISTENT_VOLUME_CLAIMS, name, pod.namespace)
+        if claim is not None and claim.spec.volumeName:
+            volume = snapshot.world.get(PERSISTENT_VOLUMES, claim.spec.volumeName)
+            if volume is not None:
+                out.append((claim, volume))
+    return out
