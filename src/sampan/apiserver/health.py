@@ -49,7 +49,7 @@ class Health:
     def answer(self, path: str, query: Query) -> Answer:
         """`/readyz`, `/readyz?verbose`, `/readyz/etcd`, …"""
         root, _, single = path.strip("/").partition("/")
-        names = READY if root == "readyz" else LIVE if root == "livez" else (*LIVE,)
+        names: tuple[str, ...] = READY if root == "readyz" else LIVE if root == "livez" else (*LIVE,)
         if single:
             if single not in names:
                 return page_not_found()

@@ -50,7 +50,7 @@ class Ports:
             Unavailable: There is none.
         """
         taken = self._taken()
-        low = self._first + min(static_band(self._last - self._first + 1), 128)
+        low: int = self._first + min(static_band(self._last - self._first + 1), 128)
         for _ in range(TRIES):
             port = self._identity.rng.randint(low, self._last)
             if port not in taken and port not in self._pending:

@@ -19,24 +19,24 @@ WITH_ADDRESS = ("ClusterIP", "NodePort", "LoadBalancer")
 
 
 def needs_address(service: Any) -> bool:
-    return service.spec.type in WITH_ADDRESS
+    return bool(service.spec.type in WITH_ADDRESS)
 
 
 def is_headless(service: Any) -> bool:
-    return service.spec.clusterIP == NONE or service.spec.clusterIPs[:1] == [NONE]
+    return bool(service.spec.clusterIP == NONE or service.spec.clusterIPs[:1] == [NONE])
 
 
 def wants_node_ports(service: Any) -> bool:
     spec = service.spec
-    return spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is not False)
+    return bool(spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is not False))
 
 
 def has_node_ports(service: Any) -> bool:
-    return service.spec.type in ("NodePort", "LoadBalancer")
+    return bool(service.spec.type in ("NodePort", "LoadBalancer"))
 
 
 def needs_health_port(service: Any) -> bool:
-    return service.spec.type == "LoadBalancer" and service.spec.externalTrafficPolicy == "Local"
+    return bool(service.spec.type == "LoadBalancer" and service.spec.externalTrafficPolicy == "Local")
 
 
 class ServiceHook:
@@ -110,7 +110,7 @@ class ServiceHook:
     def _family_errors(self, new: Any, old: Any) -> list[FieldError]:
         del old
         spec, known = new.spec, self._addresses.families
-        found = []
+        found: list[FieldError] = []
         if is_headless(new) and not spec.selector:
             return found
         for index, family in enumerate(spec.ipFamilies):
