@@ -21,7 +21,7 @@ from sampan.cluster.config import ClusterConfig, load
 
 T = TypeVar("T")
 IMAGE = "sampan.local/busybox:1"
-PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def until(question: Callable[[], T], what: str, seconds: float = 30.0) -> T:

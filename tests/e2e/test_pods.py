@@ -15,7 +15,8 @@ pytestmark = pytest.mark.e2e
 
 
 def _state(found: dict[str, Any], name: str = "main", kind: str = "containerStatuses") -> dict[str, Any]:
-    return next(status for status in found["status"][kind] if status["name"] == name)
+    nothing_yet: dict[str, Any] = {"restartCount": 0, "ready": False, "state": {}}
+    return next((status for status in found["status"].get(kind, ()) if status["name"] == name), nothing_yet)
 
 
 def _waits(reason: str):

@@ -91,14 +91,49 @@ def test_down_cleans_up_after_processes_that_were_killed(home: Path) -> None:
     assert machine(str(home)) == before
 
 
-def test_a_machine_without_a_network_serves_too(home: Path) -> None:
-    """In a network namespace that has a loopback interface and nothing else."""
-    script = (f"ip link set lo up && cat /proc/sys/net/ipv4/ip_forward && {sys.executable} -m sampan up --name walk && {sys.executable} examples/hello/run.py --name walk && "
-              f"{sys.executable} -m sampan down --name walk && ip -o link && cat /proc/sys/net/ipv4/ip_forward")
-    done = subprocess.run(["unshare", "-n", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, check=False,
-                          env={**os.environ, "SAMPAN_HOME": str(home)})
+RESOLVER = """
+import socket
+from dnslib import DNSRecord, QTYPE, RCODE, RR
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+    here.bind(("127.0.0.53", 53))
+    while True:
+        asked, peer = here.recvfrom(4096)
+        question = DNSRecord.parse(asked)
+        reply = question.reply()
+        if str(question.q.qname) != "outside.example.":
+            reply.header.rcode = RCODE.NXDOMAIN
+        elif question.q.qtype == QTYPE.A:
+            reply.add_answer(*RR.fromZone("outside.example. 60 A 198.51.100.7"))
+        here.sendto(reply.pack(), peer)
+"""
+ASK = "import sys; from dnslib import DNSRecord; print('from the host:', DNSRecord.parse(DNSRecord.question('outside.example').send(sys.argv[1], 53, timeout=5)).short())"
+ALONE = """
+ip link set lo up
+mount --bind "$HOME/resolv.conf" /etc/resolv.conf
+cat /proc/sys/net/ipv4/ip_forward
+"$PYTHON" -c "$RESOLVER" & resolver=$!
+trap 'kill $resolver' EXIT
+"$PYTHON" -m sampan up --name walk
+"$PYTHON" examples/hello/run.py --name walk
+kubectl exec deployment/hello -- nslookup outside.example
+"$PYTHON" -c "$ASK" "$(kubectl get service -n kube-system kube-dns -o jsonpath='{.spec.clusterIP}')"
+"$PYTHON" -m sampan down --name walk
+ip -o link
+cat /proc/sys/net/ipv4/ip_forward
+"""
+
+
+def test_a_machine_without_a_network_serves_too_and_names_go_to_its_resolver(home: Path) -> None:
+    """In namespaces with a loopback interface and a resolver on it, and nothing else."""
+    require.program("kubectl")
+    (home / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    cluster = Cluster(home, "walk")
+    done = subprocess.run(["unshare", "-n", "-m", "sh", "-ec", ALONE], cwd=ROOT, capture_output=True, text=True, check=False,
+                          env={**cluster.environment, "PYTHON": sys.executable, "RESOLVER": RESOLVER, "ASK": ASK})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "hello: 3 pods serve" in done.stdout
+    assert "Address: 198.51.100.7" in done.stdout
+    assert "from the host: 198.51.100.7" in done.stdout
     left = done.stdout.partition("is down")[2]
     assert "sampan" not in left
     assert left.split()[-1] == done.stdout.split()[0], "forwarding is not what it was before"

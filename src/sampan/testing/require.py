@@ -41,8 +41,8 @@ def linux() -> None:
 
 
 def program(name: str, package: str = "") -> str:
-    """The path of a program."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    """The path of a program; one that a Python package brought (kubectl) comes first."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:{SBIN}")
     if found is None:
         missing(f"the program {name}", f"apt-get install {package or name}")
     return found
