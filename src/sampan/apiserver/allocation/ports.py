@@ -50,9 +50,9 @@ class Ports:
             Unavailable: There is none.
         """
         taken = self._taken()
-        low: int = self._first + min(static_band(self._last - self._first + 1), 128)
+        low = self._first + min(static_band(self._last - self._first + 1), 128)
         for _ in range(TRIES):
-            port = self._identity.rng.randint(low, self._last)
+            port: int = self._identity.rng.randint(low, self._last)
             if port not in taken and port not in self._pending:
                 self._take(port, claim)
                 return port
