@@ -1,0 +1,1 @@
+"""Functions that expressions may call: the language's own and Kubernetes' libraries, by name, as data."""
