@@ -94,7 +94,7 @@ def node_settings(config: AgentConfig, ip: str) -> NodeSettings:
     """The agent's settings."""
     return NodeSettings(
         name=config.node, root=config.folder, log_root=config.folder / "logs", ips=(ip,), port=config.port,
-        cluster_dns=(config.dns_ip,), cluster_domain=config.domain, labels=config.labels, cgroup_root=f"{config.cgroup_root}/kubepods",
+        pod_range=config.node_range, cluster_dns=(config.dns_ip,), cluster_domain=config.domain, labels=config.labels, cgroup_root=f"{config.cgroup_root}/kubepods",
         manage_cgroups=not config.simulated, manage_mounts=not config.simulated)
 
 

@@ -84,8 +84,9 @@ def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client
 
 def manager_settings(parts: server.Parts) -> ManagerSettings:
     """The controllers' settings, with the keys that they sign with."""
-    return ManagerSettings(root_ca=parts.keys.ca.certificate.read_bytes(),
-                           service_account_private_key=parts.keys.signing_key.read_bytes())
+    ca = parts.keys.ca.pair()
+    return ManagerSettings(root_ca=ca.certificate, service_account_private_key=parts.keys.signing_key.read_bytes(),
+                           cluster_signing_cert=ca.certificate, cluster_signing_key=ca.key)
 
 
 def _address(cluster: ClusterConfig) -> str:

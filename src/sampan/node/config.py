@@ -32,5 +32,6 @@ class NodeSettings:
     lease_seconds: int = 40
     status_seconds: float = 300.0
     provider_id: str = ""
+    pod_range: str = ""
     start_at_once: int = 8
     resolv_conf: Path = Path("/etc/resolv.conf")

@@ -143,7 +143,8 @@ class Registration:
         node = Node(
             metadata=ObjectMeta(name=settings.name, labels=labels,
                                 annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"}),
-            spec=NodeSpec(providerID=settings.provider_id,
+            spec=NodeSpec(providerID=settings.provider_id, podCIDR=settings.pod_range,
+                          podCIDRs=[settings.pod_range] if settings.pod_range else [],
                           taints=[Taint(key=key, value=value, effect=effect) for key, value, effect in settings.taints]),
             status=await self._status(None))
         try:
