@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from sampan.api import codec, goprint, gotime, jsonsyntax, schema
@@ -60,13 +60,18 @@ def _constant(text: str) -> Any:
 _parser = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_constant)
 
 
-def decode(resource: Resource[Any], body: bytes, *, validation: str = "Warn") -> Decoded:
+Coerce = Callable[[Any], list[str]]
+"""Drops what a custom resource's schema does not know, in place; gives the complaints about it."""
+
+
+def decode(resource: Resource[Any], body: bytes, *, validation: str = "Warn", coerce: Coerce | None = None) -> Decoded:
     """A JSON body to an object of `resource`, made for the caller alone; kind and apiVersion are as the body has them.
 
     Args:
         resource: What it should be.
         body: JSON.
         validation: `Ignore`, `Warn` or `Strict`, as in the query; empty means Warn.
+        coerce: What a custom resource's objects are held to besides.
 
     Raises:
         BadRequest: It can't be one, or it is something else; under Strict also when fields are unknown or repeated.
@@ -74,27 +79,50 @@ def decode(resource: Resource[Any], body: bytes, *, validation: str = "Warn") ->
     try:
         obj = codec.decode(resource.wire, body)
     except _REFUSED:
-        return _slow(resource, body, validation)
+        return _slow(resource, body, validation, coerce)
     if not _fits(resource, obj) or (validation != "Ignore" and repeats(body)):
-        return _slow(resource, body, validation)
-    return Decoded(obj, [])
+        return _slow(resource, body, validation, coerce)
+    if coerce is None:
+        return Decoded(obj, [])
+    prefix = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+    try:
+        return _judged(obj, coerce(obj), validation, prefix)
+    except Undecodable as error:
+        raise BadRequest(prefix + str(error)) from None
 
 
-def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn") -> Decoded:
+def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coerce: Coerce | None = None) -> Decoded:
     """A changed tree of dicts (a patch's result) to an object.
 
     Raises:
         Undecodable: It can't be one; under Strict also when fields are unknown.
     """
-    try:
-        return Decoded(codec.convert(resource.wire, tree), [])
-    except _REFUSED:
-        obj, problems = _walk(resource, tree)
+    if coerce is not None:
+        obj, problems = tree, coerce(tree)
+    else:
+        try:
+            return Decoded(codec.convert(resource.wire, tree), [])
+        except _REFUSED:
+            obj, problems = _walk(resource, tree)
     if validation == "Ignore":
         problems = []
     if problems and validation == "Strict":
         raise Undecodable(f"strict decoding error: {', '.join(problems)}")
     return Decoded(obj, problems)
+
+
+def coerce_to(wire: type, tree: Any, path: str) -> tuple[Any, list[str]]:
+    """A part of a tree as a Struct class has it, without what it does not know, and the complaints about that.
+
+    Raises:
+        Undecodable: A type does not fit.
+    """
+    walk = _Walk()
+    walk.stack = [path] if path else []
+    plain = walk.value(schema.of_wire(wire), tree, path)
+    if walk.mistake:
+        raise Undecodable(walk.mistake)
+    return ({} if plain is _ABSENT else plain), walk.problems
 
 
 def repeats(body: bytes) -> bool:
@@ -124,7 +152,7 @@ def _fits(resource: Resource[Any], obj: Any) -> bool:
 # ---- the slow way --------------------------------------------------------------------------------------------------
 
 
-def _slow(resource: Resource[Any], body: bytes, validation: str) -> Decoded:
+def _slow(resource: Resource[Any], body: bytes, validation: str, coerce: Coerce | None = None) -> Decoded:
     tree = _parse(resource, body)
     group, version, kind = _identify(resource, tree, body)
     prefix = f'{kind} in version "{version}" cannot be handled as a {resource.kind}: '
@@ -134,26 +162,36 @@ def _slow(resource: Resource[Any], body: bytes, validation: str) -> Decoded:
             api_version = f"{group}/{version}" if group else version
             raise BadRequest(f'{prefix}no kind "{kind}" is registered for version "{api_version}" in scheme {_SCHEME}')
         shape = schema.of_kind(group, version, kind)
+    elif (group, version) != (resource.group, resource.version):
+        raise _other_version(resource, group, version)
     try:
         if shape is not None and shape is not schema.of_resource(resource):
             _Walk().run(shape, tree)  # its own errors come first
             _other_kind(resource, group, version, kind, prefix)
         obj, problems = _walk(resource, tree)
+        if coerce is not None:
+            problems += coerce(obj)
     except Undecodable as error:
         raise BadRequest(prefix + str(error)) from None
     except RecursionError:
         raise BadRequest(prefix + f"json: invalid character '{{' {jsonsyntax.TOO_DEEP}") from None
-    if validation == "Ignore":
-        problems = []
+    return _judged(obj, problems, validation, prefix)
+
+
+def _judged(obj: Any, problems: list[str], validation: str, prefix: str) -> Decoded:
     if problems and validation == "Strict":
         raise BadRequest(f"{prefix}strict decoding error: {', '.join(problems)}")
-    return Decoded(obj, problems)
+    return Decoded(obj, [] if validation == "Ignore" else problems)
+
+
+def _other_version(resource: Resource[Any], group: str, version: str) -> BadRequest:
+    said, expected = f"{group}/{version}" if group else version, resource.group_version
+    return BadRequest(f"the API version in the data ({said}) does not match the expected API version ({expected})")
 
 
 def _other_kind(resource: Resource[Any], group: str, version: str, kind: str, prefix: str) -> None:
     if kind == resource.kind and group == resource.group:
-        said, expected = f"{group}/{version}" if group else version, resource.group_version
-        raise BadRequest(f"the API version in the data ({said}) does not match the expected API version ({expected})")
+        raise _other_version(resource, group, version)
     package = resource.group.partition(".")[0] or "core"
     raise BadRequest(f"{prefix}converting ({version}.{kind}) to ({package}.{resource.kind}): unknown conversion")
 

@@ -74,6 +74,8 @@ class ScalePaths(Generic[T]):
     set_replicas: Callable[[T, int], None]
     status_replicas: Callable[[T], int]
     selector: Callable[[T], str]
+    check: Callable[[T], None] = _nothing
+    """Raises where the object has nothing to show yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

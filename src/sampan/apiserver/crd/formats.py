@@ -1,0 +1,130 @@
+"""The formats of strings that schemas of custom resources know; any other format is ignored.
+
+Source: apiextensions-apiserver `pkg/apiserver/validation/formats.go`, kube-openapi `pkg/validation/strfmt`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import urlsplit
+
+from sampan.api import addresses, names
+
+_DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))")
+_GO_DURATION = re.compile(r"[-+]?(0|([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*)")
+_LOOSE_DURATION = re.compile(
+    r"[0-9]+\s*(ns|nano|us|µs|micro|ms|milli|s|sec|m|min|h|hr|hour|d|day|w|wk|week)", re.IGNORECASE)
+_HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_RGB_COLOR = re.compile(r"rgb\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)")
+_MAC = re.compile(r"([0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}([:-][0-9a-fA-F]{2}){0,14})|([0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2,9})")
+_CARD = re.compile(
+    r"4[0-9]{12}([0-9]{3})?|5[1-5][0-9]{14}|6(011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(0[0-5]|[68][0-9])[0-9]{11}|(2131|1800|35\d{3})\d{11}")
+_HOST_LABEL = re.compile(r"[^\W_]([^\W_]|-(?!\Z))*", re.UNICODE)
+
+
+def _uuid(version: str) -> Callable[[str], bool]:
+    variant = "[89ab]" if version in "45" and version else "[0-9a-f]"
+    pattern = re.compile(rf"[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{version or '[0-9a-f]'}[0-9a-f]{{3}}-?{variant}[0-9a-f]{{3}}-?[0-9a-f]{{12}}", re.IGNORECASE)
+    return lambda text: pattern.fullmatch(text) is not None
+
+
+def _is_date(text: str) -> bool:
+    return _DATE.fullmatch(text) is not None
+
+
+def _is_date_time(text: str) -> bool:
+    date, _, time = text.lower().partition("t")
+    match = _TIME.fullmatch(time)
+    return _is_date(date) and match is not None and match[1] <= "23" and match[2] <= "59" and match[3] <= "59"
+
+
+def _is_duration(text: str) -> bool:
+    return _GO_DURATION.fullmatch(text) is not None or _LOOSE_DURATION.search(text) is not None
+
+
+def _is_hostname(text: str) -> bool:
+    labels = text.split(".")
+    if len(text.encode()) > 255 or not all(len(label.encode()) <= 63 and _HOST_LABEL.fullmatch(label) for label in labels):
+        return False
+    return len(labels) == 1 or (labels[-1].isalpha() and len(labels[-1]) >= 2)
+
+
+def _is_uri(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.scheme and (parts.netloc or parts.path)) or text.startswith("/")
+
+
+def _is_email(text: str) -> bool:
+    local, at, domain = parseaddr(text)[1].rpartition("@")
+    return bool(local and at and domain) and " " not in domain
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return bool(text)
+
+
+def _is_ipv4(text: str) -> bool:
+    return isinstance(addresses.parse_ip(text), ipaddress.IPv4Address)
+
+
+def _is_ipv6(text: str) -> bool:
+    return isinstance(addresses.parse_ip(text), ipaddress.IPv6Address)
+
+
+def _is_rgb(text: str) -> bool:
+    match = _RGB_COLOR.fullmatch(text)
+    return match is not None and all(int(part) <= 255 for part in match.groups())
+
+
+def _is_isbn10(text: str) -> bool:
+    digits = re.sub(r"[\s-]", "", text)
+    if not re.fullmatch(r"[0-9]{9}[0-9X]", digits):
+        return False
+    return sum((index + 1) * (10 if digit == "X" else int(digit)) for index, digit in enumerate(digits)) % 11 == 0
+
+
+def _is_isbn13(text: str) -> bool:
+    digits = re.sub(r"[\s-]", "", text)
+    return bool(re.fullmatch("[0-9]{13}", digits)) and sum(int(digit) * (3 if index % 2 else 1) for index, digit in enumerate(digits)) % 10 == 0
+
+
+def _is_card(text: str) -> bool:
+    digits = re.sub(r"[^0-9]", "", text)
+    if not _CARD.fullmatch(digits):
+        return False
+    doubled = (int(digit) * (2 if index % 2 else 1) for index, digit in enumerate(reversed(digits)))
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+CHECKS: Mapping[str, Callable[[str], bool]] = {
+    "bsonobjectid": lambda text: re.fullmatch("[0-9a-fA-F]{24}", text) is not None,
+    "uri": _is_uri, "email": _is_email, "hostname": _is_hostname, "ipv4": _is_ipv4, "ipv6": _is_ipv6,
+    "cidr": lambda text: addresses.parse_cidr_sloppy(text) is not None, "mac": lambda text: _MAC.fullmatch(text) is not None,
+    "uuid": _uuid(""), "uuid3": _uuid("3"), "uuid4": _uuid("4"), "uuid5": _uuid("5"),
+    "isbn": lambda text: _is_isbn10(text) or _is_isbn13(text), "isbn10": _is_isbn10, "isbn13": _is_isbn13,
+    "creditcard": _is_card, "ssn": lambda text: re.fullmatch(r"\d{3}[- ]?\d{2}[- ]?\d{4}", text) is not None,
+    "hexcolor": lambda text: _HEX_COLOR.fullmatch(text) is not None, "rgbcolor": _is_rgb, "byte": _is_base64,
+    "password": lambda _text: True, "date": _is_date, "duration": _is_duration, "datetime": _is_date_time,
+    "k8sshortname": lambda text: not names.dns1123_label(text), "k8slongname": lambda text: not names.dns1123_subdomain(text),
+}
+
+
+def check_of(schema: Mapping[str, Any]) -> Callable[[str], bool] | None:
+    """The check of a schema's format, where it says one that is known."""
+    if schema.get("type", "") not in ("", "string") or schema.get("x-kubernetes-int-or-string"):
+        return None
+    return CHECKS.get(str(schema.get("format") or "").replace("-", ""))
