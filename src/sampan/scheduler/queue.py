@@ -33,6 +33,7 @@ class State(Enum):
     IN_WORK = "being tried"
     HELD = "room is being made"
     REFUSED = "nothing can help yet"
+    MOVING = "between two of the others, within one call"
     BACKING = "something may help, once its back-off ends"
 
 
@@ -217,7 +218,7 @@ class SchedulingQueue:
             del group[uid]
             if not group:
                 del self._refused[waiting.group]
-        waiting.ticket = 0
+        waiting.state, waiting.ticket = State.MOVING, 0
         self._off.discard(uid)
         self._erred.discard(uid)
 
