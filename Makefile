@@ -44,9 +44,10 @@ fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not kernel and not e2e"
 
 check: $(STAMP)
+	@mkdir -p build
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache 2>&1 | tail -n 3
+	@$(BIN)/lint-imports --no-cache > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
 	$(BIN)/python tools/generate_api.py --check
 	$(BIN)/python tools/check_project.py
 
