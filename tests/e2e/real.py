@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,8 +52,13 @@ class Machine:
     routes: frozenset[str]
     tables: frozenset[str]
     cgroups: frozenset[str]
-    sysctls: tuple[str, ...]
+    sysctls: frozenset[str]
     files: frozenset[str]
+
+    def more_than(self, before: Machine) -> dict[str, list[str]]:
+        """What is here that was not before; what another cluster has taken away meanwhile is its own business."""
+        news = {part.name: sorted(getattr(self, part.name) - getattr(before, part.name)) for part in fields(self)}
+        return {name: things for name, things in news.items() if things}
 
 
 def machine(word: str) -> Machine:
@@ -65,7 +70,7 @@ def machine(word: str) -> Machine:
              for path in Path("/").glob(pattern[1:]))
     links = frozenset(line.split(":")[1].strip() for line in _ip("-o", "link") if "sampan" in line.split(":")[1])
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True, env={"PATH": PATH}).stdout.splitlines()
-    sysctls = [Path(f"/proc/sys/net/ipv4/{name}").read_text().strip() for name in ("ip_forward", "conf/all/route_localnet")]
+    sysctls = [f"{name} {Path('/proc/sys/net/ipv4', name).read_text().strip()}" for name in ("ip_forward", "conf/all/route_localnet")]
     if links:  # another cluster is up: the machine's own settings come back after the last one
         tables, sysctls = [table for table in tables if "sampan" in table], []
     return Machine(
@@ -73,10 +78,10 @@ def machine(word: str) -> Machine:
         mounts=frozenset(mounts),
         links=links,
         namespaces=frozenset(_ip("netns", "list")),
-        routes=frozenset(line.strip() for line in _ip("route", "show", "table", "all") if "10.9" in line or "10.24" in line),
+        routes=frozenset(line.replace(" linkdown", "").strip() for line in _ip("route", "show", "table", "all") if "10.9" in line or "10.24" in line),
         tables=frozenset(tables),
         cgroups=frozenset(groups),
-        sysctls=tuple(sysctls),
+        sysctls=frozenset(sysctls),
         files=frozenset(files))
 
 
