@@ -6,7 +6,7 @@ Source: `k8s.io/apiserver/pkg/server/healthz`.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from sampan.apiserver.options import Query
 from sampan.apiserver.response import Answer, json_answer, page_not_found, text_answer
@@ -42,9 +42,17 @@ READY = ("ping", "log", "etcd", "etcd-readiness", "informer-sync", *_COMMON, "sh
 class Health:
     """Answers the probes from a few real checks; the names are upstream's, which tools know."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
-        """`checks` by name: `etcd` (the store), `informer-sync` (the caches), `shutdown`, …; other names are always well."""
-        self._checks = checks
+    def __init__(self, checks: Mapping[str, Check], ask: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`checks` by name: `etcd` (the store), `informer-sync` (the caches), `shutdown`, …; other names are always well.
+        `ask` is awaited before the store's is called.
+        """
+        self._checks, self._ask = checks, ask
+
+    async def asked(self, path: str, query: Query) -> Answer:
+        """`answer`, once the store was asked where the path is about it."""
+        if self._ask is not None and path.strip("/").partition("/")[2] in ("", "etcd", "etcd-readiness"):
+            await self._ask()
+        return self.answer(path, query)
 
     def answer(self, path: str, query: Query) -> Answer:
         """`/readyz`, `/readyz?verbose`, `/readyz/etcd`, …"""

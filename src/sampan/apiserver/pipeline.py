@@ -14,11 +14,14 @@ from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthor
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
 from sampan.apiserver.handlers.virtual import component_statuses
 from sampan.apiserver.negotiation import PROTOBUF, accepted
+from sampan.apiserver.registry import translated
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.response import Answer, Response, Stream, error_answer, page_not_found, warning_headers
+from sampan.store.base import StoreFull, StoreRefused, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class Pipeline:
         self._api, self._authenticator, self._handlers = api, authenticator, handlers
         self._impersonation, self._audit, self._in_flight = impersonation, audit, in_flight or InFlight()
         self._other, self._subresources = other, subresources or {}
+        self._freshness: Freshness | None = api.parts.get("freshness")
 
     async def handle(self, info: RequestInfo, body: Body) -> Response:
         """Answer; never raises but for cancellation."""
@@ -84,6 +88,8 @@ class Pipeline:
             response = await self._handle(info, body)
         except ApiError as error:
             response = _error(info, error)
+        except (StoreFull, StoreRefused, StoreUnavailable) as error:
+            response = _error(info, translated(error))
         except Exception:  # the last line of defence: logged here, told without details
             log.exception("request failed", extra={"method": info.method, "path": info.path})
             response = error_answer(InternalError(
@@ -129,6 +135,8 @@ class Pipeline:
     async def _dispatch(self, info: RequestInfo, body: Body) -> Response:
         if not info.is_resource:
             return await self._other(info) if self._other is not None else page_not_found()
+        if self._freshness is not None:
+            await self._freshness.wait(info)
         api = self._api
         served = api.catalog.find(info.group, info.version, info.resource)
         if served is None:

@@ -35,7 +35,7 @@ from sampan.apiserver.watchcache import Readers
 from sampan.kinds.all import kind_of
 from sampan.kinds.kind import SubKind
 from sampan.lib.clock import Clock, Identity
-from sampan.store.base import Compare, CompareFailed, Delete, Put, Store, StoreFull, StoreUnavailable
+from sampan.store.base import Compare, CompareFailed, Delete, Put, Store, StoreFull, StoreRefused, StoreUnavailable
 
 OPTIMISTIC_LOCK = "the object has been modified; please apply your changes to the latest version and try again"
 LONGEST_PREFIX = 58  # 63 less the five characters that are put behind it
@@ -424,14 +424,16 @@ class Registry:
     async def _transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare]) -> int:
         try:
             return await self.store.transact(writes, compares)
-        except (StoreFull, StoreUnavailable) as error:
+        except (StoreFull, StoreRefused, StoreUnavailable) as error:
             raise translated(error) from error
 
 
-def translated(error: StoreFull | StoreUnavailable) -> ApiError:
+def translated(error: StoreFull | StoreRefused | StoreUnavailable) -> ApiError:
     """What clients are told when the store can't."""
     if isinstance(error, StoreFull):
         return InternalError(f"the data folder has no space left: {error.message}")
+    if isinstance(error, StoreRefused):
+        return InternalError(error.message)
     return OtherStatus(error.message, code=503, reason="ServiceUnavailable")
 
 

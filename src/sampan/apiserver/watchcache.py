@@ -133,24 +133,34 @@ class WatchCache:
             try:
                 await self._load()
             except Compacted:
-                # history went by while it was read: anew, from the newest
-                self._objects = self._empty()
+                continue  # history went by while it was read: anew, from the newest
             else:
                 return
         await self._load()
 
     async def _load(self) -> None:
-        revision, after = self._store.revision, ""
+        revision, after, objects = self._store.revision, "", self._empty()
         while True:
             page = await self._store.range(self._prefix, after=after, limit=LOADED_AT_ONCE, revision=revision)
             for record in page.records:
-                self._objects.put(self._objects.entry(record))
+                objects.put(objects.entry(record))
             if not page.more:
                 break
             after = page.records[-1].key
             await asyncio.sleep(0)
-        self._objects.floor = revision
+        objects.floor = revision
+        self._objects = objects
         self._subscription = await self._store.subscribe(self._prefix, revision, self._changed)
+
+    async def read_anew(self) -> None:
+        """Changes were missed: end all watches, whose clients list again, and read all objects.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        self.close()
+        await self.load()
+        self.generation += 1
 
     def _changed(self, changes: Sequence[Change]) -> None:
         self.generation += 1
@@ -271,13 +281,17 @@ class WatchCache:
             raise OtherStatus(str(error), code=500) from None
         now, selection = self.revision, query.selection
         watcher = self._hub.add(selection, query.rendering, bookmarks=query.bookmarks, after=max(since, now))
-        if query.initial or (query.initial is None and since == 0):
-            if since > now:
-                watcher.fail(too_large(since, now))
-            else:
-                self._begin_with_all(watcher, query, now)
-        elif 0 < since < now:
-            await self._begin_since(watcher, query, since, now)
+        try:
+            if query.initial or (query.initial is None and since == 0):
+                if since > now:
+                    watcher.fail(too_large(since, now))
+                else:
+                    self._begin_with_all(watcher, query, now)
+            elif 0 < since < now:
+                await self._begin_since(watcher, query, since, now)
+        except BaseException:
+            watcher.close()  # nobody will read it
+            raise
         return watcher
 
     def _begin_with_all(self, watcher: Watcher, query: WatchQuery, now: int) -> None:
@@ -401,6 +415,17 @@ class Caches:
         finally:
             del self._loading[prefix]
             done.set_result(None)
+
+    async def read_anew(self) -> None:
+        """Changes of the store were missed: read everything again.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        for cache in self.all():
+            cache.close()  # all watches end before the first of them can tell half of it
+        for cache in self.all():
+            await cache.read_anew()
 
     def drop(self, resource: Resource[Any]) -> None:
         """Forget a resource that is served no longer: its watches end."""

@@ -11,7 +11,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the store, the keys and admin.kubeconfig")
     parser.add_argument("--port", type=int, default=6443, metavar="P", help="port of the API (default 6443)")
     parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--store", default="sqlite", metavar="STORE", help="sqlite (default), memory or etcd://HOST:PORT")
+    parser.add_argument("--store", default="sqlite", metavar="STORE", help="sqlite (default), memory or etcd://HOST:PORT[,HOST:PORT]")
+    parser.add_argument("--etcd-cafile", type=Path, metavar="FILE", help="authority of etcd's certificate")
+    parser.add_argument("--etcd-certfile", type=Path, metavar="FILE", help="our certificate for etcd")
+    parser.add_argument("--etcd-keyfile", type=Path, metavar="FILE", help="its key")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
     parser.add_argument("--advertise", default="", metavar="ADDRESS", help="address that the Service `kubernetes` leads to")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
@@ -19,8 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    from sampan.cluster.server import ServerConfig, serve
+    from sampan.cluster.server import EtcdFiles, ServerConfig, serve
 
     return serve(ServerConfig(
         data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
-        advertise=arguments.advertise, log_level=arguments.log_level))
+        advertise=arguments.advertise, log_level=arguments.log_level,
+        etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile)))

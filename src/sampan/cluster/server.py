@@ -33,6 +33,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class EtcdFiles:
+    """For an etcd that speaks TLS: whose certificate it must have, and ours. PEM."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """What the command line says."""
 
@@ -44,6 +53,7 @@ class ServerConfig:
     advertise: str = ""
     log_level: str = "warning"
     service_cidr: str = "10.96.0.0/16"
+    etcd: EtcdFiles = EtcdFiles()
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(config: ServerConfig, beside: Beside | None) -> None:
-    listening = listener.bind(config.bind, config.port)
+    with listener.bind(config.bind, config.port) as listening:
+        await _serve_on(listening, config, beside)
+
+
+async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Beside | None) -> None:
     clock, identity = SystemClock(), Identity()
     data = _folder(config.data)
     advertise = config.advertise or advertised(config.bind)
@@ -90,7 +104,7 @@ async def _serve(config: ServerConfig, beside: Beside | None) -> None:
     names = pki.server_names(host=socket.gethostname(), addresses=_addresses(config.bind, advertise), service_address=addresses.service)
     keys = pkidir.ensure_cluster(data / "pki", names, clock)
     users = read_token_file(config.token_file) if config.token_file else {}
-    store = await open_store(config.store, data / "store", clock)
+    store = await open_store(config.store, data / "store", clock, config.etcd)
     try:
         ca = keys.ca.certificate.read_bytes()
         api = ApiServer(store, clock, identity, Settings(
@@ -123,12 +137,12 @@ def _folder(path: Path) -> Path:
     return path
 
 
-async def open_store(name: str, folder: Path, clock: SystemClock) -> Store:
-    """`sqlite`, `memory` or `etcd://HOST:PORT`.
+async def open_store(name: str, folder: Path, clock: SystemClock, etcd: EtcdFiles = EtcdFiles()) -> Store:
+    """`sqlite`, `memory` or `etcd://HOST:PORT[,HOST:PORT]`.
 
     Raises:
         ConfigError: There is no such store.
-        StoreError: The folder is in use, of a newer version, or broken.
+        StoreError: The folder is in use, of a newer version, or broken; etcd doesn't answer.
     """
     if name == "memory":
         from sampan.store.memory import MemoryStore
@@ -138,7 +152,12 @@ async def open_store(name: str, folder: Path, clock: SystemClock) -> Store:
         from sampan.store.sqlite import SqliteStore
 
         return await SqliteStore.open(folder, clock)
-    raise ConfigError(f'there is no store "{name}"', hint="choose sqlite or memory")
+    if name.startswith("etcd://"):
+        from sampan.store.etcd import EtcdSettings, EtcdStore
+        from sampan.store.etcdclient import EtcdTls
+
+        return await EtcdStore.open(name, clock, EtcdSettings(tls=EtcdTls(etcd.ca, etcd.certificate, etcd.key)))
+    raise ConfigError(f'there is no store "{name}"', hint="choose sqlite, memory or etcd://HOST:PORT")
 
 
 def write_access(config: ServerConfig, keys: pkidir.ClusterPki, ca: bytes) -> None:

@@ -48,6 +48,10 @@ class StoreFull(StoreError):
     """No space is left where the store keeps its files. Nothing of the transaction was written."""
 
 
+class StoreRefused(StoreError):
+    """The store doesn't take the request: it is too large, for instance. Nothing was written."""
+
+
 class StoreUnavailable(StoreError):
     """The store can't be reached or has been closed. Whether the transaction was written is not known."""
 

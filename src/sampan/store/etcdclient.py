@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from sampan.lib.errors import ConfigError
 from sampan.lib.grpctable import Table
-from sampan.store.base import StoreError, StoreFull, StoreUnavailable
+from sampan.store.base import StoreError, StoreFull, StoreRefused, StoreUnavailable
 
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = (0.02, 0.5)
@@ -224,7 +224,7 @@ def translated(code: str, details: str, where: str) -> StoreError:
     if code == "NOT_FOUND" and "lease" in details:
         return LeaseGone(details)
     if code == "INVALID_ARGUMENT":
-        return StoreError(f"etcd at {where} has refused the request: {details}")
+        return StoreRefused(f"etcd at {where} has refused the request: {details}")
     if code == "DEADLINE_EXCEEDED":
         return StoreUnavailable(f"etcd at {where} didn't answer in time")
     return StoreUnavailable(f"etcd at {where}: {details or code}")

@@ -39,7 +39,7 @@ class Api:
     clock: Clock
     authorizer: Authorizer
     parts: dict[str, Any] = field(default_factory=dict)
-    """Optional parts by name: `issuer` (tokens), `nodes` (connections to node agents), `fields` (server-side apply)."""
+    """Optional parts by name: `issuer` (tokens), `nodes` (connections to node agents), `fields` (server-side apply), `freshness` (the store has other writers)."""
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.clock)
