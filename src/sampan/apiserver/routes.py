@@ -10,6 +10,7 @@ from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configura
 from sampan.apiserver.discovery import Discovery
 from sampan.apiserver.handlers.base import Api, not_allowed
 from sampan.apiserver.health import LIVE, READY, Health
+from sampan.apiserver.metrics import Metrics
 from sampan.apiserver.openapi import descriptions
 from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
@@ -21,9 +22,10 @@ PAGES = ("/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/op
 class Routes:
     """Answers what is no resource."""
 
-    def __init__(self, api: Api, checks: Health, issuer: Issuer, server_address: str = "") -> None:
+    def __init__(self, api: Api, checks: Health, issuer: Issuer, server_address: str = "", *,
+                 metrics: Metrics | None = None) -> None:
         """`server_address`: host and port that /api tells of; empty: what the client has called."""
-        self._health, self._issuer = checks, issuer
+        self._health, self._issuer, self._metrics = checks, issuer, metrics
         self._discovery = Discovery(api.catalog, server_address)
         texts = descriptions.find(f"{health.MAJOR}.{health.MINOR}")
         self._openapi = Documents(api.catalog, health.GIT_VERSION, lambda: descriptions.read(texts))
@@ -40,6 +42,8 @@ class Routes:
             return await self._openapi.answer(info)
         if root in ("livez", "readyz", "healthz"):
             return self._health.answer(path, info.query)
+        if path == "/metrics" and self._metrics is not None:
+            return self._metrics.answer()
         if path == "/version":
             return health.version()
         if path == "/.well-known/openid-configuration":

@@ -34,6 +34,7 @@ from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
 from sampan.apiserver.hooks import Hook
+from sampan.apiserver.metrics import Metrics
 from sampan.apiserver.nodes import NodeAccess, NodeConnections
 from sampan.apiserver.pipeline import Pipeline
 from sampan.apiserver.registry import Registry
@@ -75,6 +76,7 @@ class ApiServer:
         self.caches = Caches(store, clock)
         self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer)
         self.health = Health({"etcd": self._store_health, "informer-sync": self._cache_health, "shutdown": self._shutdown_health})
+        self.metrics = Metrics(self._stored_objects)
         self.app = App(lifespan=self)
         self._tasks = Tasks()
         self._started = self._stopping = False
@@ -113,9 +115,11 @@ class ApiServer:
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
         self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
         self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
+        address = f"{settings.addresses.advertise}:{settings.addresses.port}"
+        routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics)
         pipeline = self.app.pipeline = Pipeline(
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
-            other=Routes(self.api, self.health, self.issuer, f"{settings.addresses.advertise}:{settings.addresses.port}").answer, subresources=handlers.SUBRESOURCES)
+            other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics)
         self.app.sockets = NodeSockets(pipeline, self._nodes)
 
     def stored(self) -> list[Resource[Any]]:
@@ -136,6 +140,9 @@ class ApiServer:
         await self._tasks.stop()
         if self._nodes is not None:
             await self._nodes.close()
+
+    def _stored_objects(self) -> dict[str, int]:
+        return {resource.group_resource: sum(1 for _ in self.caches.of(resource).entries()) for resource in self.stored()}
 
     def _store_health(self) -> str:
         return ""

@@ -1,0 +1,41 @@
+"""Binding pods to nodes."""
+
+from __future__ import annotations
+
+from api_asking import PODS, Asker, pod, with_server
+
+BINDINGS = "/api/v1/namespaces/default/bindings"
+
+
+def test_a_bound_pod_has_its_node_and_is_scheduled() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", PODS, pod("p"))
+        body = {"metadata": {"name": "p", "annotations": {"by": "test"}}, "target": {"kind": "Node", "name": "n"}}
+        code, value = await asker.ask("POST", f"{PODS}/p/binding", body)
+        assert (code, value["status"]) == (201, "Success")
+        bound = await asker.must("GET", f"{PODS}/p")
+        assert (bound["spec"]["nodeName"], bound["metadata"]["annotations"]["by"]) == ("n", "test")
+        assert bound["status"]["conditions"][0]["type"] == "PodScheduled"
+
+    with_server(test)
+
+
+def test_a_pod_is_bound_once() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", PODS, pod("p"))
+        for node, wanted in (("a", 201), ("b", 409)):
+            code, _ = await asker.ask("POST", BINDINGS, {"metadata": {"name": "p"}, "target": {"name": node}})
+            assert code == wanted
+
+    with_server(test)
+
+
+def test_gates_and_wrong_targets_keep_a_pod_where_it_is() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", PODS, pod("p", schedulingGates=[{"name": "x/y"}]))
+        assert (await asker.ask("POST", BINDINGS, {"metadata": {"name": "p"}, "target": {"name": "n"}}))[0] == 409
+        code, value = await asker.ask("POST", BINDINGS, {"metadata": {"name": "p"}, "target": {"kind": "Pod"}})
+        assert (code, value["message"]) == (
+            500, '[target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>", target.name: Required value]')
+
+    with_server(test)

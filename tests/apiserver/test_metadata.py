@@ -1,0 +1,64 @@
+"""Metadata on its way into the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampan.api.core.v1 import ConfigMap
+from sampan.api.meta.v1 import ObjectMeta, OwnerReference
+from sampan.api.scalars import Time
+from sampan.apiserver import metadata
+
+
+def found(**fields: Any) -> list[tuple[str, str]]:
+    meta = ObjectMeta(**{"name": "a", "namespace": "n", **fields})
+    return [(one.field, one.reason) for one in metadata.validate_meta(meta, namespaced=True, name_check=None)]
+
+
+def test_good_metadata_has_no_findings() -> None:
+    assert found(labels={"a/b": "c"}, annotations={"A.b/C": "anything"}, finalizers=["x.y/z"]) == []
+
+
+def test_every_part_is_judged() -> None:
+    assert found(name="") == [("metadata.name", "FieldValueRequired")]
+    assert found(name="No") == [("metadata.name", "FieldValueInvalid")]
+    assert found(namespace="") == [("metadata.namespace", "FieldValueRequired")]
+    assert found(labels={"": "x"})[0] == ("metadata.labels", "FieldValueInvalid")
+    assert found(annotations={"a": "x" * 300_000}) == [("metadata.annotations", "FieldValueTooLong")]
+    assert found(finalizers=["orphan", "foregroundDeletion"]) == [("metadata.finalizers", "FieldValueInvalid")]
+    assert found(generation=-1) == [("metadata.generation", "FieldValueInvalid")]
+
+
+def test_one_owner_at_most_is_the_controller() -> None:
+    owners = [OwnerReference(apiVersion="v1", kind="Pod", name=name, uid=name, controller=True) for name in "ab"]
+    assert found(ownerReferences=owners) == [("metadata.ownerReferences", "FieldValueInvalid")]
+
+
+def test_an_update_keeps_what_the_server_owns() -> None:
+    old = ObjectMeta(name="a", uid="u", generation=3, creationTimestamp=Time("2026-01-01T00:00:00Z"))
+    new = ObjectMeta(name="a", generation=9, selfLink="/x")
+    metadata.keep_system_fields(new, old)
+    assert (new.uid, new.generation, new.creationTimestamp, new.selfLink) == ("u", 3, old.creationTimestamp, "")
+    assert metadata.validate_meta_update(new, old) == []
+
+
+def test_names_and_uids_never_change() -> None:
+    fields = [one.field for one in metadata.validate_meta_update(ObjectMeta(name="b", uid="v"), ObjectMeta(name="a", uid="u"))]
+    assert fields == ["metadata.name", "metadata.uid"]
+
+
+def test_nothing_new_holds_an_object_that_is_leaving() -> None:
+    old = ObjectMeta(deletionTimestamp=Time("2026-01-01T00:00:00Z"), finalizers=["a/b"])
+    new = ObjectMeta(deletionTimestamp=old.deletionTimestamp, finalizers=["a/b", "c/d"])
+    assert [one.reason for one in metadata.validate_meta_update(new, old)] == ["FieldValueForbidden"]
+
+
+def test_dicts_and_structs_are_changed_alike() -> None:
+    custom: dict[str, Any] = {"spec": {"x": 1}, "kind": "K", "metadata": {"name": "a"}, "apiVersion": "g/v1"}
+    meta = metadata.meta_of(custom)
+    meta.labels = {"l": "v"}
+    metadata.put_meta(custom, meta)
+    assert list(custom) == ["kind", "apiVersion", "metadata", "spec"]  # the order that stored bytes have
+    assert custom["metadata"] == {"name": "a", "labels": {"l": "v"}}
+    struct = ConfigMap(metadata=ObjectMeta(name="a"))
+    assert metadata.meta_of(struct) is struct.metadata

@@ -1,0 +1,99 @@
+"""Writes: compare and swap, retries, generated names, dry run, what changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from api_asking import MAPS, PODS, Asker, config_map, pod, with_server
+from sampan.api import codec
+from sampan.apiserver.registry import volatile
+
+
+def test_a_write_that_changes_nothing_writes_nothing() -> None:
+    async def test(asker: Asker) -> None:
+        made = await asker.must("POST", MAPS, config_map("a", k="v"))
+        again = await asker.must("PUT", f"{MAPS}/a", config_map("a", k="v"))
+        assert again["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+        assert again["metadata"]["managedFields"] == made["metadata"]["managedFields"]
+
+    with_server(test)
+
+
+def test_a_dry_run_answers_as_if_and_stores_nothing() -> None:
+    async def test(asker: Asker) -> None:
+        code, value = await asker.ask("POST", f"{MAPS}?dryRun=All", config_map("a"))
+        assert (code, value["metadata"].get("resourceVersion")) == (201, None)
+        assert (await asker.ask("GET", f"{MAPS}/a"))[0] == 404
+        before = asker.server.store.revision
+        await asker.must("POST", MAPS, config_map("b"))
+        await asker.must("DELETE", f"{MAPS}/b?dryRun=All")
+        assert asker.server.store.revision == before + 1
+
+    with_server(test)
+
+
+def test_generated_names_have_five_letters_more() -> None:
+    async def test(asker: Asker) -> None:
+        body = {"metadata": {"generateName": "x" * 80 + "-"}}
+        name = (await asker.must("POST", MAPS, body))["metadata"]["name"]
+        assert (len(name), name[:58]) == (63, "x" * 58)
+
+    with_server(test)
+
+
+def test_concurrent_patches_all_win() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", MAPS, config_map("a"))
+        done = await asyncio.gather(*(asker.merge(f"{MAPS}/a", {"data": {f"k{n}": "v"}}) for n in range(20)))
+        assert {code for code, _ in done} == {200}
+        assert len((await asker.must("GET", f"{MAPS}/a"))["data"]) == 20
+
+    with_server(test)
+
+
+def test_of_concurrent_updates_from_one_version_one_wins() -> None:
+    async def test(asker: Asker) -> None:
+        made = await asker.must("POST", MAPS, config_map("a"))
+        done = await asyncio.gather(*(asker.ask("PUT", f"{MAPS}/a", made | {"data": {"k": str(n)}}) for n in range(5)))
+        assert sorted(code for code, _ in done) == [200, 409, 409, 409, 409]
+
+    with_server(test)
+
+
+def test_a_put_names_another_object_by_its_uid_in_vain() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", MAPS, config_map("a"))
+        body = config_map("a")
+        body["metadata"]["uid"] = "00000000-1111-2222-3333-444444444444"
+        code, value = await asker.ask("PUT", f"{MAPS}/a", body)
+        assert (code, value["reason"]) == (409, "Conflict")
+        assert "UID in precondition" in value["message"]
+
+    with_server(test)
+
+
+def test_the_status_of_a_pod_is_not_its_creators() -> None:
+    async def test(asker: Asker) -> None:
+        made = await asker.must("POST", PODS, pod("p") | {"status": {"phase": "Failed"}})
+        assert made["status"]["phase"] == "Pending"
+        _, after = await asker.merge(f"{PODS}/p/status", {"status": {"phase": "Running"}, "spec": {"nodeName": "n"}})
+        assert (after["status"]["phase"], "nodeName" in after["spec"]) == ("Running", False)
+
+    with_server(test)
+
+
+def test_stored_bytes_have_no_revision_and_answers_do() -> None:
+    async def test(asker: Asker) -> None:
+        made = await asker.must("POST", MAPS, config_map("a"))
+        record = await asker.server.store.get("/registry/core/configmaps/default/a")
+        assert record is not None
+        assert "resourceVersion" not in codec.loads(record.value)["metadata"]
+        assert made["metadata"]["resourceVersion"] == str(record.mod_revision)
+
+    with_server(test)
+
+
+def test_only_heartbeats_may_be_forgotten_by_a_crash() -> None:
+    assert volatile("/registry/coordination.k8s.io/leases/kube-node-lease/n")
+    assert not volatile("/registry/coordination.k8s.io/leases/kube-system/kube-scheduler")
+    assert not volatile("/registry/core/pods/kube-node-lease/p")
