@@ -41,7 +41,7 @@ def decide(pdb: PodDisruptionBudget, pods: Sequence[Pod], scale: int, unmanaged:
         events.append(EventRecord(pdb, "Warning", "UnmanagedPods", (
             f"Pods selected by this PodDisruptionBudget (selector: {shown(pdb.spec.selector)}) were found to be unmanaged. As a "
             "result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for "
-            'these pods please set ".spec.minAvailable" field of the PDB to an integer value. ')))
+            'these pods please set ".spec.minAvailable" field of the PDB to an integer value.')))
     disrupted: dict[str, Time] = {}
     later: float | None = None
     for pod in pods:
