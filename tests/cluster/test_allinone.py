@@ -76,6 +76,7 @@ def test_a_real_machine_is_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allinone, "why_simulated", lambda endpoint="": "")
     with pytest.raises(ConfigError, match="one machine is one node"):
         configure(UpOptions(name="x", nodes=2))
+    assert not list(config.RUN.glob("*")), "what is refused claims no number"
 
 
 def test_a_cluster_whose_process_ends_again_and_again_is_given_up_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from sampan.lib.errors import ConfigError, SampanError
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
 GIVE_UP_ENDS = 4
+FIRST_PORT = 6443
 PORTS_TRIED = 50
 
 
@@ -96,16 +97,17 @@ def configure(options: UpOptions) -> tuple[ClusterConfig, str]:
     folder = folder_of(options.name, options.data)
     known, note = load(folder), ""
     if known is None:
-        known = ClusterConfig(name=check_name(options.name), index=free_index(clusters_root()), nodes=options.nodes or 1,
-                              runtime_endpoint=options.runtime_endpoint)
         reason = why_simulated(options.runtime_endpoint)
-        if options.simulated or reason:
-            release(known)  # only real nodes have something there
-            known = replace(known, simulated=True)
-            note = "" if options.simulated else f"{reason}: nodes are simulated, containers do not really run"
-        if known.nodes > 1 and not known.simulated:
+        simulated, nodes = options.simulated or bool(reason), options.nodes or 1
+        note = f"{reason}: nodes are simulated, containers do not really run" if reason and not options.simulated else ""
+        if nodes > 1 and not simulated:
             raise ConfigError("one machine is one node with real containers", hint="add --simulated for more, or `sampan agent` on other machines")
-        known = replace(known, port=options.port or _free_port(known.port))
+        name, port = check_name(options.name), options.port or _free_port(FIRST_PORT)
+        # last, since it claims the number
+        known = ClusterConfig(name=name, index=free_index(clusters_root()), port=port, nodes=nodes, simulated=simulated,
+                              runtime_endpoint=options.runtime_endpoint)
+        if simulated:
+            release(known)  # only real nodes have something there
     else:
         if options.simulated and not known.simulated:
             raise ConfigError(f"cluster {known.name} has real nodes", hint="choose another name with --name for a simulated one")
