@@ -85,7 +85,7 @@ async def main() -> None:
         if config.simulated:
             print("hello: 3 simulated pods are ready; nothing really serves")
             return
-        page = await asyncio.to_thread(fetch, url)
+        page = await until(client, lambda: asyncio.to_thread(fetch, url), "an answer of the Service")  # the pods are ready a moment earlier
         assert "Hello from Sampan" in page, page
         await until(client, fetched, "the Job's fetch by DNS name")
         took = time.monotonic() - started
@@ -95,9 +95,13 @@ async def main() -> None:
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        text: str = answer.read().decode()
-    return text
+    """The page; empty while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError:
+        return ""
 
 
 async def build_image(folder: Path, node: str) -> None:
