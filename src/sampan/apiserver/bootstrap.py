@@ -8,6 +8,7 @@ Kubernetes 1.36 shows it. Source: kubernetes `pkg/controlplane`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +19,7 @@ from sampan.api import codec
 from sampan.api.core.v1 import ConfigMap, EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Namespace, Service
 from sampan.api.discovery.v1 import Endpoint, EndpointConditions, EndpointSlice
 from sampan.api.discovery.v1 import EndpointPort as SlicePort
-from sampan.api.errors import AlreadyExists, ApiError
+from sampan.api.errors import AlreadyExists, ApiError, InternalError
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, SERVICE_CIDRS, SERVICES
@@ -30,6 +31,10 @@ from sampan.apiserver.request import User
 if TYPE_CHECKING:
     from sampan.apiserver.auth.policy import Step
 
+log = logging.getLogger(__name__)
+
+# an address of the Service that another server has taken: it is about to write the Service
+TRIES, TRY_SECONDS = 100, 0.1
 LOOPBACK = User("system:apiserver", groups=("system:masters", "system:authenticated"))
 NAMESPACE_NAMES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -147,7 +152,7 @@ class Bootstrap:
             "spec": {"type": "ClusterIP", "clusterIP": at.service, "clusterIPs": [at.service], "sessionAffinity": "None",
                      "ipFamilies": ["IPv6" if ":" in at.service else "IPv4"], "ipFamilyPolicy": "SingleStack",
                      "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": at.port}]}})
-        await self._ensure(SERVICES, service)
+        await self._ensure_service(service)
         meta = ObjectMeta(name="kubernetes", namespace="default", labels={"endpointslice.kubernetes.io/skip-mirror": "true"})
         port = EndpointPort(name="https", port=at.port, protocol="TCP")
         endpoints = Endpoints(metadata=meta, subsets=[EndpointSubset(addresses=[EndpointAddress(ip=at.advertise)], ports=[port])])
@@ -158,6 +163,15 @@ class Bootstrap:
             ports=[SlicePort(name="https", port=at.port, protocol="TCP")])
         await self._follow(ENDPOINTS, endpoints, "subsets")
         await self._follow(ENDPOINT_SLICES, slice_, "endpoints", "ports")
+
+    async def _ensure_service(self, service: Any) -> None:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._ensure(SERVICES, codec.clone(service))
+            except InternalError as error:
+                log.info("the Service kubernetes is made by another server: %s", error.message)
+                await asyncio.sleep(TRY_SECONDS)
+        return await self._ensure(SERVICES, service)
 
     async def _follow(self, resource: Resource[Any], wanted: Any, *fields: str) -> None:
         """Make it, or set its fields where the server has moved."""

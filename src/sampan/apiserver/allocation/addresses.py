@@ -131,13 +131,17 @@ class Addresses:
         claim.after.append(Delete(key_of(ip_address(text).compressed)))
 
 
-def leaked(readers: Readers) -> list[str]:
-    """Keys of service addresses whose Service is not there."""
+def leaked(readers: Readers, *, before: str = "") -> list[str]:
+    """Keys of service addresses whose Service is not there; of those made after `before` (a `Time`) it may be on its way
+    from another server.
+    """
     services = readers.of(SERVICES)
     found = []
     for entry in readers.of(IP_ADDRESSES).entries():
         parent = entry.object.spec.parentRef
         if parent is None or parent.resource != "services" or parent.group:
+            continue
+        if before and (entry.object.metadata.creationTimestamp or "") > before:
             continue
         service = services.get(parent.namespace, parent.name)
         if service is None or entry.name not in service.object.spec.clusterIPs:
