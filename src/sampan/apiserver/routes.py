@@ -41,7 +41,7 @@ class Routes:
         if root == "openapi":
             return await self._openapi.answer(info)
         if root in ("livez", "readyz", "healthz"):
-            return self._health.answer(path, info.query)
+            return await self._health.asked(path, info.query)
         if path == "/metrics" and self._metrics is not None:
             return self._metrics.answer()
         if path == "/version":
