@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resourceinfo import Resource
+from sampan.api.scalars import Time
 from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
@@ -30,6 +32,7 @@ from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.fieldmanager import FieldManager
+from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
 from sampan.apiserver.health import Health
@@ -44,7 +47,10 @@ from sampan.apiserver.sockets import NodeSockets
 from sampan.apiserver.table import Tables
 from sampan.apiserver.watchcache import Caches
 from sampan.lib.clock import Identity
-from sampan.store.base import Delete, Store
+from sampan.store.base import Delete, SharedStore, Store
+
+CLAIM_SECONDS = 60.0
+DELETED_AT_ONCE = 100  # etcd takes 128 operations in a transaction
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,10 @@ class ApiServer:
         self.catalog = kindtable.catalog()
         self.caches = Caches(store, clock)
         self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer)
-        self.health = Health({"etcd": self._store_health, "informer-sync": self._cache_health, "shutdown": self._shutdown_health})
+        self._shared = store if isinstance(store, SharedStore) else None
+        self._store_problem = ""
+        self.health = Health({"etcd": self._store_health, "etcd-readiness": self._store_health, "informer-sync": self._cache_health,
+                              "shutdown": self._shutdown_health}, self._ask_store if self._shared else None)
         self.metrics = Metrics(self._stored_objects)
         self.app = App(lifespan=self)
         self._tasks = Tasks()
@@ -87,14 +96,21 @@ class ApiServer:
         if self._started:
             return
         await self.caches.load(*self.stored())
+        if self._shared is not None:
+            self._shared.when_lost(self.caches.read_anew)
         self._tasks.start(self.caches.run(), "bookmarks")
         self._assemble()
-        gone = leaked(self.caches)
-        if gone:
-            await self.store.transact([Delete(key) for key in gone])
+        await self._let_go()
         bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
         await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
         self._started = True
+
+    async def _let_go(self) -> None:
+        """Addresses that a crash left without their Service; another server's may be young."""
+        young = Time.of(self.clock.now() - timedelta(seconds=CLAIM_SECONDS)) if self._shared is not None else ""
+        gone = leaked(self.caches, before=young)
+        for start in range(0, len(gone), DELETED_AT_ONCE):
+            await self.store.transact([Delete(key) for key in gone[start:start + DELETED_AT_ONCE]])
 
     def _assemble(self) -> None:
         settings, clock, caches = self.settings, self.clock, self.caches
@@ -115,6 +131,8 @@ class ApiServer:
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
         self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
         self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
+        if self._shared is not None:
+            self.api.parts["freshness"] = Freshness(self._shared)
         address = f"{settings.addresses.advertise}:{settings.addresses.port}"
         routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics)
         pipeline = self.app.pipeline = Pipeline(
@@ -145,7 +163,11 @@ class ApiServer:
         return {resource.group_resource: sum(1 for _ in self.caches.of(resource).entries()) for resource in self.stored()}
 
     def _store_health(self) -> str:
-        return ""
+        return self._store_problem
+
+    async def _ask_store(self) -> None:
+        assert self._shared is not None
+        self._store_problem = await self._shared.problem()
 
     def _cache_health(self) -> str:
         return "" if self._started else "the caches are being filled"
