@@ -25,8 +25,8 @@ def real_cluster() -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="sampan-e2e-") as home:
         before = machine(home)
         cluster = Cluster(Path(home), "e2e")
-        sampan("up", "--name", cluster.name, SAMPAN_HOME=home)
         try:
+            sampan("up", "--name", cluster.name, SAMPAN_HOME=home)
             sampan("image", "build", "busybox", "-t", IMAGE, "--name", cluster.name, SAMPAN_HOME=home)
             until(lambda: not cluster.get("node", cluster.node)["spec"].get("taints"), "the node is ready for pods")
             yield cluster
