@@ -93,7 +93,7 @@ def divide(a: Any, b: Any) -> Any:
     kind = type(a)
     if kind is type(b):
         if kind is float:
-            return a / b if b else math.nan if a == 0 or a != a else math.copysign(math.inf, a) * math.copysign(1, b)
+            return a / b if b else math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
         if kind is int or kind is UInt:
             if b == 0:
                 raise CelError("division by zero")
@@ -131,7 +131,7 @@ def negate(a: Any) -> Any:
 
 def _comparable(a: Any, b: Any) -> None:
     kind, other = type(a), type(b)
-    if not (kind is other and kind in _ORDERED or kind in _NUMBERS and other in _NUMBERS):
+    if not ((kind is other and kind in _ORDERED) or (kind in _NUMBERS and other in _NUMBERS)):
         raise no_overload("_<_", a, b)
 
 
@@ -176,7 +176,7 @@ def index(a: Any, b: Any) -> Any:
     """`a[b]`"""
     if isinstance(a, list):
         kind = type(b)
-        if kind is int or kind is UInt or kind is float and b.is_integer():
+        if kind is int or kind is UInt or (kind is float and b.is_integer()):
             if 0 <= b < len(a):
                 return a[int(b)]
             raise CelError(f"index out of bounds: {int(b)}")

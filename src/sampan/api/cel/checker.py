@@ -104,6 +104,10 @@ class Checker:
     # ---- fields ----------------------------------------------------------------------------------------------------
 
     def select(self, node: ast.Select) -> Type:
+        if isinstance(node.operand, ast.Ident) and (known := self.scopes[0].get(f"{node.operand.name}.{node.field}")) and not node.test:
+            node.operand = ast.Ident(node.at, f"{node.operand.name}.{node.field}", slot=known[1])
+            node.key = "@type"
+            return known[0]
         full = self.qualified(node)
         if full and (full in _TYPE_NAMES or self.structs(full)):
             node.operand = ast.Ident(node.at, full)
@@ -153,7 +157,10 @@ class Checker:
             prefix = self.qualified(node.target)
             if prefix and f"{prefix}.{node.function}" in self.functions:
                 node.function, node.target = f"{prefix}.{node.function}", None
-        args = ([] if node.target is None else [self.check(node.target)]) + [self.check(arg) for arg in node.args]
+        args = [] if node.target is None else [self.check(node.target)]
+        mixed, self.mixed = self.mixed, self.mixed or node.function == "format"
+        args += [self.check(arg) for arg in node.args]
+        self.mixed = mixed
         if node.function in ("or", "orValue") and node.target is not None and len(args) == 2:
             return self.or_value(node, args)
         name = node.function.removeprefix(".")
@@ -199,8 +206,8 @@ class Checker:
         a, b = args
         dynamic = a.kind in ("dyn", "error") or b.kind in ("dyn", "error")
         one = b if a.kind in ("dyn", "error") else a
-        good = dynamic and one.kind in (*_ORDERED, "dyn", "error") or a.kind == b.kind and a.kind in _ORDERED \
-            or a.kind in t.NUMBERS and b.kind in t.NUMBERS
+        good = (dynamic and one.kind in (*_ORDERED, "dyn", "error")) or (a.kind == b.kind and a.kind in _ORDERED) \
+            or (a.kind in t.NUMBERS and b.kind in t.NUMBERS)
         return BOOL if good else self.unfitting(node, args)
 
     def arithmetic(self, node: ast.Call, args: list[Type]) -> Type:
@@ -214,7 +221,7 @@ class Checker:
         dynamic = ("dyn", "error", "param")
         if a.kind not in dynamic and b.kind not in dynamic:
             found = table.get((a.kind, b.kind))
-            return found if found else self.unfitting(node, args)
+            return found or self.unfitting(node, args)
         found_types = [one for (x, y), one in table.items() if a.kind in (*dynamic, x) and b.kind in (*dynamic, y)]
         if not found_types and not (node.function == "_+_" and "list" in (a.kind, b.kind)):
             return self.unfitting(node, args)
@@ -228,8 +235,8 @@ class Checker:
 
     def inside(self, node: ast.Call, args: list[Type]) -> Type:
         wanted, holder = args
-        if holder.kind in ("dyn", "error") or holder.kind in ("list", "map") and (
-                fits(holder.params[0], wanted, {}) or fits(wanted, holder.params[0], {})):
+        if holder.kind in ("dyn", "error") or (holder.kind in ("list", "map") and (
+                fits(holder.params[0], wanted, {}) or fits(wanted, holder.params[0], {}))):
             return BOOL
         return self.unfitting(node, args)
 
@@ -256,7 +263,7 @@ class Checker:
 
     # ---- literals and macros ---------------------------------------------------------------------------------------
 
-    def list(self, node: ast.ListLiteral) -> Type:
+    def list_literal(self, node: ast.ListLiteral) -> Type:
         found = [self.check(item) for item in node.items]
         found = [self.unwrapped(node.items[at], one, optional=at in node.optional) for at, one in enumerate(found)]
         return t.list_of(self.common(node.items, found))
@@ -276,7 +283,7 @@ class Checker:
             return self.report(node.at, f"expected type 'optional_type({found})' but found '{found}'")
         return found.params[0]
 
-    def map(self, node: ast.MapLiteral) -> Type:
+    def map_literal(self, node: ast.MapLiteral) -> Type:
         keys = [self.check(key) for key, _, _ in node.entries]
         values = [self.unwrapped(value, self.check(value), optional=optional) for _, value, optional in node.entries]
         return t.map_of(self.common([key for key, _, _ in node.entries], keys), self.common([value for _, value, _ in node.entries], values))
@@ -363,7 +370,7 @@ class Checker:
 
 _CHECKS: dict[type, Callable[[Checker, Any], Type]] = {
     ast.Literal: Checker.literal, ast.Ident: Checker.ident, ast.Select: Checker.select, ast.Logic: Checker.logic,
-    ast.Call: Checker.call, ast.ListLiteral: Checker.list, ast.MapLiteral: Checker.map, ast.StructLiteral: Checker.struct,
+    ast.Call: Checker.call, ast.ListLiteral: Checker.list_literal, ast.MapLiteral: Checker.map_literal, ast.StructLiteral: Checker.struct,
     ast.Macro: Checker.macro, ast.Bind: Checker.bind,
 }
 _OPERATORS: dict[str, Callable[[Checker, ast.Call, list[Type]], Type]] = {

@@ -140,8 +140,6 @@ def _other_select(node: ast.Select) -> Run:
             return optional_get(value, key)
         if type(value) is dict:
             return key in value
-        if isinstance(value, Mapping):
-            return key in value
         return optional_get(value, key).has
 
     return select
@@ -163,7 +161,7 @@ def _logic(node: ast.Logic) -> Run:
                 failed = failed or error
                 continue
             if value is deciding:
-                return deciding
+                return bool(deciding)
             if value is not True and value is not False:
                 failed = failed or no_overload()
         if failed is not None:
@@ -229,7 +227,7 @@ def _texts(do: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:
     def compare(frame: Frame) -> Any:
         one, other = left(frame), right(frame)
         try:
-            short = len(one) if len(one) < len(other) else len(other)
+            short = min(len(other), len(one))
             frame[0] -= (short + 9) // 10
             return do(one, other)
         except TypeError:
@@ -312,7 +310,7 @@ def accepts(wanted: Type, value: Any) -> bool:
         return isinstance(value, list) and (not value or accepts(wanted.params[0], value[0]))
     if kind in ("map", "object"):
         return isinstance(value, Mapping)
-    return kind != "opaque" or isinstance(value, Opaque) and value.type_name == wanted.name
+    return kind != "opaque" or (isinstance(value, Opaque) and value.type_name == wanted.name)
 
 
 def _function(overloads: list[Overload], args: list[Run], types: list[Type]) -> Run:

@@ -44,40 +44,23 @@ def _quantifier(deciding: bool, cost: int) -> Callable[[Run, Run | None, Run, Sl
     def make(source: Run, _condition: Run | None, body: Run, slots: Slots) -> Run:
         slot = slots[0] if len(slots) == 1 else 0
 
-        def over_list(frame: Frame, items: list[Any]) -> bool:
-            failed: CelError | None = None
-            for item in items:
-                frame[0] -= cost
-                if frame[0] < 0:
-                    raise CostExceeded
-                frame[slot] = item
-                try:
-                    value = body(frame)
-                except CelError as error:
-                    failed = failed or error
-                    continue
-                if value is deciding:
-                    return deciding
-                if value is not True and value is not False:
-                    failed = failed or _bad()
-            if failed is not None:
-                raise failed
-            return not deciding
-
         def run(frame: Frame) -> bool:
             items = source(frame)
             frame[0] -= 1
-            if slot and isinstance(items, list):
-                return over_list(frame, items)
             failed: CelError | None = None
-            for _ in _each(items, frame, slots, cost):
+            for item in items if slot and isinstance(items, list) else _each(items, frame, slots, 0):
+                frame[0] -= cost
+                if frame[0] < 0:
+                    raise CostExceeded
+                if slot:
+                    frame[slot] = item
                 try:
                     value = body(frame)
                 except CelError as error:
                     failed = failed or error
                     continue
                 if value is deciding:
-                    return deciding
+                    return bool(deciding)
                 if value is not True and value is not False:
                     failed = failed or _bad()
             if failed is not None:

@@ -162,9 +162,9 @@ class _Parser:
                     self.expect(")")
                     return inner
                 case "[":
-                    return self.list(token.at)
+                    return self.list_literal(token.at)
                 case "{":
-                    return self.map(token.at)
+                    return self.map_literal(token.at)
                 case ".":
                     if self.peek.kind == "name":
                         return self.named(self.take(), ".")
@@ -230,7 +230,7 @@ class _Parser:
             found.append(self.expression(0))
         return found
 
-    def list(self, at: int) -> Node:
+    def list_literal(self, at: int) -> Node:
         items: list[Node] = []
         optional = set()
         while not self.accept("]"):
@@ -243,7 +243,7 @@ class _Parser:
             items.append(self.expression(0))
         return ast.ListLiteral(at, items, frozenset(optional))
 
-    def map(self, at: int) -> Node:
+    def map_literal(self, at: int) -> Node:
         entries: list[tuple[Node, Node, bool]] = []
         while not self.accept("}"):
             if entries:

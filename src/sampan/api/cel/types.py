@@ -89,7 +89,7 @@ def fits(wanted: Type, found: Type, bound: Bound) -> bool:
     """Whether a value of type `found` may stand where `wanted` is; binds type parameters in `bound`."""
     if wanted.kind == "param":
         known = bound.get(wanted.name)
-        if known is None or known.kind == "null" and found.kind in _NULLABLE:
+        if known is None or (known.kind == "null" and found.kind in _NULLABLE):
             bound[wanted.name] = found
             return True
         if known.kind in ("dyn", "error") or found.kind in ("dyn", "error"):

@@ -116,7 +116,8 @@ def _names(kind: type) -> str:
 
 def type_name(value: Any) -> str:
     """The name of the type of a value."""
-    return _names(type(value))
+    kind: Any = type(value)
+    return _names(kind)
 
 
 _PLAIN = frozenset((int, str, bool, float, bytes, type(None), UInt, Timestamp, Duration, TypeValue))

@@ -1,6 +1,6 @@
 """Every admission plugin that is on by default, in upstream's order, with NodeRestriction.
 
-Webhooks and policies take their places before ResourceQuota: `default_chain(…, dynamic=…)`.
+Webhooks take their places before ResourceQuota: `default_chain(…, dynamic=…)`.
 Source: kubernetes `pkg/kubeapiserver/options/plugins.go`, `AllOrderedPlugins`.
 """
 
@@ -19,10 +19,12 @@ from sampan.apiserver.admission.default_ingress_class import DefaultIngressClass
 from sampan.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from sampan.apiserver.admission.escalation import RbacEscalation
 from sampan.apiserver.admission.limit_ranger import LimitRanger
+from sampan.apiserver.admission.mutating_policies import MutatingAdmissionPolicies
 from sampan.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from sampan.apiserver.admission.node_restriction import NodeRestriction
 from sampan.apiserver.admission.pod_security import PodSecurity
 from sampan.apiserver.admission.pod_topology_labels import PodTopologyLabels
+from sampan.apiserver.admission.policies import FindResource, find_built_in
 from sampan.apiserver.admission.priority import Priority
 from sampan.apiserver.admission.resource_quota import ResourceQuota, StatusWriter
 from sampan.apiserver.admission.runtime_class import RuntimeClass
@@ -33,6 +35,7 @@ from sampan.apiserver.admission.storage import (
     StorageObjectInUseProtection,
 )
 from sampan.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from sampan.apiserver.admission.validating_policies import ValidatingAdmissionPolicies
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
 from sampan.lib.clock import Clock, Identity
@@ -55,6 +58,8 @@ ALL: tuple[type[Admission], ...] = (
     CertificateSubjectRestriction,
     DefaultIngressClass,
     PodTopologyLabels,
+    MutatingAdmissionPolicies,
+    ValidatingAdmissionPolicies,
     RbacEscalation,
     ResourceQuota,
 )
@@ -62,14 +67,18 @@ ALL: tuple[type[Admission], ...] = (
 
 def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, identity: Identity, *,
                   quota_writer: StatusWriter | None = None, dynamic: Sequence[Admission] = (),
-                  disabled: frozenset[str] = frozenset()) -> Chain:
-    """The chain. `dynamic` (webhooks, policies) run behind all but the check of escalation and the quotas."""
+                  disabled: frozenset[str] = frozenset(), find: FindResource = find_built_in) -> Chain:
+    """The chain. `dynamic` (webhooks) run behind all but the check of escalation and the quotas.
+
+    `find` tells policies which resource has their parameters.
+    """
     plugins: list[Admission] = [
         NamespaceLifecycle(readers), LimitRanger(readers), ServiceAccount(readers, identity), NodeRestriction(readers),
         TaintNodesByCondition(), PodSecurity(readers), Priority(readers), DefaultTolerationSeconds(),
         DefaultStorageClass(readers), StorageObjectInUseProtection(), PersistentVolumeClaimResize(readers), RuntimeClass(readers),
         CertificateApproval(authorizers), CertificateSigning(authorizers), CertificateSubjectRestriction(),
-        DefaultIngressClass(readers), PodTopologyLabels(readers), *dynamic, RbacEscalation(authorizers),
+        DefaultIngressClass(readers), PodTopologyLabels(readers), MutatingAdmissionPolicies(readers, authorizers, find),
+        ValidatingAdmissionPolicies(readers, authorizers, find), *dynamic, RbacEscalation(authorizers),
         ResourceQuota(readers, clock, quota_writer),
     ]
     return Chain([plugin for plugin in plugins if plugin.name not in disabled])

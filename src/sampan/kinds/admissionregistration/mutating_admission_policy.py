@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from sampan.api import field
 from sampan.api.admissionregistration.v1 import MutatingAdmissionPolicy, Mutation
+from sampan.api.cel.admission import OBJECT, PATCHES, environment
+from sampan.api.cel.environment import Environment
 from sampan.api.resources import MUTATING_ADMISSION_POLICIES
 from sampan.kinds import checks, meta
-from sampan.kinds.admissionregistration import rules
+from sampan.kinds.admissionregistration import expressions, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
@@ -37,18 +39,21 @@ def validate(obj: MutatingAdmissionPolicy) -> Findings:
         out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
         if not spec.matchConstraints.resourceRules:
             out.append(field.required("spec.matchConstraints.resourceRules"))
-    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions")
-    out += rules.validate_variables(spec.variables, "spec.variables")
+    params = spec.paramKind is not None
+    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions",
+                                           expressions.conditions(spec.matchConditions, "spec.matchConditions", params=params))
+    env, problems = expressions.variables(environment(params=params, mutating=True), spec.variables, "spec.variables")
+    out += rules.validate_variables(spec.variables, "spec.variables", problems)
     if not spec.mutations:
         out.append(field.required("spec.mutations", "mutations must contain at least one item"))
     for index, one in enumerate(spec.mutations):
-        out += _mutation(one, f"spec.mutations[{index}]")
+        out += _mutation(one, f"spec.mutations[{index}]", env)
     if not spec.reinvocationPolicy:
         return [*out, field.required("spec.reinvocationPolicy")]
     return out + checks.one_of(spec.reinvocationPolicy, rules.REINVOCATION_POLICIES, "spec.reinvocationPolicy")
 
 
-def _mutation(one: Mutation, at: str) -> Findings:
+def _mutation(one: Mutation, at: str, env: Environment) -> Findings:
     if not one.patchType:
         return [field.required(f"{at}.patchType")]
     if one.patchType not in PATCH_TYPES:
@@ -63,6 +68,8 @@ def _mutation(one: Mutation, at: str) -> Findings:
             out.append(field.required(where, f"must be specified when patchType is {one.patchType}"))
         elif not part.expression.strip():
             out.append(field.required(f"{where}.expression", "expression is not specified"))
+        else:
+            out += expressions.check(env, part.expression, (OBJECT if type == "ApplyConfiguration" else PATCHES,), f"{where}.expression")
     return out
 
 

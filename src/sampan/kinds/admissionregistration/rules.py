@@ -7,7 +7,7 @@ Source: kubernetes `pkg/apis/admissionregistration/{validation/validation.go,v1/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sampan.api import field, names
 from sampan.api.admissionregistration.v1 import (
@@ -134,8 +134,8 @@ def _named_rule(rule: NamedRuleWithOperations, at: str) -> Findings:
     return out + validate_rule(rule, at)
 
 
-def validate_match_conditions(conditions: list[MatchCondition], at: str) -> Findings:
-    """Names once each, an expression in each."""
+def validate_match_conditions(conditions: list[MatchCondition], at: str, problems: Mapping[int, Findings] | None = None) -> Findings:
+    """Names once each, an expression in each; `problems` are what its compiler found."""
     out: Findings = []
     if len(conditions) > MAX_MATCH_CONDITIONS:
         out.append(field.too_many(at, len(conditions), MAX_MATCH_CONDITIONS))
@@ -144,6 +144,7 @@ def validate_match_conditions(conditions: list[MatchCondition], at: str) -> Find
         where = f"{at}[{index}]"
         if not one.expression.strip():
             out.append(field.required(f"{where}.expression"))
+        out += (problems or {}).get(index, [])
         out += checks.required_name(one.name, names.qualified_name, f"{where}.name")
         if one.name and one.name in seen:
             out.append(field.duplicate(f"{where}.name", one.name))
@@ -151,7 +152,7 @@ def validate_match_conditions(conditions: list[MatchCondition], at: str) -> Find
     return out
 
 
-def validate_variables(variables: list[Variable], at: str) -> Findings:
+def validate_variables(variables: list[Variable], at: str, problems: Mapping[int, Findings] | None = None) -> Findings:
     out: Findings = []
     for index, one in enumerate(variables):
         where = f"{at}[{index}]"
@@ -161,6 +162,7 @@ def validate_variables(variables: list[Variable], at: str) -> Findings:
             out.append(field.invalid(f"{where}.name", one.name, "must be a valid CEL identifier"))
         if not one.expression.strip():
             out.append(field.required(f"{where}.expression", "expression is not specified"))
+        out += (problems or {}).get(index, [])
     return out
 
 

@@ -12,9 +12,12 @@ from sampan.api.admissionregistration.v1 import (
     ValidatingAdmissionPolicyStatus,
     Validation,
 )
+from sampan.api.cel.admission import STRING_OR_NULL, environment
+from sampan.api.cel.environment import Environment
+from sampan.api.cel.types import BOOL, STRING
 from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.kinds import checks, meta
-from sampan.kinds.admissionregistration import rules
+from sampan.kinds.admissionregistration import expressions, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age
@@ -59,20 +62,26 @@ def validate(obj: ValidatingAdmissionPolicy) -> Findings:
         out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
         if not spec.matchConstraints.resourceRules:
             out.append(field.required("spec.matchConstraints.resourceRules"))
-    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions")
-    out += rules.validate_variables(spec.variables, "spec.variables")
+    params = spec.paramKind is not None
+    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions",
+                                           expressions.conditions(spec.matchConditions, "spec.matchConditions", params=params))
+    env, problems = expressions.variables(environment(params=params), spec.variables, "spec.variables")
+    out += rules.validate_variables(spec.variables, "spec.variables", problems)
     if not spec.validations and not spec.auditAnnotations:
         words = "validations or auditAnnotations must contain at least one item"
         return [*out, field.required("spec.validations", words), field.required("spec.auditAnnotations", words)]
     for index, one in enumerate(spec.validations):
-        out += _validation(one, f"spec.validations[{index}]")
-    return out + _audit_annotations(obj.metadata.name, spec.auditAnnotations, "spec.auditAnnotations")
+        out += _validation(one, f"spec.validations[{index}]", env, params=params)
+    return out + _audit_annotations(obj.metadata.name, spec.auditAnnotations, "spec.auditAnnotations", env)
 
 
-def _validation(one: Validation, at: str) -> Findings:
+def _validation(one: Validation, at: str, env: Environment, *, params: bool) -> Findings:
     out: Findings = []
     if not one.expression.strip():
         out.append(field.required(f"{at}.expression", "expression is not specified"))
+    out += expressions.check(env, one.expression, (BOOL,), f"{at}.expression")
+    told = environment(params=params, authorizer=False).extended({"variables": env.variables["variables"]})
+    out += expressions.check(told, one.messageExpression, (STRING,), f"{at}.messageExpression")
     if one.messageExpression and not one.messageExpression.strip():
         out.append(field.invalid(f"{at}.messageExpression", one.messageExpression, "must be non-empty if specified"))
     if one.message and not one.message.strip():
@@ -84,7 +93,7 @@ def _validation(one: Validation, at: str) -> Findings:
     return out
 
 
-def _audit_annotations(name: str, annotations: list[AuditAnnotation], at: str) -> Findings:
+def _audit_annotations(name: str, annotations: list[AuditAnnotation], at: str, env: Environment) -> Findings:
     out: Findings = []
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
         out.append(field.invalid(at, annotations, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations"))
@@ -101,6 +110,8 @@ def _audit_annotations(name: str, annotations: list[AuditAnnotation], at: str) -
         elif len(expression.encode()) > MAX_AUDIT_EXPRESSION_BYTES:
             out.append(field.required(f"{where}.valueExpression",
                                       f"must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length"))
+        else:
+            out += expressions.check(env, expression, STRING_OR_NULL, f"{where}.valueExpression")
         if one.key in seen:
             out.append(field.duplicate(f"{where}.key", one.key))
         seen.add(one.key)

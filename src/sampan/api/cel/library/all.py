@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sampan.api.cel.library import regex, standard
+from sampan.api.cel.library import authorizer, kubernetes, lists, regex, standard, strings
 from sampan.api.cel.library.overload import Functions, Overload
 
-LIBRARIES: tuple[Functions, ...] = (standard.FUNCTIONS, regex.FUNCTIONS)
+LIBRARIES: tuple[Functions, ...] = (standard.FUNCTIONS, strings.FUNCTIONS, lists.FUNCTIONS, regex.FUNCTIONS, kubernetes.FUNCTIONS,
+                                    authorizer.FUNCTIONS)
 
 
 def merged(*libraries: Functions) -> Functions:

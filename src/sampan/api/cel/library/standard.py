@@ -74,8 +74,8 @@ def to_double(value: Any) -> float:
 
 def double_text(value: float) -> str:
     """As Go's %g with the least digits does it."""
-    if value != value or math.isinf(value):
-        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     text = repr(value)
     mantissa, _, exponent = text.partition("e")
     mantissa = mantissa.removesuffix(".0")
@@ -173,6 +173,13 @@ def _zero(value: Any) -> bool:
     return value is None or value in (0, "", b"", False) or (hasattr(value, "__len__") and len(value) == 0)
 
 
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError as error:
+        raise CelError(f"illegal base64 data: {error}") from None
+
+
 def _conversions(types: tuple[Type, ...], result: Type, do: Callable[[Any], Any]) -> list[Overload]:
     return [free(f"{one}_to_{result}", (one,), result, do) for one in types]
 
@@ -207,12 +214,5 @@ FUNCTIONS: Functions = {
     "optional.unwrap": [free("optional_unwrap", (Type("list", "list", (_OPTIONAL,)),), LIST_A, lambda items: [one.value for one in items if one.has])],
     "unwrapOpt": [member("optional_unwrapOpt", (Type("list", "list", (_OPTIONAL,)),), LIST_A, lambda items: [one.value for one in items if one.has])],
     "base64.encode": [free("base64_encode_bytes", (BYTES,), STRING, lambda data: base64.b64encode(data).decode(), cost=traversal)],
-    "base64.decode": [free("base64_decode_string", (STRING,), BYTES, lambda text: _decoded(text), cost=traversal)],
+    "base64.decode": [free("base64_decode_string", (STRING,), BYTES, _decoded, cost=traversal)],
 }
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError as error:
-        raise CelError(f"illegal base64 data: {error}") from None
