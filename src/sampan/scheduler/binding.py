@@ -30,6 +30,7 @@ from sampan.scheduler.snapshot import Assigned, Snapshot
 log = logging.getLogger(__name__)
 
 BINDINGS_AT_ONCE = 64
+CALLS_AT_ONCE = 32  # of all that is no binding
 TRIES = 5
 RETRY_SECONDS = 0.2
 EventSink = Callable[[Any, Literal["Normal", "Warning"], str, str], None]
@@ -55,6 +56,7 @@ class Binder:
         self._post, self._extenders = post, [one for one in extenders if one.bind_verb]
         self.binding: set[str] = set()  # pods that are counted on a node but not seen there
         self._running = 0
+        self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
         self._room = asyncio.Event()
 
     # binding
@@ -179,7 +181,8 @@ class Binder:
             if one.pod.metadata.deletionTimestamp is not None:
                 continue
             try:
-                await self._evict(pod, one, node)
+                async with self._gate:
+                    await self._evict(pod, one, node)
             except ApiError as error:
                 failed = True
                 log.warning("victim not evicted", extra={"pod": one.pod.metadata.name, "error": str(error)})
@@ -223,8 +226,9 @@ class Binder:
     async def _patch_status(self, pod: Pod, status: dict[str, Any]) -> None:
         meta = pod.metadata
         try:
-            await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": status},
-                                     type=STRATEGIC_PATCH, subresource="status")
+            async with self._gate:
+                await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": status},
+                                         type=STRATEGIC_PATCH, subresource="status")
         except (NotFound, Conflict):
             return  # gone, or another pod of that name
         except ApiError as error:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from sampan.api.resources import POD_DISRUPTION_BUDGETS
 from sampan.api.selectors import SelectorError, of_label_selector
 from sampan.scheduler.cycle import CLAIMS, Profile, Refused, run_filters
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Assigned, Snapshot
+from sampan.scheduler.snapshot import Assigned, Mask, Snapshot
 
 LEAST_PERCENT, LEAST_CANDIDATES = 10, 100
 FAR = 2**31
@@ -38,7 +39,7 @@ class Candidate:
     victims: tuple[Assigned, ...]
     violations: int = 0
 
-    @property
+    @cached_property
     def rank(self) -> tuple[int, int, int, int, float]:
         """The smallest is the best."""
         priorities = [one.shape.priority for one in self.victims]
@@ -73,9 +74,13 @@ def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profil
     if nominated >= 0 and refused.hopeful[nominated] and any(
             one.shape.priority < shape.priority and _being_preempted(one.pod) for one in snapshot.pods_on[nominated].values()):
         return NoCandidate("not eligible due to a terminating pod on the nominated node.", keeps=True)
-    rows = np.flatnonzero(refused.hopeful)
     attempt = Attempt(shape, snapshot, profile, tuple(snapshot.world.items(POD_DISRUPTION_BUDGETS)))
-    candidates, reasons = _search(attempt, rows)
+    rows = np.flatnonzero(refused.hopeful)
+    if not _intricate(attempt):  # only where it fits once all less important pods are gone
+        candidates, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), len(rows))
+        if candidates:
+            return min(candidates, key=lambda one: one.rank)
+    candidates, reasons = _search(attempt, rows, len(rows))
     if candidates:
         return min(candidates, key=lambda one: one.rank)
     reasons[NOT_HELPFUL] = len(snapshot) - len(rows)
@@ -106,12 +111,31 @@ def _being_preempted(pod: Pod) -> bool:
     return any(one.type == "DisruptionTarget" and one.status == "True" and one.reason == "PreemptionByScheduler" for one in pod.status.conditions)
 
 
-def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> tuple[list[Candidate], Counter[str]]:
+def _intricate(attempt: Attempt) -> bool:
+    """Whether something else than resources may depend on who is removed."""
+    return attempt.pod.complex or bool(attempt.snapshot.index.anti)
+
+
+def _most_room(attempt: Attempt) -> Mask:
+    """bool[N]: the pod's resources are free once every less important pod is gone."""
     snapshot, pod = attempt.snapshot, attempt.pod
-    enough = min(max(len(rows) * LEAST_PERCENT // 100, LEAST_CANDIDATES), len(rows))
+    lower = [level for priority, level in snapshot.by_priority.items() if priority < pod.priority]
+    kept = [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
+    fits = np.ones(len(snapshot.alive), np.bool_)
+    for name, amount in (*pod.requests.items(), ("pods", 1)):
+        if amount > 0:
+            index = snapshot.column(name)
+            free = snapshot.allocatable[index] - snapshot.requested[index] + sum(level[index] for level in lower)
+            fits &= free - sum(level[index] for level in kept) >= amount
+    return fits
+
+
+def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]], hopeful: int) -> tuple[list[Candidate], Counter[str]]:
+    snapshot, pod = attempt.snapshot, attempt.pod
+    enough = min(max(hopeful * LEAST_PERCENT // 100, LEAST_CANDIDATES), hopeful)
     version = (snapshot.generation, snapshot.world.version(POD_DISRUPTION_BUDGETS), id(attempt.profile))
     known = pod.cache.get("preemption")
-    if known is None or known[0] != version or pod.complex or snapshot.index.anti:
+    if known is None or known[0] != version or _intricate(attempt):
         known = pod.cache["preemption"] = (version, {})
     remembered: dict[int, tuple[int, Candidate | tuple[str, ...]]] = known[1]
     out: list[Candidate] = []
@@ -141,7 +165,7 @@ def _on_row(attempt: Attempt, row: int) -> Candidate | tuple[str, ...]:
     lower.sort(key=lambda one: (-one.shape.priority, start_of(one.pod)))
     violating = _violating(lower, attempt.budgets)
     order = sorted(lower, key=lambda one: one.pod.metadata.uid not in violating)  # stable: importance within
-    room = _Room(attempt, row) if pod.complex or snapshot.index.anti else _Free(attempt, row)
+    room = _Room(attempt, row) if _intricate(attempt) else _Free(attempt, row)
     room.empty(lower)
     try:
         if (reasons := room.refuses()) is not None:

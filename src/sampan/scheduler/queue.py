@@ -146,11 +146,14 @@ class SchedulingQueue:
             missed = self._pods[uid].missed
             if len(missed) < MOST_MISSED:
                 missed.append(change)
-        for group, uids in list(self._refused.items()):
-            if self._helps(change, self._pods[next(iter(uids))]):
+        known: dict[tuple[Shape | None, frozenset[str], bool], bool] = {}
+        for (shape, plugins, nominated), uids in list(self._refused.items()):
+            alike = (shape, plugins, nominated == change.row)  # to other rows it does not matter which
+            if alike not in known:
+                known[alike] = self._helps(change, self._pods[next(iter(uids))])
+            if known[alike]:
                 for uid in list(uids):
                     self._move(uid)
-                assert group not in self._refused
 
     def pop_now(self) -> Waiting | None:
         """The next pod to try, if there is one."""

@@ -83,6 +83,8 @@ class Snapshot:
         self.nominated: dict[str, Nominated] = {}
         self.levels: dict[int, Int64] = {}  # priority → what pods of it that are nominated ask for
         self._level_sizes: dict[int, int] = {}
+        self.by_priority: dict[int, Int64] = {}  # priority → what assigned pods of it ask for
+        self._priority_sizes: dict[int, int] = {}
         self.memory: dict[str, Any] = {}  # what is derived from all of it, with the version that it is of
         self.generation = 0  # of what depends on nodes alone
         self.image_generation = 0
@@ -174,8 +176,9 @@ class Snapshot:
             column.ids = np.concatenate([column.ids, np.full(more, -1, np.int32)])
         for key in self.taints:
             self.taints[key] = longer(self.taints[key])  # type: ignore[assignment]
-        for priority in self.levels:
-            self.levels[priority] = longer(self.levels[priority])  # type: ignore[assignment]
+        for table in (self.levels, self.by_priority):
+            for priority in table:
+                table[priority] = longer(table[priority])  # type: ignore[assignment]
         self.nodes += [None] * more
         self.pods_on += [{} for _ in range(more)]
         self.row_version += [0] * more
@@ -191,6 +194,7 @@ class Snapshot:
             self.allocatable = np.concatenate([self.allocatable, empty])
             self.requested = np.concatenate([self.requested, empty])
             self.levels = {priority: np.concatenate([level, empty]) for priority, level in self.levels.items()}
+            self.by_priority = {priority: np.concatenate([level, empty]) for priority, level in self.by_priority.items()}
         return index
 
     def _resources(self, row: int, node: Node) -> None:
@@ -294,9 +298,13 @@ class Snapshot:
     def _move(self, one: Assigned, sign: int) -> None:
         row, shape = one.row, one.shape
         self.row_version[row] += 1
+        level = self._priority_level(shape, sign)
         for name, amount in shape.requests.items():
-            self.requested[self.column(name), row] += sign * amount
+            index = self.columns[name]
+            self.requested[index, row] += sign * amount
+            level[index, row] += sign * amount
         self.requested[3, row] += sign
+        level[3, row] += sign
         self.scoring[0, row] += sign * shape.scoring[0]
         self.scoring[1, row] += sign * shape.scoring[1]
         self.index.move(shape, row, sign, live=one.live)
@@ -307,6 +315,17 @@ class Snapshot:
                 del users[row]
                 if not users:
                     del self.claims[shape.namespace, claim]
+
+    def _priority_level(self, shape: Shape, sign: int) -> Int64:
+        for name in shape.requests:
+            self.column(name)
+        level = self.by_priority.get(shape.priority)
+        if level is None:
+            level = self.by_priority[shape.priority] = np.zeros_like(self.requested)
+        size = self._priority_sizes[shape.priority] = self._priority_sizes.get(shape.priority, 0) + sign
+        if not size:
+            del self.by_priority[shape.priority], self._priority_sizes[shape.priority]
+        return level
 
     # preemption
 
