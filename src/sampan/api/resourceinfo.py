@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Resource(Generic[T]):
     def wire(self) -> type[T]:
         """The Struct class, imported on first use; `dict` for a custom resource."""
         if not self.wire_path:
-            return cast("type[T]", dict[str, Any])
+            return cast("type[T]", dict)
         module, name = self.wire_path.split(":")
         return cast("type[T]", getattr(import_module(module), name))
 
