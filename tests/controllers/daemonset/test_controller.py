@@ -1,0 +1,120 @@
+"""DaemonSets and StatefulSets at work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controllers.harness import World, run
+from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS, STATEFUL_SETS
+from sampan.controllers.daemonset.controller import DaemonSetController
+from sampan.controllers.daemonset.decide import node_of
+from sampan.controllers.statefulset.controller import StatefulSetController
+
+
+def template(image: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": image}], "nodeSelector": {"pool": "x"}}}
+
+
+def build(world: World) -> list[Any]:
+    return [DaemonSetController(world.context), StatefulSetController(world.context)]
+
+
+async def node(world: World, name: str, **spec: Any) -> None:
+    await world.make(NODES, {"metadata": {"name": name, "labels": {"pool": "x"}}, "spec": spec})
+    await world.patch(NODES, name, {"spec": {"taints": spec.get("taints")}})
+
+
+async def ready(world: World, *, only: str = "") -> None:
+    for pod in await world.all(PODS):
+        if not pod.status.conditions and only in pod.metadata.name:
+            now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            await world.patch(PODS, pod.metadata.name, {"status": {"phase": "Running", "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": now}]}}, subresource="status")
+    await world.settle()
+
+
+async def images(world: World) -> dict[str, str]:
+    return {node_of(pod) or pod.metadata.name: pod.spec.containers[0].image for pod in await world.all(PODS)}
+
+
+def test_every_fitting_node_has_one_pod_new_ones_too() -> None:
+    async def scenario(world: World) -> None:
+        await node(world, "a")
+        await node(world, "t", taints=[{"key": "only", "effect": "NoSchedule"}])
+        await world.make(DAEMON_SETS, {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": template("app:1")}})
+        await world.settle()
+        assert set(await images(world)) == {"a"}
+        await node(world, "b")
+        await world.settle()
+        assert set(await images(world)) == {"a", "b"}
+        await ready(world)
+        status = (await world.get(DAEMON_SETS, "d")).status
+        assert (status.desiredNumberScheduled, status.numberAvailable, status.updatedNumberScheduled) == (2, 2, 2)
+
+    run(build, scenario)
+
+
+def test_an_update_replaces_one_after_another() -> None:
+    async def scenario(world: World) -> None:
+        for name in ("a", "b", "c"):
+            await node(world, name)
+        await world.make(DAEMON_SETS, {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": template("app:1")}})
+        await world.settle()
+        await ready(world)
+        await world.patch(DAEMON_SETS, "d", {"spec": {"template": template("app:2")}})
+        for done in (1, 2, 3):
+            await world.settle()
+            assert sorted((await images(world)).values()) == ["app:1"] * (3 - done) + ["app:2"] * done
+            await ready(world)
+        assert [one.revision for one in await world.all(CONTROLLER_REVISIONS)].count(2) == 1
+
+    run(build, scenario)
+
+
+def sts(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "s"}, "spec": {"serviceName": "s", "replicas": 3, "selector": {"matchLabels": {"app": "d"}},
+                                                "template": template("app:1"), **spec}}
+
+
+def test_a_stateful_set_goes_up_in_order_and_down_in_reverse() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(STATEFUL_SETS, sts())
+        for number in range(3):
+            await world.settle()
+            assert set(await images(world)) == {f"s-{one}" for one in range(number + 1)}
+            await ready(world)
+        await world.patch(STATEFUL_SETS, "s", {"spec": {"replicas": 1}})
+        await world.settle()
+        assert set(await images(world)) == {"s-0"}
+        assert (await world.get(PODS, "s-0")).spec.hostname == "s-0"
+
+    run(build, scenario)
+
+
+def test_in_parallel_all_come_at_once_and_a_partition_holds_the_update() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(STATEFUL_SETS, sts(podManagementPolicy="Parallel", updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}))
+        await world.settle()
+        assert len(await images(world)) == 3
+        await ready(world)
+        await world.patch(STATEFUL_SETS, "s", {"spec": {"template": template("app:2")}})
+        await world.settle()
+        await ready(world)
+        assert await images(world) == {"s-0": "app:1", "s-1": "app:1", "s-2": "app:2"}
+        status = (await world.get(STATEFUL_SETS, "s")).status
+        assert (status.currentReplicas, status.updatedReplicas) == (2, 1)
+        assert status.currentRevision != status.updateRevision
+
+    run(build, scenario)
+
+
+def test_a_broken_pod_stops_the_update() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(STATEFUL_SETS, sts(replicas=2, podManagementPolicy="Parallel"))
+        await world.settle()
+        await ready(world)
+        await world.patch(STATEFUL_SETS, "s", {"spec": {"template": template("bad")}})
+        await world.settle()
+        assert await images(world) == {"s-0": "app:1", "s-1": "bad"}
+
+    run(build, scenario)

@@ -1,0 +1,87 @@
+"""EndpointSlices, Endpoints and mirrored ones at work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controllers.harness import World, run
+from sampan.api.resources import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
+from sampan.controllers.endpoints.controller import EndpointsController
+from sampan.controllers.endpointslice.controller import EndpointSliceController
+from sampan.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
+
+
+def build(world: World) -> list[Any]:
+    return [EndpointSliceController(world.context), EndpointsController(world.context), EndpointSliceMirroringController(world.context)]
+
+
+async def serving(world: World, name: str, ip: str) -> None:
+    if await world.get(PODS, name) is None:
+        spec = {"nodeName": "n1", "containers": [{"name": "c", "image": "app:1"}]}
+        await world.make(PODS, {"metadata": {"name": name, "labels": {"app": "web"}}, "spec": spec})
+    await world.patch(PODS, name, {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [
+        {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}, subresource="status")
+
+
+WEB = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}
+
+
+async def addresses(world: World) -> list[str]:
+    slices = [one for one in await world.all(ENDPOINT_SLICES) if one.metadata.labels["kubernetes.io/service-name"] == "web"]
+    return sorted(ip for one in slices for endpoint in one.endpoints or () for ip in endpoint.addresses)
+
+
+def test_pods_come_and_go_in_both_forms() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(NODES, {"metadata": {"name": "n1"}})
+        await world.make(SERVICES, WEB)
+        await serving(world, "a", "10.1.0.1")
+        await world.settle()
+        await serving(world, "b", "10.1.0.2")
+        await world.settle()
+        assert await addresses(world) == ["10.1.0.1", "10.1.0.2"]
+        endpoints = await world.get(ENDPOINTS, "web")
+        assert [one.ip for one in endpoints.subsets[0].addresses] == ["10.1.0.1", "10.1.0.2"]
+        await world.patch(PODS, "a", {"metadata": {"labels": {"app": "db"}}})
+        await world.settle()
+        assert await addresses(world) == ["10.1.0.2"]
+        await world.delete(SERVICES, "web")
+        await world.settle()
+        assert await world.get(ENDPOINTS, "web") is None
+
+    run(build, scenario)
+
+
+def test_an_unrelated_pod_wakes_no_service() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(NODES, {"metadata": {"name": "n1"}})
+        await world.make(SERVICES, WEB)
+        await world.settle()
+        looked: list[Any] = []
+        loop = world.controllers[0].loop
+        reconcile = loop._reconcile
+
+        async def counted(key: Any) -> Any:
+            looked.append(key)
+            return await reconcile(key)
+
+        loop._reconcile = counted
+        await world.make(PODS, {"metadata": {"name": "x", "labels": {"app": "other"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+        await world.settle()
+        assert looked == []
+
+    run(build, scenario)
+
+
+def test_endpoints_written_by_hand_are_mirrored_and_taken_back() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(SERVICES, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 5432}]}})
+        await world.make(ENDPOINTS, {"metadata": {"name": "web"}, "subsets": [
+            {"addresses": [{"ip": "198.51.100.1"}], "ports": [{"port": 5432}]}]})
+        await world.settle()
+        assert await addresses(world) == ["198.51.100.1"]
+        await world.delete(ENDPOINTS, "web")
+        await world.settle()
+        assert await addresses(world) == []
+
+    run(build, scenario)
