@@ -1,64 +1,15 @@
-"""Where pods go and in which words they are refused; each vectorised answer held against a plain one."""
+"""Where pods go and in which words they are refused; invariants of a whole cluster."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.scheduler.small import HOST, ZONE, cluster, node, place, pod, settle
 
-from sampan.api.core.v1 import (
-    Container,
-    ContainerPort,
-    Node,
-    NodeSpec,
-    NodeStatus,
-    Pod,
-    PodSpec,
-    ResourceRequirements,
-    Taint,
-    Toleration,
-)
-from sampan.api.meta.v1 import ObjectMeta
-from sampan.api.scalars import Quantity
-from sampan.scheduler.cycle import Placed, Refused, schedule
-from sampan.scheduler.plugins.node_resources_fit import fit_mask
-from sampan.scheduler.scheduler import DEFAULT
-from sampan.scheduler.snapshot import Snapshot, shape
-
-
-def node(name: str, cpu: str = "4", memory: str = "8Gi", *, taints: list[Taint] | None = None, labels: dict[str, str] | None = None,
-         unschedulable: bool = False, pods: str = "110") -> Node:
-    return Node(metadata=ObjectMeta(name=name, labels=labels or {}), spec=NodeSpec(taints=taints or [], unschedulable=unschedulable),
-                status=NodeStatus(allocatable={"cpu": Quantity(cpu), "memory": Quantity(memory), "pods": Quantity(pods)}))
-
-
-def pod(name: str, cpu: str = "", memory: str = "", *, port: int = 0, on: str = "", **spec: Any) -> Pod:
-    requests = {key: Quantity(value) for key, value in (("cpu", cpu), ("memory", memory)) if value}
-    container = Container(name="main", image="x", resources=ResourceRequirements(requests=requests),
-                          ports=[ContainerPort(containerPort=port, hostPort=port)] if port else [])
-    return Pod(metadata=ObjectMeta(name=name, namespace="default", uid=name), spec=PodSpec(containers=[container], nodeName=on, **spec))
-
-
-def cluster(*nodes: Node, running: tuple[Pod, ...] = ()) -> Snapshot:
-    snapshot = Snapshot(capacity=2)
-    for one in nodes:
-        snapshot.put_node(one)
-    for one_pod in running:
-        snapshot.put_pod(one_pod)
-    return snapshot
-
-
-def place(snapshot: Snapshot, wanted: Pod) -> str:
-    outcome = schedule(shape(wanted), snapshot, DEFAULT)
-    if isinstance(outcome, Refused):
-        return outcome.message
-    assert isinstance(outcome, Placed)
-    found = snapshot.nodes[outcome.row]
-    assert found is not None
-    return found.metadata.name
+from sampan.scheduler.config import DEFAULT
+from sampan.scheduler.cycle import Placed, schedule
 
 
 def test_the_emptier_node_is_chosen() -> None:
@@ -66,7 +17,7 @@ def test_the_emptier_node_is_chosen() -> None:
 
 
 def test_refusals_count_reasons_in_upstreams_words() -> None:
-    snapshot = cluster(node("a", cpu="1"), node("b", taints=[Taint(key="k", effect="NoSchedule")]), node("c", unschedulable=True))
+    snapshot = cluster(node("a", cpu="1"), node("b", taints=[{"key": "k", "effect": "NoSchedule"}]), node("c", unschedulable=True))
     assert place(snapshot, pod("p", "2")) == (
         "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable. "
         "no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")
@@ -81,17 +32,6 @@ def test_an_empty_cluster_says_so() -> None:
     assert place(cluster(), pod("p")) == "no nodes available to schedule pods"
 
 
-def test_host_ports_clash_and_tolerations_admit() -> None:
-    snapshot = cluster(node("a", taints=[Taint(key="k", value="v", effect="NoSchedule")]), node("b"), running=(pod("x", port=80, on="b"),))
-    assert place(snapshot, pod("p", port=80, tolerations=[Toleration(key="k", operator="Exists")])) == "a"
-
-
-def test_a_selector_is_held_against_labels() -> None:
-    snapshot = cluster(node("a", labels={"disk": "ssd"}), node("b"))
-    assert place(snapshot, pod("p", nodeSelector={"disk": "ssd"})) == "a"
-    assert "2 node(s) didn't match Pod's node affinity/selector" in place(snapshot, pod("p", nodeSelector={"disk": "hdd"}))
-
-
 def test_a_node_that_left_comes_back_with_its_pods() -> None:
     snapshot = cluster(node("a", cpu="2"), running=(pod("x", "2", on="a"),))
     snapshot.remove_node("a")
@@ -101,10 +41,37 @@ def test_a_node_that_left_comes_back_with_its_pods() -> None:
     assert place(snapshot, pod("p", "1")) == "a"
 
 
-@given(st.lists(st.lists(st.integers(-5, 20), min_size=3, max_size=3), min_size=1, max_size=12), st.lists(st.integers(0, 10), min_size=3, max_size=3))
-def test_fit_mask_is_what_a_loop_would_say(free: list[list[int]], requests: list[int]) -> None:
-    plain = [all(have >= want for have, want in zip(row, requests, strict=True) if want) for row in free]
-    assert fit_mask(np.array(requests), np.array(free)).tolist() == plain
+def test_ties_go_round() -> None:
+    snapshot = cluster(*(node(name) for name in "abc"))
+    rows = [schedule(snapshot.shape(pod("p")), snapshot, DEFAULT, start) for start in range(3)]
+    assert len({one.row for one in rows if isinstance(one, Placed)}) == 3
+
+
+def test_a_nominated_row_is_taken_although_another_is_better() -> None:
+    snapshot = cluster(node("a"), node("b"), running=(pod("x", "2", on="a"),))
+    outcome = schedule(snapshot.shape(pod("p", "1")), snapshot, DEFAULT, nominated=snapshot.rows["a"])
+    assert outcome == Placed(snapshot.rows["a"])
+
+
+def test_room_kept_for_an_important_pod_is_not_given_away() -> None:
+    snapshot = cluster(node("a", cpu="2"))
+    high = pod("high", "2", priority=10)
+    snapshot.nominate(high, snapshot.shape(high), snapshot.rows["a"])
+    assert "Insufficient cpu" in place(snapshot, pod("low", "1"))
+    assert place(snapshot, pod("higher", "1", priority=20)) == "a"
+    # nor what is no resource
+    port = pod("port", port=80, priority=10)
+    snapshot.nominate(port, snapshot.shape(port), snapshot.rows["a"])
+    snapshot.unnominate("high")
+    assert "free ports" in place(snapshot, pod("other", port=80))
+    snapshot.unnominate("port")
+    assert not snapshot.levels
+    assert place(snapshot, pod("other", port=80)) == "a"
+
+
+def anti(key: str, app: str) -> dict[str, object]:
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": key, "labelSelector": {"matchLabels": {"app": app}}}]}}
 
 
 @given(st.integers(0, 10_000))
@@ -113,14 +80,45 @@ def test_no_node_is_ever_overcommitted(seed: int) -> None:
     rng = random.Random(seed)
     snapshot = cluster(*(node(f"n{i}", cpu=str(rng.randint(1, 4)), memory=f"{rng.randint(1, 4)}Gi", pods="5") for i in range(5)))
     for number in range(40):
-        wanted = shape(pod(f"p{number}", f"{rng.randint(0, 1500)}m", f"{rng.randint(0, 1024)}Mi"))
-        outcome = schedule(wanted, snapshot, DEFAULT)
-        if isinstance(outcome, Placed):
-            snapshot.assume(wanted, outcome.row)
+        settle(snapshot, pod(f"p{number}", f"{rng.randint(0, 1500)}m", f"{rng.randint(0, 1024)}Mi", priority=rng.randint(0, 3)), start=rng.randint(0, 4))
         if rng.random() < 0.1 and snapshot.assigned:
             snapshot.remove_pod(rng.choice(list(snapshot.assigned)))
-    assert (snapshot.requested <= snapshot.allocatable)[snapshot.alive].all()
+    assert (snapshot.requested <= snapshot.allocatable)[:, snapshot.alive].all()
     for uid in list(snapshot.assigned):
         snapshot.remove_pod(uid)
     assert not snapshot.requested.any()
     assert not snapshot.scoring.any()
+    assert not snapshot.by_priority
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_required_anti_affinity_is_never_broken(seed: int) -> None:
+    rng = random.Random(seed)
+    snapshot = cluster(*(node(f"n{i}", labels={ZONE: f"z{i % 3}"}) for i in range(6)))
+    apps = ("a", "b", "c")
+    for number in range(30):
+        wish = {"affinity": anti(rng.choice((HOST, ZONE)), rng.choice(apps))} if rng.random() < 0.5 else {}
+        settle(snapshot, pod(f"p{number}", labels={"app": rng.choice(apps)}, **wish))
+        if rng.random() < 0.2 and snapshot.assigned:
+            snapshot.remove_pod(rng.choice(list(snapshot.assigned)))
+    for one in snapshot.assigned.values():
+        for term in one.shape.anti:
+            mine = snapshot.node(one.row).metadata.labels[term.topology_key]
+            for other in snapshot.assigned.values():
+                if other is not one and term.selector.matches(other.shape.labels):
+                    assert snapshot.node(other.row).metadata.labels[term.topology_key] != mine
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_pods_that_only_come_stay_within_max_skew(seed: int, skew: int) -> None:
+    rng = random.Random(seed)
+    snapshot = cluster(*(node(f"n{i}", labels={ZONE: f"z{i % 3}"}, pods=str(rng.randint(1, 6))) for i in range(6)))
+    spread = [{"maxSkew": skew, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "a"}}}]
+    for number in range(25):
+        settle(snapshot, pod(f"p{number}", labels={"app": "a"}, topologySpreadConstraints=spread))
+    counts = dict.fromkeys(("z0", "z1", "z2"), 0)
+    for one in snapshot.assigned.values():
+        counts[snapshot.node(one.row).metadata.labels[ZONE]] += 1
+    assert max(counts.values()) - min(counts.values()) <= skew
