@@ -30,14 +30,13 @@ KEYS = ("x", "y", "z")
 
 @asynccontextmanager
 async def several(etcd: Etcd, count: int = 3) -> AsyncIterator[list[RunningServer]]:
-    """Servers of one etcd, each with a connection, caches and identity of its own."""
+    """Servers of one etcd, each with a connection, caches and identity of its own, started all at once."""
     async with AsyncExitStack() as stack:
-        servers = []
-        for number in range(count):
-            store = await EtcdStore.open(etcd.url, SystemClock(), QUICK)
+        stores = [await EtcdStore.open(etcd.url, SystemClock(), QUICK) for _ in range(count)]
+        for store in stores:
             stack.push_async_callback(store.close)
-            servers.append(await stack.enter_async_context(running_server(store=store, seed=number)))
-        yield servers
+        yield await asyncio.gather(*(stack.enter_async_context(running_server(store=store, seed=number))
+                                     for number, store in enumerate(stores)))
 
 
 def run(body: Callable[[], Awaitable[None]], seconds: float = 90) -> None:

@@ -19,10 +19,18 @@ from sampan.api import codec
 from sampan.api.core.v1 import ConfigMap, EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Namespace, Service
 from sampan.api.discovery.v1 import Endpoint, EndpointConditions, EndpointSlice
 from sampan.api.discovery.v1 import EndpointPort as SlicePort
-from sampan.api.errors import AlreadyExists, ApiError, InternalError
+from sampan.api.errors import AlreadyExists, ApiError, InternalError, Invalid
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, SERVICE_CIDRS, SERVICES
+from sampan.api.resources import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    IP_ADDRESSES,
+    NAMESPACES,
+    SERVICE_CIDRS,
+    SERVICES,
+)
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.registry import Registry, Write
@@ -168,7 +176,9 @@ class Bootstrap:
         for _ in range(TRIES - 1):
             try:
                 return await self._ensure(SERVICES, codec.clone(service))
-            except InternalError as error:
+            except (InternalError, Invalid) as error:
+                if isinstance(error, Invalid) and self._registry.readers.of(IP_ADDRESSES).get("", self._addresses.service) is None:
+                    raise
                 log.info("the Service kubernetes is made by another server: %s", error.message)
                 await asyncio.sleep(TRY_SECONDS)
         return await self._ensure(SERVICES, service)
