@@ -18,7 +18,9 @@ from sampan.api.scalars import Time
 from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
+from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
+from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
 from sampan.apiserver.allocation.addresses import Addresses, leaked
 from sampan.apiserver.allocation.ports import Ports
 from sampan.apiserver.allocation.services import ServiceHook
@@ -46,6 +48,8 @@ from sampan.apiserver.routes import Routes
 from sampan.apiserver.sockets import NodeSockets
 from sampan.apiserver.table import Tables
 from sampan.apiserver.watchcache import Caches
+from sampan.apiserver.webhooks.client import WebhookClient
+from sampan.apiserver.webhooks.dispatch import Webhooks
 from sampan.lib.clock import Identity
 from sampan.store.base import Delete, SharedStore, Store
 
@@ -90,6 +94,7 @@ class ApiServer:
         self._tasks = Tasks()
         self._started = self._stopping = False
         self._nodes: NodeConnections | None = None
+        self._webhooks: Webhooks | None = None
 
     async def start(self) -> None:
         """Fill the caches, put the parts together, make what a fresh server holds, be ready."""
@@ -116,7 +121,9 @@ class ApiServer:
         settings, clock, caches = self.settings, self.clock, self.caches
         self.authorizer = default_authorizers(caches)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
-        gate = default_chain(caches, self.authorizer, clock, self.identity, disabled=settings.disabled_admission)
+        self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches))
+        dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
+        gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission)
         hooks: dict[str, Hook] = {}
         fields = FieldManager()
         self.registry = Registry(
@@ -158,6 +165,8 @@ class ApiServer:
         await self._tasks.stop()
         if self._nodes is not None:
             await self._nodes.close()
+        if self._webhooks is not None:
+            await self._webhooks.close()
 
     def _stored_objects(self) -> dict[str, int]:
         return {resource.group_resource: sum(1 for _ in self.caches.of(resource).entries()) for resource in self.stored()}

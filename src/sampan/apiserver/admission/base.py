@@ -16,6 +16,19 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
 @dataclass
+class Reinvocation:
+    """The second round of the mutating plugins: one sets `wanted` when it changed what plugins before it had seen.
+
+    Source: apiserver `pkg/admission/reinvocation.go`.
+    """
+
+    second: bool = False
+    wanted: bool = False
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What plugins keep from the first round for the second, by their names."""
+
+
+@dataclass
 class AdmissionRequest:
     """One write on its way. `object` is a Struct (a dict for custom resources), None for DELETE."""
 
@@ -31,6 +44,7 @@ class AdmissionRequest:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     audit_annotations: dict[str, str] = field(default_factory=dict)
+    reinvocation: Reinvocation = field(default_factory=Reinvocation)
 
 
 class Admission(Protocol):

@@ -26,13 +26,18 @@ class Chain:
         self._asked: dict[tuple[Any, ...], _Asked] = {}
 
     async def admit(self, request: AdmissionRequest) -> None:
-        """Let the mutating plugins change `request.object`.
+        """Let the mutating plugins change `request.object`, a second time if a webhook or policy did.
 
         Raises:
             ApiError: The first refusal.
         """
-        for plugin in self._of(request).mutating:
+        plugins = self._of(request).mutating
+        for plugin in plugins:
             await plugin.admit(request)
+        if request.reinvocation.wanted:
+            request.reinvocation.second = True
+            for plugin in plugins:
+                await plugin.admit(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Let the validating plugins judge the final object.
