@@ -94,3 +94,30 @@ class Bind(Node):
     init: Node
     body: Node
     slot: int = 0
+
+
+def children(node: Node) -> list[Node]:
+    """The parts of a node."""
+    match node:
+        case Select():
+            return [node.operand]
+        case Call():
+            return ([node.target] if node.target is not None else []) + node.args
+        case Logic():
+            return node.args
+        case ListLiteral():
+            return node.items
+        case MapLiteral():
+            return [one for key, value, _ in node.entries for one in (key, value)]
+        case StructLiteral():
+            return [value for _, value, _ in node.entries]
+        case Macro():
+            return [one for one in (node.range, node.condition, node.body) if one is not None]
+        case Bind():
+            return [node.init, node.body]
+    return []
+
+
+def mentions(node: Node, slot: int) -> bool:
+    """Whether the variable in the slot is used."""
+    return (isinstance(node, Ident) and node.slot == slot) or any(mentions(one, slot) for one in children(node))
