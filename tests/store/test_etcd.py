@@ -271,6 +271,29 @@ def test_a_member_less_is_not_noticed_and_a_new_leader_is_found() -> None:
     run(body)
 
 
+def test_a_member_that_hangs_is_left_for_another() -> None:
+    async def body() -> None:
+        with running_members(3) as members:
+            url = "etcd://" + ",".join(f"127.0.0.1:{member.port}" for member in members)
+            store = await EtcdStore.open(url, SystemClock(), EtcdSettings(timeout_seconds=2))
+            try:
+                told = Told()
+                await store.subscribe("/", store.revision, told)
+                for number, member in enumerate(members):
+                    # when each in turn, the one with the watch among them, hangs
+                    member.freeze()
+                    await _written(store, Put("/k", b"%d" % number))
+                    # then what was written has been told all the same
+                    assert told.changes[-1].value == b"%d" % number
+                    member.freeze(frozen=False)
+                    await _answering(store)
+                assert [c.revision for c in told.changes] == sorted(c.revision for c in told.changes)
+            finally:
+                await store.close()
+
+    run(body)
+
+
 async def _answering(store: EtcdStore) -> None:
     async with asyncio.timeout(20):
         while await store.problem():  # noqa: ASYNC110 - another process's doing

@@ -48,7 +48,6 @@ from sampan.store.etcdcompaction import SECONDS, Compaction
 from sampan.store.etcdfeed import Feed, batches
 from sampan.store.etcdleases import Leases
 
-FOLLOW_SECONDS = 10.0
 HEALTH_SECONDS = 2.0
 PAGE_MOST = 1000
 EQUAL, MOD = 0, 2  # of etcdserverpb.Compare
@@ -57,7 +56,7 @@ LEASE_TRIES = 2
 
 @dataclass(frozen=True)
 class EtcdSettings:
-    """`timeout_seconds` bounds every call, `compaction_seconds` 0 leaves compaction to others."""
+    """`timeout_seconds` bounds every call and the wait for what it has changed, `compaction_seconds` 0 leaves compaction to others."""
 
     tls: EtcdTls = field(default_factory=EtcdTls)
     timeout_seconds: float = 10.0
@@ -133,7 +132,8 @@ class EtcdStore:
         return message("RequestOp", request_put=message("PutRequest", key=key, value=write.value, lease=lease))
 
     async def _follow(self, revision: int) -> None:
-        if not await self._feed.reached(revision, FOLLOW_SECONDS):
+        if not await self._feed.reached(revision, self._settings.timeout_seconds):
+            self._feed.hangs()
             why = f": {self._feed.problem}" if self._feed.problem else ""
             raise StoreUnavailable(f"etcd is at revision {revision}, its watch has only told of {self.revision}{why}")
 

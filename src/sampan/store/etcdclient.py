@@ -26,6 +26,8 @@ from sampan.store.base import StoreError, StoreFull, StoreRefused, StoreUnavaila
 
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = (0.02, 0.5)
+# a member that hangs is not worth a read's whole time: the next one is asked
+ATTEMPT_PART = 0.3
 MOST_MESSAGE_BYTES = 64 << 20
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
 # a member that has lost its leader says so at once instead of answering late or never
@@ -155,12 +157,15 @@ class EtcdClient:
         deadline, pause = loop.time() + self.timeout_seconds, RETRY_SECONDS[0]
         while True:
             try:
-                return await self._call(self._kv.Range, request, max(deadline - loop.time(), 0.001))
+                return await self._call(self._kv.Range, request, self._attempt_seconds(deadline - loop.time()))
             except StoreUnavailable:
                 if loop.time() + pause >= deadline:
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS[1])
+
+    def _attempt_seconds(self, left: float) -> float:
+        return max(min(left, self.timeout_seconds * ATTEMPT_PART), 0.001)
 
     async def revision(self) -> int:
         """The newest revision that any member has acknowledged before this was called."""

@@ -50,6 +50,7 @@ class Feed:
         self._anew = False
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
+        self._patience: asyncio.Timeout | None = None
 
     async def run(self) -> None:
         """Follow etcd until cancelled."""
@@ -57,7 +58,12 @@ class Feed:
         while True:
             began = self.revision
             try:
-                await self._follow()
+                async with asyncio.timeout(None) as self._patience:
+                    await self._follow()
+            except TimeoutError:
+                self.problem = "the watch of etcd hangs"
+                log.warning("the watch of etcd hangs, trying another member")
+                self._start = self.revision
             except (Compacted, WentBack) as error:
                 log.error("changes were missed, reading everything anew: %s", error.message)
                 self.problem = error.message
@@ -67,6 +73,8 @@ class Feed:
                 self.problem = error.message
                 log.warning("the watch of etcd broke, taking it up again: %s", error.message)
                 self._start = self.revision
+            finally:
+                self._patience = None
             pause = RECONNECT_SECONDS[0] if self.revision > began else min(pause * 2, RECONNECT_SECONDS[1])
             await self._clock.sleep(pause)
 
@@ -111,6 +119,11 @@ class Feed:
             return
         self._anew = False
         self._wake()
+
+    def hangs(self) -> None:
+        """What etcd has acknowledged does not arrive: take the watch up anew, by the next member."""
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(0)
 
     def is_at(self, revision: int) -> bool:
         """Whether everybody has been given what was written up to `revision`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import tempfile
@@ -75,6 +76,11 @@ class Etcd:
             return False
         finally:
             connection.close()
+
+    def freeze(self, *, frozen: bool = True) -> None:
+        """It hangs: connections stay, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def kill(self) -> None:
         """As if the power were cut; does nothing when it is down."""
