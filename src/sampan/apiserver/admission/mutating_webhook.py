@@ -56,7 +56,7 @@ class MutatingWebhook:
             return
         rounds = request.reinvocation
         memory: _Memory = rounds.memory.setdefault(self.name, _Memory())
-        if rounds.second and codec.encode(request.object) != memory.output:
+        if rounds.second and memory.invoked and codec.encode(request.object) != memory.output:
             memory.changed()
         for index, hook in enumerate(hooks):
             seen = self._webhooks.seen(hook, request)
@@ -68,7 +68,7 @@ class MutatingWebhook:
                 rounds.wanted = True
             if getattr(hook.webhook, "reinvocationPolicy", None) == "IfNeeded":
                 memory.invoked.add(hook.uid)
-        memory.output = codec.encode(request.object)
+        memory.output = codec.encode(request.object) if memory.invoked else b""
 
     async def _call(self, hook: Hook, request: AdmissionRequest, seen: Seen, place: str) -> bool:
         """Whether it changed the object."""

@@ -7,21 +7,24 @@ Source: apiserver `pkg/admission/plugin/webhook/matchconditions/matcher.go`.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sampan.api import codec
 from sampan.api.admissionregistration.v1 import MatchCondition
-from sampan.api.cel.environment import Environment
-from sampan.api.cel.errors import CelError, CompileError
-from sampan.api.cel.types import DYN
 from sampan.api.errors import Forbidden
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.webhooks.review import Seen, attributes
 from sampan.apiserver.webhooks.source import Hook
 
+if TYPE_CHECKING:
+    from sampan.api.cel.environment import Environment
+
 
 @cache
 def _environment() -> Environment:
+    from sampan.api.cel.environment import Environment  # the language is imported with the first condition
+    from sampan.api.cel.types import DYN
+
     return Environment(dict.fromkeys(("object", "oldObject", "request"), DYN))
 
 
@@ -55,6 +58,8 @@ def hold(hook: Hook, request: AdmissionRequest, seen: Seen) -> bool:
 
 def _judge(condition: MatchCondition, known: dict[str, Any]) -> bool | str:
     """True, false, or why neither."""
+    from sampan.api.cel.errors import CelError, CompileError
+
     try:
         value = _environment().compile(condition.expression).evaluate(known)
     except CompileError as error:
