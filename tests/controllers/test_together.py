@@ -52,6 +52,7 @@ from sampan.testing.server import running_server
 
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "web"}], "terminationGracePeriodSeconds": 1}}
 SELECTOR = {"matchLabels": {"app": "web"}}
+SETTINGS = ManagerSettings(root_ca=b"-----BEGIN CERTIFICATE-----\n")
 
 
 class Cluster:
@@ -84,24 +85,24 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(root: Path, programs: dict[str, Program] | None = None, nodes: int = 1) -> AsyncIterator[Cluster]:
+async def cluster(root: Path, programs: dict[str, Program] | None = None, nodes: int = 1,
+                  settings: ManagerSettings = SETTINGS) -> AsyncIterator[Cluster]:
     clock, identity = VirtualClock(), Identity(random.Random(5))
     async with running_server(clock=clock) as server, Tasks() as tasks:
         client = server.client
         informers = Informers(client, clock=clock, identity=identity)
-        manager = Manager(lambda _user: client, ManagerSettings(root_ca=b"-----BEGIN CERTIFICATE-----\n"), clock=clock, identity=identity,
-                          informers=informers)
+        manager = Manager(lambda _user: client, settings, clock=clock, identity=identity, informers=informers)
         scheduler = Scheduler(client, informers, clock=clock, event=lambda *_: None)
         tasks.start(informers.run(), "informers")
         tasks.start(manager.run(), "controllers")
         tasks.start(scheduler.run(), "scheduler")
         agents = []
         for number in range(nodes):
-            settings = NodeSettings(name=f"node-{number}", root=root / str(number), log_root=root / "logs", ips=("192.0.2.7",),
+            node = NodeSettings(name=f"node-{number}", root=root / str(number), log_root=root / "logs", ips=("192.0.2.7",),
                                     manage_cgroups=False, manage_mounts=False)
             own = Informers(client, clock=clock, identity=identity)
             runtime = SimulatedRuntime(clock, identity, SimulatedImages(programs or {}), pod_cidr=f"10.244.{number}.0/24")
-            agents.append(NodeAgent(client, runtime, settings, own, clock=clock, identity=identity, event=lambda *_: None))
+            agents.append(NodeAgent(client, runtime, node, own, clock=clock, identity=identity, event=lambda *_: None))
             tasks.start(own.run(), "informers")
             tasks.start(agents[-1].run(), "agent")
         made = Cluster(client, clock)
@@ -115,9 +116,10 @@ async def cluster(root: Path, programs: dict[str, Program] | None = None, nodes:
         yield made
 
 
-def in_cluster(root: Path, check: Callable[[Cluster], Awaitable[None]], programs: dict[str, Program] | None = None, nodes: int = 1) -> None:
+def in_cluster(root: Path, check: Callable[[Cluster], Awaitable[None]], programs: dict[str, Program] | None = None, nodes: int = 1,
+               settings: ManagerSettings = SETTINGS) -> None:
     async def run() -> None:
-        async with cluster(root, programs, nodes) as made:
+        async with cluster(root, programs, nodes, settings) as made:
             await check(made)
 
     asyncio.run(asyncio.wait_for(run(), 60))
