@@ -1,6 +1,6 @@
 """CustomResourceDefinition: the names, versions, schemas and subresources of a resource that users add.
 
-Leaves schemas to `structural` and `openapi`, CEL rules to their compiler, names that collide to the naming controller.
+Leaves schemas to `structural` and `openapi`, CEL rules to `expressions`, names that collide to the naming controller.
 Upstream validates an internal form in which what all versions have alike stands once above them; paths in
 findings say so (`spec.validation`, `spec.subresources`, …).
 Source: apiextensions-apiserver `pkg/apis/apiextensions/{validation/validation.go,v1/defaults.go,v1/conversion.go}`,
@@ -25,7 +25,7 @@ from sampan.api.apiextensions.v1 import (
 )
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.kinds import checks, meta
-from sampan.kinds.apiextensions import openapi, structural
+from sampan.kinds.apiextensions import expressions, openapi, structural
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Kind, SubKind
 
@@ -214,6 +214,8 @@ def _schema(schema: dict[str, Any], at: str, *, has_status: bool) -> Findings:
     if not any(name in schema for name in ("$ref", "definitions")):
         # without these a structural form exists; what is wrong with it is told first
         out += structural.validate_structural(schema, at) or openapi.validate_defaults(schema, at)
+        if not out and not keywords:
+            out += expressions.validate_rules(schema, at)
     return out + keywords
 
 
