@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge
 from sampan.apiserver.parse import parse, parse_headers, parse_query
-from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.pipeline import Handles
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Stream
 
@@ -51,7 +51,7 @@ class Lifespan(Protocol):
 class App:
     """The application that uvicorn runs and in-process clients call."""
 
-    def __init__(self, pipeline: Pipeline | None = None, *, lifespan: Lifespan | None = None, sockets: Sockets | None = None) -> None:
+    def __init__(self, pipeline: Handles | None = None, *, lifespan: Lifespan | None = None, sockets: Sockets | None = None) -> None:
         """`pipeline` and `sockets` may be set later, before the first request."""
         self.pipeline, self.sockets, self._lifespan = pipeline, sockets, lifespan
 

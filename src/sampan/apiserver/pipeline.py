@@ -43,6 +43,12 @@ class Impersonation(Protocol):
         ...
 
 
+class Handles(Protocol):
+    """The pipeline, or what stands around it."""
+
+    async def handle(self, info: RequestInfo, body: Body) -> Response: ...
+
+
 class Audit(Protocol):
     """Is told about every request when it is answered."""
 
@@ -102,7 +108,7 @@ class Pipeline:
         return response
 
     async def _handle(self, info: RequestInfo, body: Body) -> Response:
-        info.user = await self._who(info)
+        info.user = info.authenticated = await self._who(info)
         if _long_running(info):
             return await self._permitted(info, body)
         mutating = info.method not in ("GET", "HEAD", "OPTIONS")

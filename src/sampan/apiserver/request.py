@@ -65,6 +65,7 @@ class RequestInfo:
     trusted_user: User | None = None  # set by the in-process client only, never from the network
     selected_name: str = ""  # the one name that a list's or watch's field selector asks for: what authorization judges
     user: User = ANONYMOUS
+    authenticated: User | None = None  # who really asks, where `user` is one that is impersonated
     custom: bool = False  # the resource is a custom one, which has no protobuf
     warnings: list[str] = field(default_factory=list)
 

@@ -25,6 +25,8 @@ from sampan.apiserver.allocation.addresses import Addresses, leaked
 from sampan.apiserver.allocation.ports import Ports
 from sampan.apiserver.allocation.services import ServiceHook
 from sampan.apiserver.asgi import App
+from sampan.apiserver.audit.log import Audited, AuditFile
+from sampan.apiserver.audit.policy import Policy
 from sampan.apiserver.auth.authenticators import default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
 from sampan.apiserver.auth.impersonation import Impersonator
@@ -41,7 +43,7 @@ from sampan.apiserver.health import Health
 from sampan.apiserver.hooks import Hook
 from sampan.apiserver.metrics import Metrics
 from sampan.apiserver.nodes import NodeAccess, NodeConnections
-from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.pipeline import Handles, Pipeline
 from sampan.apiserver.registry import Registry
 from sampan.apiserver.request import User
 from sampan.apiserver.routes import Routes
@@ -73,6 +75,9 @@ class Settings:
     nodes: NodeAccess = NodeAccess()
     disabled_admission: frozenset[str] = frozenset()
     """Names of admission plugins that are left out."""
+    audit_policy: Policy | None = None
+    audit_log: str = "-"
+    """The file that audit events go to, `-` for the standard output."""
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -95,6 +100,7 @@ class ApiServer:
         self._started = self._stopping = False
         self._nodes: NodeConnections | None = None
         self._webhooks: Webhooks | None = None
+        self._audit_file: AuditFile | None = None
 
     async def start(self) -> None:
         """Fill the caches, put the parts together, make what a fresh server holds, be ready."""
@@ -142,9 +148,13 @@ class ApiServer:
             self.api.parts["freshness"] = Freshness(self._shared)
         address = f"{settings.addresses.advertise}:{settings.addresses.port}"
         routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics)
-        pipeline = self.app.pipeline = Pipeline(
+        pipeline: Handles = Pipeline(
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
             other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics)
+        if settings.audit_policy is not None:
+            self._audit_file = AuditFile(settings.audit_log, clock)
+            pipeline = Audited(pipeline, settings.audit_policy, self._audit_file.write, clock, self.identity)
+        self.app.pipeline = pipeline
         self.app.sockets = NodeSockets(pipeline, self._nodes)
 
     def stored(self) -> list[Resource[Any]]:
@@ -167,6 +177,8 @@ class ApiServer:
             await self._nodes.close()
         if self._webhooks is not None:
             await self._webhooks.close()
+        if self._audit_file is not None:
+            self._audit_file.close()
 
     def _stored_objects(self) -> dict[str, int]:
         return {resource.group_resource: sum(1 for _ in self.caches.of(resource).entries()) for resource in self.stored()}

@@ -13,7 +13,7 @@ from sampan.aio.tasks import Tasks
 from sampan.api.errors import ApiError
 from sampan.apiserver.asgi import Receive, Scope, Send
 from sampan.apiserver.nodes import NodeConnections, Refused
-from sampan.apiserver.pipeline import Pipeline
+from sampan.apiserver.pipeline import Handles
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Stream, Tunnel, error_answer
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class NodeSockets:
     """Serves the application's WebSocket connections."""
 
-    def __init__(self, pipeline: Pipeline, nodes: NodeConnections) -> None:
+    def __init__(self, pipeline: Handles, nodes: NodeConnections) -> None:
         self._pipeline, self._nodes = pipeline, nodes
 
     async def serve(self, info: RequestInfo, scope: Scope, receive: Receive, send: Send) -> None:

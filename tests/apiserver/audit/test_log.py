@@ -1,0 +1,151 @@
+"""Audit logs of a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sampan.aio.clock import VirtualClock
+from sampan.api import codec
+from sampan.api.resources import CONFIG_MAPS
+from sampan.apiserver.audit.log import AuditFile
+from sampan.apiserver.audit.policy import load
+from sampan.apiserver.request import ADMIN
+from sampan.lib.errors import ConfigError
+from sampan.testing.server import LEAN, RunningServer, running_server
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+JSON = {"Content-Type": "application/json", "User-Agent": "test/1"}
+BODY = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"k":"v"}}'
+
+
+def policy(*rules: str, more: str = "") -> bytes:
+    return ("apiVersion: audit.k8s.io/v1\nkind: Policy\n" + more + "rules:\n" + "".join(f"- {rule}\n" for rule in rules)).encode()
+
+
+def told(path: Path, text: bytes, *requests: tuple[str, str, bytes]) -> list[dict[str, Any]]:
+    """The events of some requests."""
+
+    async def run() -> None:
+        settings = replace(LEAN, audit_policy=load(text, "policy.yaml"), audit_log=str(path))
+        async with running_server(settings=settings) as server, asyncio.timeout(20):
+            for method, target, body in requests:
+                await server.client.raw(method, target, body=body, headers=JSON)
+
+    asyncio.run(run())
+    return [codec.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def test_metadata_tells_who_did_what_and_what_came_of_it(tmp_path: Path) -> None:
+    received, done = told(tmp_path / "audit.log", policy("level: Metadata"), ("POST", f"{MAPS}?fieldManager=me", BODY))
+    assert (received["stage"], done["stage"], received["auditID"]) == ("RequestReceived", "ResponseComplete", done["auditID"])
+    assert (done["kind"], done["apiVersion"], done["level"], done["verb"]) == ("Event", "audit.k8s.io/v1", "Metadata", "create")
+    assert done["requestURI"] == f"{MAPS}?fieldManager=me"
+    assert done["user"] == {"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]}
+    assert done["objectRef"] == {"resource": "configmaps", "namespace": "default", "apiVersion": "v1"}
+    assert done["responseStatus"] == {"metadata": {}, "code": 201}
+    assert "requestObject" not in done
+    assert (tmp_path / "audit.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_higher_levels_tell_objects(tmp_path: Path) -> None:
+    text = policy("level: Request\n  verbs: [create]", "level: RequestResponse", more="omitStages: [RequestReceived]\nomitManagedFields: true\n")
+    made, got = told(tmp_path / "audit.log", text, ("POST", MAPS, BODY), ("GET", f"{MAPS}/a", b""))
+    assert (made["requestObject"]["data"], "responseObject" in made) == ({"k": "v"}, False)
+    assert got["responseObject"]["data"] == {"k": "v"}
+    assert "managedFields" not in got["responseObject"]["metadata"]
+
+
+def test_a_refusal_is_told_with_its_status(tmp_path: Path) -> None:
+    [event] = told(tmp_path / "audit.log", policy("level: Metadata\n  omitStages: [RequestReceived]"), ("GET", f"{MAPS}/gone", b""))
+    assert event["responseStatus"] == {
+        "metadata": {}, "status": "Failure", "reason": "NotFound", "message": 'configmaps "gone" not found', "code": 404,
+        "details": {"name": "gone", "kind": "configmaps"}}
+
+
+@pytest.mark.parametrize(("rule", "matches"), [
+    ("users: [kubernetes-admin]", True), ("users: [somebody]", False), ("userGroups: ['system:masters']", True), ("verbs: [list]", False),
+    ("namespaces: [default]", True), ("namespaces: ['']", False), ("resources: [{group: '', resources: [configmaps]}]", True),
+    ("resources: [{group: '', resources: ['configmaps/*']}]", True), ("resources: [{group: '', resources: ['*']}]", True),
+    ("resources: [{group: apps}]", False), ("resources: [{group: '', resources: [configmaps], resourceNames: [b]}]", False),
+    ("nonResourceURLs: ['*']", False),
+])
+def test_the_first_rule_that_matches_counts(tmp_path: Path, rule: str, matches: bool) -> None:
+    text = policy(f"level: Metadata\n  {rule}\n  omitStages: [RequestReceived]", "level: None")
+    assert len(told(tmp_path / "audit.log", text, ("GET", f"{MAPS}/a", b""))) == matches
+
+
+def test_a_watch_is_told_when_it_starts_and_when_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+
+    async def run() -> None:
+        settings = replace(LEAN, audit_policy=load(policy("level: Metadata\n  verbs: [watch]"), "p"), audit_log=str(path))
+        async with running_server(settings=settings) as server, asyncio.timeout(20):
+            await server.client.raw("POST", MAPS, body=BODY, headers=JSON)
+            watch = server.client.watch(CONFIG_MAPS, "default")
+            async with asyncio.timeout(5):
+                await anext(aiter(watch))
+            await watch.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+    assert [codec.loads(line)["stage"] for line in path.read_bytes().splitlines()] == ["RequestReceived", "ResponseStarted", "ResponseComplete"]
+
+
+def test_an_impersonator_is_told_beside_whom_he_acts_as(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+
+    async def run() -> None:
+        settings = replace(LEAN, audit_policy=load(policy("level: Metadata\n  omitStages: [RequestReceived]"), "p"), audit_log=str(path),
+                           users={"secret": ADMIN})
+        async with running_server(settings=settings) as server:
+            await ask(server)
+
+    async def ask(server: RunningServer) -> None:
+        await server.client_with(authorization="Bearer secret", impersonate_user="jane").raw("GET", f"{MAPS}/a")
+
+    asyncio.run(run())
+    [event] = [codec.loads(line) for line in path.read_bytes().splitlines()]
+    assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("kubernetes-admin", "jane")
+    assert b"secret" not in path.read_bytes()
+
+
+def test_every_answer_names_its_event_once(tmp_path: Path) -> None:
+    async def run() -> list[dict[str, str]]:
+        settings = replace(LEAN, audit_policy=load(policy("level: Metadata"), "p"), audit_log=str(tmp_path / "audit.log"))
+        async with running_server(settings=settings) as server:
+            return [dict((await server.client.raw("GET", "/apis", headers={"Audit-ID": name})).headers) for name in ("one", "two")]
+
+    first, second = asyncio.run(run())
+    assert "one" in str(first)
+    assert "two" in str(second)
+    assert "one" not in str(second)
+
+
+def test_a_full_file_is_renamed_and_old_ones_go(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    file = AuditFile(str(tmp_path / "audit.log"), clock, most_megabytes=0, backups=2)
+
+    async def run() -> None:
+        for number in range(5):
+            file.write(b"%d\n" % number)
+            await clock.advance(1)
+
+    asyncio.run(run())
+    file.close()
+    assert [path.read_bytes() for path in sorted(tmp_path.glob("audit-*.log"))] == [b"2\n", b"3\n"]
+    assert (tmp_path / "audit.log").read_bytes() == b"4\n"
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    (b"kind: Policy\napiVersion: audit.k8s.io/v1", "loaded illegal policy with 0 rules"), (b"a: [", "can't be read"),
+    (policy("level: Loud"), "rules[0].level: Unsupported value"), (policy("level: None\n  omitStages: [Soon]"), "omitStages"),
+    (policy("level: None\n  nonResourceURLs: [x]"), "nonResourceURLs[0]"), (b"kind: Policy\napiVersion: v1\nrules: []", "is no Policy"),
+])
+def test_a_policy_that_can_not_be_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text, "policy.yaml")
+    assert why in caught.value.message
