@@ -24,7 +24,7 @@ SCALARS = {
     "bool": "bool",
     "int32": "Int32",
     "int64": "Int64",
-    "float64": "float",
+    "float64": "int | float",  # a whole number stays one, as Go writes it
     "bytes": "bytes",
     "interface": "Any",
     "apimachinery/pkg/api/resource.Quantity": "Quantity",
@@ -46,13 +46,13 @@ CORRECTIONS = {
     ("api/certificates/v1.CertificateSigningRequestSpec", "extra"): "map<string,[]string>",
 }
 NULLABLE = {"Time", "MicroTime", "Any", "IntOrString"}
-ZERO = {"str": '""', "bool": "False", "Int32": "0", "Int64": "0", "float": "0.0", "bytes": 'b""'}
+ZERO = {"str": '""', "bool": "False", "Int32": "0", "Int64": "0", "int | float": "0", "bytes": 'b""'}
 ZERO_FACTORY = {
     "str": "empty_string",
     "bool": "false",
     "Int32": "zero",
     "Int64": "zero",
-    "float": "zero",
+    "int | float": "zero",
     "bytes": "empty_bytes",
     "Quantity": "zero_quantity",
     "IntOrString": "zero",

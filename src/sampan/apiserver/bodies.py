@@ -50,7 +50,7 @@ def decode(served: Served, body: bytes, *, validation: str, warnings: list[str])
     Raises:
         BadRequest: It can't be one; under Strict also when it has unknown or duplicate fields.
     """
-    decoded = strict.decode(served.resource, body, validation=validation)
+    decoded = strict.decode(served.resource, body, validation=validation, coerce=served.custom.decode if served.custom else None)
     warnings += decoded.problems
     return typed(served, decoded.object)
 

@@ -102,6 +102,10 @@ class Catalog:
     def has_group(self, group: str) -> bool:
         return self._groups.get(group, 0) > 0
 
+    def is_custom(self, group: str) -> bool:
+        """Whether it is a group of users: nothing built in is in it."""
+        return all(one.custom is not None for one in self._served.values() if one.resource.group == group)
+
     def has_version(self, group: str, version: str) -> bool:
         return self._versions.get((group, version), 0) > 0
 

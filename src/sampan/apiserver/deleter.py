@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from sampan.api import codec
 from sampan.api.errors import Conflict, Forbidden, NotFound
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
+from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.apiserver import deletion, metadata
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.crd.names import begin_deletion
 from sampan.apiserver.deletion import Step
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim
@@ -92,6 +94,9 @@ class Deleter:
         meta = metadata.meta_of(obj)
         if served.resource.kind == "Namespace" and not served.resource.group:
             verdict = _namespace(obj, meta, options, served.kind, registry)
+        elif served.resource == CUSTOM_RESOURCE_DEFINITIONS and not meta.deletionTimestamp:
+            begin_deletion(obj, registry.now())
+            verdict = Step.MARK
         else:
             verdict = deletion.decide(obj, meta, options, served.kind, registry.clock.now()).step
         metadata.put_meta(obj, meta)

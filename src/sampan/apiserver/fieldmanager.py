@@ -8,7 +8,7 @@ strategies (`GetResetFields`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -45,6 +45,11 @@ class Shaped(Protocol):
         """The shape that its structural schema describes."""
         ...
 
+    @property
+    def siblings(self) -> Mapping[str, Shape]:
+        """The shapes of all versions, by apiVersion."""
+        ...
+
 
 def shape_of(served: Served) -> Shape:
     """The shape of a resource's objects."""
@@ -71,6 +76,8 @@ class FieldManager:
             difference = managedfields.difference(shape_of(served), _empty(served) if old is None else codec.encode(old), codec.encode(new))
         except typed.TypedError:
             return  # upstream, too, prefers an object without owners to none at all
+        if served.custom is not None and not _fits_others(served.custom, managed, new):
+            return
         managed = ssa.update(managed, by, by.version, difference, _filter(served, subresource), now)
         _put_entries(new, managedfields.encode(managedfields.cap(managed)))
 
@@ -164,7 +171,7 @@ class FieldManager:
     @staticmethod
     def _object(served: Served, tree: dict[str, Any], managed: Managed) -> Any:
         try:
-            obj = strict.convert(served.resource, tree).object
+            obj = strict.convert(served.resource, tree, coerce=served.custom.decode if served.custom else None).object
         except strict.Undecodable as error:
             raise OtherStatus(f"failed to convert new typed object: {error}", code=500) from None
         _put_entries(obj, managedfields.encode(managed))
@@ -201,21 +208,31 @@ def _empty(served: Served) -> bytes:
 
 def _filter(served: Served, subresource: str) -> Filter:
     """What the endpoint may own."""
-    return _endpoint_filter(served.resource.group_resource, subresource, "status" in served.subresources)
+    return _endpoint_filter(served.resource.group_resource, subresource, "status" in served.subresources,
+                            custom=served.custom is not None)
 
 
 @lru_cache(maxsize=1024)
-def _endpoint_filter(group_resource: str, subresource: str, has_status: bool) -> Filter:
+def _endpoint_filter(group_resource: str, subresource: str, has_status: bool, *, custom: bool) -> Filter:
     if only := _ONLY.get((group_resource, subresource)):
         kept = fieldset.of_paths(*only)
         return lambda fields: fieldset.within(fields, kept)
     if (group_resource, subresource) == ("pods", "resize"):
         reset = fieldset.of_paths(("status",))
     elif subresource:
-        reset = fieldset.of_paths(("spec",), *_RESET_BY_STATUS.get(group_resource, ()))
+        reset = fieldset.of_paths(("spec",), *((("metadata",),) if custom else _RESET_BY_STATUS.get(group_resource, ())))
     else:
         reset = fieldset.of_paths(("status",)) if has_status else {}
     return lambda fields: fieldset.without(fields, reset)
+
+
+def _fits_others(custom: Shaped, managed: Managed, new: Any) -> bool:
+    """Whether the object has the shape of every version in which somebody owns fields."""
+    for version in {owned.version for owned in managed.values()} - {new.get("apiVersion")}:
+        shape = custom.siblings.get(version)
+        if shape is None or typed.validate(shape, new):
+            return False
+    return True
 
 
 def _check(served: Served, shape: Shape, applied: dict[str, Any]) -> None:

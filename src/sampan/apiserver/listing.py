@@ -39,23 +39,27 @@ class Listing:
     continue_: str = ""  # the token that goes on where the limit cut it off
     remaining: int | None = None  # how many follow, where that is known and there is a limit
 
+    def meta(self, *, custom: bool = False) -> dict[str, Any]:
+        """The ListMeta. Lists of custom resources always say where they go on."""
+        meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
+        if self.continue_ or custom:
+            meta["continue"] = self.continue_
+        if self.continue_ and self.remaining is not None:
+            meta["remainingItemCount"] = self.remaining
+        return meta
+
     def chunks(self, resource: Resource[Any], *, kind: str = "") -> Iterator[bytes]:
         """The JSON of the list in pieces of about 256 KiB. `kind` is the list's, default the resource's + `List`.
 
         Items of built-in kinds come without their kind and apiVersion, as upstream writes them.
         """
         pieces = _items(self.entries, resource)
-        yield self._head(kind or f"{resource.kind}List", resource.group_version) + next(pieces, b"")
+        yield self._head(kind or f"{resource.kind}List", resource.group_version, custom=not resource.wire_path) + next(pieces, b"")
         yield from pieces
         yield b"]}\n"
 
-    def _head(self, kind: str, group_version: str) -> bytes:
-        meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
-        if self.continue_:
-            meta["continue"] = self.continue_
-            if self.remaining is not None:
-                meta["remainingItemCount"] = self.remaining
-        head = {"kind": kind, "apiVersion": group_version, "metadata": meta}
+    def _head(self, kind: str, group_version: str, *, custom: bool) -> bytes:
+        head = {"kind": kind, "apiVersion": group_version, "metadata": self.meta(custom=custom)}
         return json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"items":['
 
 

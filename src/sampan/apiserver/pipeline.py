@@ -148,7 +148,7 @@ class Pipeline:
         if served is None:
             if self._other is not None and not api.catalog.has_group(info.group):
                 return await self._other(info)
-            if info.group and not api.catalog.has_group(info.group):
+            if info.group and api.catalog.is_custom(info.group):
                 return page_not_found()
             raise no_such_path()
         info.custom = served.custom is not None

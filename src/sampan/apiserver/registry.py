@@ -267,7 +267,7 @@ class Registry:
         if asked in ("", "0"):
             if not served.kind.unconditional_update:
                 error = FieldError("FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
-                raise Invalid.of(served.resource.kind, served.resource.group, was.name, [error])
+                raise Invalid.of(served.resource.plural, served.resource.group, was.name, [error])
         elif not asked.isascii() or not asked.isdigit():
             raise OtherStatus(f'strconv.ParseUint: parsing "{asked}": invalid syntax', code=500)
         elif int(asked) != revision:
@@ -387,7 +387,8 @@ class Registry:
         stored = obj
         if served.inward is not None:
             stored = served.inward(obj)
-            kind_of(served.stored).default(stored)
+            if served.custom is None:
+                kind_of(served.stored).default(stored)
         if isinstance(stored, dict):
             meta = metadata.meta_of(stored)
             meta.resourceVersion = ""

@@ -34,6 +34,8 @@ from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
+from sampan.apiserver.crd.manager import Definitions
+from sampan.apiserver.crd.rules import rules_for
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.fieldmanager import FieldManager
 from sampan.apiserver.freshness import Freshness
@@ -111,6 +113,8 @@ class ApiServer:
             self._shared.when_lost(self.caches.read_anew)
         self._tasks.start(self.caches.run(), "bookmarks")
         self._assemble()
+        await self.definitions.start()
+        self._tasks.start(self.definitions.run(), "definitions")
         await self._let_go()
         bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
         await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
@@ -138,6 +142,7 @@ class ApiServer:
         hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports))
         set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
+        self.definitions = Definitions(self.registry, self.deleter, self.catalog, caches, clock, changed=gate.forget, rules_for=rules_for)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.tables = Tables(clock)
         self.api.parts["apply"] = fields

@@ -76,6 +76,8 @@ class ScalePaths(Generic[T]):
     selector: Callable[[T], str]
     check: Callable[[T], None] = _nothing
     """Raises where the object has nothing to show yet."""
+    path: tuple[str, ...] = ("spec", "replicas")
+    """Where the wanted replicas stand."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,9 +128,9 @@ class JSONSchemaProps(Wire):
     format: str = ""
     title: str = ""
     default: Any = None
-    maximum: float | None = None
+    maximum: int | float | None = None
     exclusiveMaximum: bool = False
-    minimum: float | None = None
+    minimum: int | float | None = None
     exclusiveMinimum: bool = False
     maxLength: Int64 | None = None
     minLength: Int64 | None = None
@@ -138,7 +138,7 @@ class JSONSchemaProps(Wire):
     maxItems: Int64 | None = None
     minItems: Int64 | None = None
     uniqueItems: bool = False
-    multipleOf: float | None = None
+    multipleOf: int | float | None = None
     enum: list[Any] = field(default_factory=list)
     maxProperties: Int64 | None = None
     minProperties: Int64 | None = None

@@ -21,7 +21,7 @@ from sampan.api.apiextensions.v1 import (
     CustomResourceDefinitionVersion,
     CustomResourceSubresourceScale,
 )
-from sampan.api.errors import FieldError, Forbidden, InternalError
+from sampan.api.errors import FieldError, Forbidden, InternalError, Invalid
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resourceinfo import Resource, Subresource
 from sampan.api.scalars import Time
@@ -67,6 +67,8 @@ class Custom:
     node: Node
     rules: Rules | None = None
     shape: Shape = field(init=False)
+    siblings: dict[str, Shape] = field(default_factory=dict)
+    """The shapes of all of the definition's versions, by apiVersion."""
 
     def __post_init__(self) -> None:
         self.shape = root_shape(self.node)
@@ -100,18 +102,31 @@ def build(crd: CustomResourceDefinition, rules_for: RulesFor = no_rules, convert
 
     A definition that wants conversion by webhook, without a `convert`, has its storage version served alone.
     """
-    customs = {version.name: _custom(crd, version, rules_for) for version in crd.spec.versions or ()}
-    stored = storage_version(crd)
-    resources = {version.name: _resource(crd, version) for version in crd.spec.versions or ()}
     by_webhook = crd.spec.conversion is not None and crd.spec.conversion.strategy == "Webhook"
+    stored = storage_version(crd)
+    names = [one.name for one in served_versions(crd) if one.name == stored or convert is not None or not by_webhook]
+    return _build(crd, names, rules_for, convert or change_version)
+
+
+def as_stored(crd: CustomResourceDefinition) -> Served:
+    """The version that objects are stored in, whether requests may name it or not: to delete them."""
+    return _build(crd, [storage_version(crd)], no_rules, change_version)[0]
+
+
+def _build(crd: CustomResourceDefinition, names: Sequence[str], rules_for: RulesFor, convert: Converter) -> list[Served]:
+    versions = crd.spec.versions or ()
+    customs = {version.name: _custom(crd, version, rules_for) for version in versions}
+    resources = {version.name: _resource(crd, version) for version in versions}
+    shapes = {custom.group_version: custom.shape for custom in customs.values()}
+    for custom in customs.values():
+        custom.siblings = shapes
     out = []
-    for version in served_versions(crd):
-        if by_webhook and convert is None and version.name != stored:
-            continue
-        custom, resource = customs[version.name], resources[version.name]
-        outward, inward = _conversion(crd, customs, version.name, convert or change_version)
-        kind = _Strategy(crd, version, custom, resource).kind()
-        out.append(Served(resource, kind, resources[stored], outward, inward, custom=custom))
+    for version in versions:
+        if version.name in names:
+            custom, resource = customs[version.name], resources[version.name]
+            outward, inward = _conversion(crd, customs, version.name, convert)
+            kind = _Strategy(crd, version, custom, resource).kind()
+            out.append(Served(resource, kind, resources[storage_version(crd)], outward, inward, custom=custom))
     return out
 
 
@@ -154,13 +169,13 @@ def _conversion(crd: CustomResourceDefinition, customs: dict[str, Custom], name:
 
     def inward(obj: Object) -> Object:
         new = convert(obj, customs[stored].group_version)
-        pruning.prune(new, customs[stored].node)
+        customs[stored].settle(new)
         return new
 
-    as_stored = name == stored and set(crd.status.storedVersions or ()) <= {stored}
+    plainly = name == stored and set(crd.status.storedVersions or ()) <= {stored}
     # a schema that has changed may prune and default what was stored before
     unchanged = crd.metadata.generation <= 1
-    return (None if as_stored and unchanged else outward), (None if name == stored else inward)
+    return (None if plainly and unchanged else outward), (None if name == stored else inward)
 
 
 # ---- the strategy --------------------------------------------------------------------------------------------------
@@ -223,8 +238,7 @@ class _Strategy:
         new["metadata"]["generation"] = generation + 1 if changed else generation
 
     def validate(self, new: Object, old: Object | None) -> list[FieldError]:
-        if wrong := self._type_meta(new):
-            return wrong
+        self._check_type(new)
         schema, node = self.custom.schema, self.custom.node
         found: list[FieldError] = []
         if schema is not None:
@@ -235,8 +249,7 @@ class _Strategy:
         return found + self._rules(new, old, found)
 
     def validate_status(self, new: Object, old: Object) -> list[FieldError]:
-        if wrong := self._type_meta(new):
-            return wrong
+        self._check_type(new)
         schema = ((self.custom.schema or {}).get("properties") or {}).get("status")
         found: list[FieldError] = []
         if schema is not None and "status" in new:
@@ -245,9 +258,12 @@ class _Strategy:
         found += _new_only(lists.validate_lists(new, self.custom.node), lists.validate_lists(old, self.custom.node))
         return found + self._rules(new, old, found)
 
-    def _type_meta(self, obj: Object) -> list[FieldError]:
+    def _check_type(self, obj: Object) -> None:
+        """What says to be another kind is refused as that kind."""
         wanted = {"kind": self.custom.kind, "apiVersion": self.custom.group_version}
-        return [paths.invalid(key, obj.get(key, ""), f"must be {value}") for key, value in wanted.items() if obj.get(key) != value]
+        found = [paths.invalid(key, obj.get(key, ""), f"must be {value}") for key, value in wanted.items() if obj.get(key) != value]
+        if found:
+            raise Invalid.of(str(obj.get("kind", "")), self.resource.group, obj["metadata"].get("name", ""), found)
 
     def _rules(self, new: Object, old: Object | None, found: Sequence[FieldError]) -> list[FieldError]:
         if self.custom.rules is None:
@@ -345,7 +361,8 @@ def _scale(scale: CustomResourceSubresourceScale) -> ScalePaths[Object]:
             why = f'the spec replicas field "{scale.specReplicasPath}" does not exist'
             raise InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
 
-    return ScalePaths(number(scale.specReplicasPath), write, number(scale.statusReplicasPath), selector, check)
+    path = tuple(scale.specReplicasPath.removeprefix(".").split("."))
+    return ScalePaths(number(scale.specReplicasPath), write, number(scale.statusReplicasPath), selector, check, path)
 
 
 # ---- columns and selectable fields ---------------------------------------------------------------------------------

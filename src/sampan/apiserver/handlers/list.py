@@ -45,28 +45,20 @@ def answer(api: Api, info: RequestInfo, served: Served, listing: Listing, form: 
     if form.shape:
         items = [partial(entry.body, form) for entry in listing.entries]
         return render({"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}",
-                       "metadata": meta_of(listing), "items": items or None}, form)
+                       "metadata": listing.meta(), "items": items or None}, form)
+    kind = served.custom.list_kind if served.custom is not None else f"{resource.kind}List"
     if served.outward is None:
-        pieces = list(listing.chunks(resource))
+        pieces = list(listing.chunks(resource, kind=kind))
         if form.plain:
             return Answer(200, pieces, result=ListResult(listing.entries, str(listing.revision), listing.continue_))
         return render(codec.loads(b"".join(pieces)), form)
     objects = [served.outward(entry.object) for entry in listing.entries]
-    value = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version, "metadata": meta_of(listing),
-             "items": [untyped(obj) for obj in objects]}
+    custom = served.custom is not None
+    value = {"kind": kind, "apiVersion": resource.group_version, "metadata": listing.meta(custom=custom),
+             "items": objects if custom else [untyped(obj) for obj in objects]}
     result = render(value, form)
     result.result = ListResult(objects, str(listing.revision), listing.continue_)
     return result
-
-
-def meta_of(listing: Listing) -> dict[str, Any]:
-    """The ListMeta."""
-    meta: dict[str, Any] = {"resourceVersion": str(listing.revision)}
-    if listing.continue_:
-        meta["continue"] = listing.continue_
-        if listing.remaining is not None:
-            meta["remainingItemCount"] = listing.remaining
-    return meta
 
 
 def untyped(obj: Any) -> Any:

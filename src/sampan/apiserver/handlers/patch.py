@@ -67,7 +67,8 @@ def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: Wr
     def change(old: Any) -> Any:
         tree = parsed.apply(codec.loads(codec.encode(old)))
         try:
-            decoded = strict.convert(served.resource, tree, validation=options.validation)
+            coerce = served.custom.decode if served.custom else None
+            decoded = strict.convert(served.resource, tree, validation=options.validation, coerce=coerce)
             problems = [*parsed.problems, *decoded.problems] if options.validation != "Ignore" else []
             if problems and options.validation == "Strict":
                 raise strict.Undecodable(f"strict decoding error: {', '.join(problems)}")

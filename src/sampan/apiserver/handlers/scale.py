@@ -49,6 +49,7 @@ async def scale(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     form = form_of(info)
     if info.verb == "get":
         obj = api.registry.outward(served, api.registry.entry(served, info.namespace, info.name))
+        paths.check(obj)
         view = scale_of(paths, obj)
         return object_answer(api, info, _SERVED, view, codec.encode(view), form=form)
     raw = await body()
@@ -58,18 +59,18 @@ async def scale(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     def produce(old: Any) -> Any:
         was = metadata.meta_of(old)
         view = scale_of(paths, old)
-        view.metadata.managedFields = to_scale(was.managedFields)
+        view.metadata.managedFields = to_scale(was.managedFields, paths.path)
         wanted = change(view)
         if wanted.metadata.uid and wanted.metadata.uid != was.uid:
             raise uid_conflict(served, info, wanted.metadata.uid, was.uid)
-        if wanted.spec.replicas < 0:
+        if wanted.spec.replicas < 0 and served.custom is None:
             error = field.invalid("spec.replicas", wanted.spec.replicas, "must be greater than or equal to 0")
             raise Invalid.of("Scale", "autoscaling", info.name, [error])
         new = codec.clone(old)
         paths.set_replicas(new, wanted.spec.replicas)
         meta = metadata.meta_of(new)
         meta.resourceVersion = wanted.metadata.resourceVersion or was.resourceVersion
-        meta.managedFields = to_parent(was.managedFields, wanted.metadata.managedFields, served.resource.group_version)
+        meta.managedFields = to_parent(was.managedFields, wanted.metadata.managedFields, served.resource.group_version, paths.path)
         metadata.put_meta(new, meta)
         return new
 

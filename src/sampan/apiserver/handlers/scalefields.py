@@ -12,32 +12,35 @@ from sampan.api.apply import Managed, Manager, Owned
 from sampan.api.meta.v1 import ManagedFieldsEntry
 
 SCALE_VERSION = "autoscaling/v1"
-_REPLICAS = fieldset.of_paths(("spec", "replicas"))
+SPEC_REPLICAS = ("spec", "replicas")
+_REPLICAS = fieldset.of_paths(SPEC_REPLICAS)
 
 
-def to_scale(entries: Sequence[ManagedFieldsEntry]) -> list[ManagedFieldsEntry]:
-    """Who owns the replicas, as the Scale's own entries."""
+def to_scale(entries: Sequence[ManagedFieldsEntry], path: tuple[str, ...] = SPEC_REPLICAS) -> list[ManagedFieldsEntry]:
+    """Who owns the replicas (the parent's field at `path`), as the Scale's own entries."""
     found: Managed = {}
+    replicas = fieldset.of_paths(path)
     for manager, owned in _decoded(entries).items():
-        if fieldset.intersection(owned.fields, _REPLICAS):
+        if fieldset.intersection(owned.fields, replicas):
             found[_as_scale(manager)] = Owned(_REPLICAS, SCALE_VERSION, owned.time)
     return managedfields.encode(found)
 
 
-def to_parent(parent: Sequence[ManagedFieldsEntry], scale: Sequence[ManagedFieldsEntry], version: str) -> list[ManagedFieldsEntry]:
+def to_parent(parent: Sequence[ManagedFieldsEntry], scale: Sequence[ManagedFieldsEntry], version: str,
+              path: tuple[str, ...] = SPEC_REPLICAS) -> list[ManagedFieldsEntry]:
     """The parent's entries after the Scale's changed: replicas go to whom the Scale says."""
-    left = _decoded(scale)
+    left, replicas = _decoded(scale), fieldset.of_paths(path)
     found: Managed = {}
     for manager, owned in _decoded(parent).items():
-        if not fieldset.intersection(owned.fields, _REPLICAS) or left.pop(_as_scale(manager), None) is not None:
+        if not fieldset.intersection(owned.fields, replicas) or left.pop(_as_scale(manager), None) is not None:
             found[manager] = owned
         else:
-            rest = fieldset.difference(owned.fields, _REPLICAS)
+            rest = fieldset.difference(owned.fields, replicas)
             if rest:
                 found[manager] = Owned(rest, owned.version, owned.time)
-    for manager, owned in left.items():
+    for manager in left:
         own = Manager(manager.name, manager.operation, "" if manager.operation == "Apply" else version, manager.subresource)
-        found[own] = Owned(_REPLICAS, version, owned.time)
+        found[own] = Owned(replicas, version)  # upstream, too, gives it no time
     return managedfields.encode(found)
 
 
