@@ -224,7 +224,7 @@ def test_a_store_that_was_away_for_too_long_reads_everything_anew() -> None:
 
                 store.when_lost(read_anew)
                 last = await store.transact([Put("/a", b"1")])
-                store._feed._clock = clock = VirtualClock()  # type: ignore[assignment] - it takes up the watch when we say so
+                store._feed._clock = clock = VirtualClock()
                 etcd.kill()
                 await until(lambda: clock.next_due_seconds() is not None, "the loss is noticed")
                 etcd.start()

@@ -54,6 +54,13 @@ class Feed:
 
     async def run(self) -> None:
         """Follow etcd until cancelled."""
+        try:
+            await self._run()
+        except Exception:
+            self.problem = "the watch of etcd has failed; the log says why"
+            raise
+
+    async def _run(self) -> None:
         pause = RECONNECT_SECONDS[0]
         while True:
             began = self.revision
@@ -100,24 +107,19 @@ class Feed:
         self._wake()
 
     async def _read_anew(self) -> None:
-        try:
-            revision = await self._client.revision()
-        except StoreError as error:
-            log.warning("etcd can't be read: %s", error.message)
-            await self._clock.sleep(RECONNECT_SECONDS[1])
-            return
         self._anew = True
-        self.revision, self._start = revision, revision + 1
-        self.history, self.subscribers = History(self._clock, revision, RECENT), Subscribers()
-        try:
-            if self.lost is not None:
-                await self.lost()
-        except StoreError as error:
-            log.warning("not everything could be read anew, trying again: %s", error.message)
-            await self._clock.sleep(RECONNECT_SECONDS[1])
-            await self._read_anew()
-            return
-        self._anew = False
+        while self._anew:
+            try:
+                revision = await self._client.revision()
+                self.revision, self._start = revision, revision + 1
+                # what was subscribed has ended: whoever reads anew subscribes anew
+                self.history, self.subscribers = History(self._clock, revision, RECENT), Subscribers()
+                if self.lost is not None:
+                    await self.lost()
+                self._anew = False
+            except StoreError as error:
+                log.warning("not everything could be read anew, trying again: %s", error.message)
+                await self._clock.sleep(RECONNECT_SECONDS[1])
         self._wake()
 
     def hangs(self) -> None:
