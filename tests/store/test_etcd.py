@@ -247,6 +247,34 @@ def test_a_store_that_was_away_for_too_long_reads_everything_anew() -> None:
     run(body)
 
 
+def test_an_etcd_that_was_put_back_is_read_anew() -> None:
+    async def body() -> None:
+        with running_etcd() as etcd:
+            async with opened(etcd) as store:
+                # given a store that has seen more than etcd will know
+                read: list[list[str]] = []
+
+                async def read_anew() -> None:
+                    read.append([record.key for record in (await store.range("/")).records])
+
+                store.when_lost(read_anew)
+                for n in range(5):
+                    last = await store.transact([Put("/a", b"%d" % n)])
+                # when it is replaced by one from before
+                etcd.kill()
+                etcd.wipe()
+                etcd.start()
+                # then everything is read anew, and goes on from there
+                await until(lambda: read == [[]], "it was read anew")
+                assert await store.catch_up() < last
+                told = Told()
+                await store.subscribe("/", store.revision, told)
+                await store.transact([Put("/b", b"")])
+                assert told.keys == ["/b"]
+
+    run(body)
+
+
 def test_a_member_less_is_not_noticed_and_a_new_leader_is_found() -> None:
     async def body() -> None:
         with running_members(3) as members:

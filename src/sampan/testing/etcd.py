@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -81,6 +82,11 @@ class Etcd:
         """It hangs: connections stay, nothing is answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Lose everything that it had written; it must be down."""
+        assert self._process is None
+        shutil.rmtree(self._folder / self.name)
 
     def kill(self) -> None:
         """As if the power were cut; does nothing when it is down."""
