@@ -134,6 +134,8 @@ class Pipeline:
                 info.user = self._impersonation.impersonate(info)
             attributes = info.attributes()
             decision = self._api.authorizer.authorize(attributes)
+            info.audit_annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
+            info.audit_annotations["authorization.k8s.io/reason"] = decision.reason
             if not decision.allowed:
                 raise denial(attributes, decision.reason)
         return await self._dispatch(info, body)

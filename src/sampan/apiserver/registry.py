@@ -54,6 +54,7 @@ class Write:
     manager: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    audit_annotations: dict[str, str] = field(default_factory=dict)
     main: bool = False
     """The subresource (scale) writes through the kind's own rules."""
     applying: bool = False
@@ -355,7 +356,7 @@ class Registry:
                  old: Any) -> AdmissionRequest:
         return AdmissionRequest(
             operation, served.resource, write.subresource, namespace, name, write.user, obj, old, write.options,
-            write.dry_run, write.warnings)
+            write.dry_run, write.warnings, write.audit_annotations)
 
     async def admit_delete(self, served: Served, entry: Entry, write: Write) -> None:
         """Ask the admission plugins about a deletion."""

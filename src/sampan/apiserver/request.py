@@ -68,6 +68,7 @@ class RequestInfo:
     authenticated: User | None = None  # who really asks, where `user` is one that is impersonated
     custom: bool = False  # the resource is a custom one, which has no protobuf
     warnings: list[str] = field(default_factory=list)
+    audit_annotations: dict[str, str] = field(default_factory=dict)
 
     def attributes(self) -> Attributes:
         """What the authorizer is asked."""

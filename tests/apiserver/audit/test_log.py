@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apiserver.webhooks.webhookserver import configure, entry, patch, webhook
 from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 from sampan.api.resources import CONFIG_MAPS
@@ -110,7 +111,29 @@ def test_an_impersonator_is_told_beside_whom_he_acts_as(tmp_path: Path) -> None:
     asyncio.run(run())
     [event] = [codec.loads(line) for line in path.read_bytes().splitlines()]
     assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("kubernetes-admin", "jane")
+    assert event["annotations"]["authorization.k8s.io/decision"] == "forbid"
     assert b"secret" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("level", ["Metadata", "Request"])
+def test_what_webhooks_did_is_told(tmp_path: Path, level: str) -> None:
+    path = tmp_path / "audit.log"
+
+    async def run() -> None:
+        settings = replace(LEAN, audit_policy=load(policy(f"level: {level}\n  omitStages: [RequestReceived]\n  resources: [{{group: ''}}]"), "p"),
+                           audit_log=str(path))
+        change = patch({"op": "add", "path": "/data", "value": {"x": "y"}}) | {"auditAnnotations": {"why": "because"}}
+        async with webhook(lambda _: change) as hook, running_server(settings=settings) as server, asyncio.timeout(20):
+            await configure(server, entry(hook.url), mutating=True)
+            await server.client.raw("POST", MAPS, body=BODY, headers=JSON)
+
+    asyncio.run(run())
+    [event] = [found for line in path.read_bytes().splitlines() if (found := codec.loads(line))["verb"] == "create" and "configmaps" in found["requestURI"]]
+    notes = event["annotations"]
+    assert notes["hook.example.com/why"] == "because"
+    assert codec.loads(notes["mutation.webhook.admission.k8s.io/round_0_index_0"]) == {
+        "configuration": "hooks", "webhook": "hook.example.com", "mutated": True}
+    assert ("patch.webhook.admission.k8s.io/round_0_index_0" in notes) is (level == "Request")
 
 
 def test_every_answer_names_its_event_once(tmp_path: Path) -> None:

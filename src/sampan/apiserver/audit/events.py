@@ -18,6 +18,8 @@ from sampan.apiserver.audit.policy import Telling
 from sampan.apiserver.request import RequestInfo, User
 from sampan.apiserver.response import Answer, Response
 
+PATCH = "patch.webhook.admission.k8s.io/"
+
 
 @dataclass
 class Told:
@@ -48,6 +50,8 @@ def line(told: Told, stage: str, now: datetime) -> bytes:
         event["objectRef"] = _reference(info)
     if stage != "RequestReceived" and told.response is not None:
         event["responseStatus"] = {"metadata": {}} | _status(told.response)
+        if annotations := _annotations(told):
+            event["annotations"] = annotations
         if telling.at_least("Request") and (obj := _request_object(told)) is not None:
             event["requestObject"] = obj
         if telling.at_least("RequestResponse") and (obj := _response_object(told)) is not None:
@@ -71,6 +75,12 @@ def _reference(info: RequestInfo) -> dict[str, str]:
     parts = (("resource", info.resource), ("namespace", info.namespace), ("name", info.name), ("apiGroup", info.group),
              ("apiVersion", info.version), ("subresource", info.subresource))
     return {key: value for key, value in parts if value}
+
+
+def _annotations(told: Told) -> dict[str, str]:
+    """Patches of webhooks say what was asked for: they are told only where bodies are."""
+    bodies_too = told.telling.at_least("Request")
+    return {key: value for key, value in told.info.audit_annotations.items() if bodies_too or not key.startswith(PATCH)}
 
 
 def _status(response: Response) -> dict[str, Any]:

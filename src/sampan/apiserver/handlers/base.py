@@ -56,7 +56,7 @@ def form_of(info: RequestInfo) -> Form:
 def write_of(info: RequestInfo, options: WriteOptions) -> Write:
     """Who writes, from the request."""
     return Write(user=info.user, subresource=info.subresource, dry_run=options.dry_run, manager=options.manager,
-                 options=options.wire, warnings=info.warnings)
+                 options=options.wire, warnings=info.warnings, audit_annotations=info.audit_annotations)
 
 
 def needs_verb(served: Served, verb: str, info: RequestInfo) -> None:

@@ -107,7 +107,8 @@ def _log_query(info: RequestInfo) -> list[tuple[str, str]]:
 
 async def _allowed(api: Api, info: RequestInfo, served: Served) -> None:
     """Connecting is asked of the admission plugins."""
-    write = Write(user=info.user, subresource=info.subresource, warnings=info.warnings)
+    write = Write(user=info.user, subresource=info.subresource, warnings=info.warnings,
+                  audit_annotations=info.audit_annotations)
     await api.registry.admit_other(served, "CONNECT", info.namespace, info.name, write, None)
 
 

@@ -23,7 +23,8 @@ async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     """A Status once it is gone; the object while it stays, and for some kinds always."""
     form = form_of(info)
     options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
-    write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings)
+    write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
+                  audit_annotations=info.audit_annotations)
     namespace = info.namespace if served.resource.namespaced else ""
     done = await api.deleter.delete(served, namespace, info.name, options, write)
     resource = served.resource
@@ -40,7 +41,8 @@ async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Bo
     form = form_of(info)
     options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
     listing = list_options(info)
-    write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings)
+    write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
+                  audit_annotations=info.audit_annotations)
     found = await listing_of(api, info, served, listing)
     gone: set[str] = set()
 
