@@ -175,7 +175,7 @@ async def over_https(scenario: str, nodes: int, pods: int, most_seconds: float) 
             await load(client, scenario, nodes, pods)
             async with Tasks() as tasks:
                 tasks.start(watch(client, progress), "watch")
-                processes.append(subprocess.Popen([*sampan, "scheduler", "--kubeconfig", str(config)]))  # noqa: ASYNC220
+                processes.append(subprocess.Popen([*sampan, "scheduler", "--kubeconfig", str(config), "--log-level", "error"]))  # noqa: ASYNC220
                 before = [cpu_seconds(one.pid) for one in processes]
                 try:
                     await asyncio.wait_for(progress.done.wait(), most_seconds)
@@ -214,17 +214,12 @@ async def connected(config: Path) -> RemoteClient:
 
 
 async def watch(client: RemoteClient, progress: Progress) -> None:
-    """Count what the server tells, without decoding it."""
-    revision = (await client.list(PODS, "bench", limit=1)).revision
-    url = f"{client.access.server}/api/v1/namespaces/bench/pods?watch=1&resourceVersion={revision}&fieldSelector=metadata.namespace=bench"
-    seen: set[bytes] = set()
-    async with client.session.get(url, headers=client._headers()) as answer:  # noqa: SLF001 - raw bytes, not decoded
-        async for line in answer.content:
-            if line.startswith(b'{"type":"MODIFIED"') and b'"nodeName":"' in line:
-                name = line.partition(b'"name":"')[2].partition(b'"')[0]
-                if name.startswith(b"pod-") and name not in seen:
-                    seen.add(name)
-                    progress.bound()
+    seen: set[str] = set()
+    async for event in client.watch(PODS, "bench", since=(await client.list(PODS, "bench", limit=1)).revision):
+        meta = event.object.metadata
+        if event.kind == "MODIFIED" and event.object.spec.nodeName and meta.name.startswith("pod-") and meta.name not in seen:
+            seen.add(meta.name)
+            progress.bound()
 
 
 def main() -> int:

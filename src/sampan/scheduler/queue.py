@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,7 +26,7 @@ from sampan.scheduler.shape import Shape
 
 BACKOFF = Backoff(first_seconds=1.0, most_seconds=10.0)
 LEFTOVER_SECONDS = 300.0
-MOST_MISSED = 1000
+MOST_MISSED = 64  # beyond these it is cheaper to try than to ask
 
 
 class State(Enum):
@@ -51,14 +52,14 @@ class Waiting:
     due: float = 0.0  # when its back-off ends
     since: float = 0.0  # when it was refused
     ticket: int = 0  # entries of heaps with another one are stale
-    missed: list[Change] = field(default_factory=list)
+    left: int = 0  # how many changes there had been when it was taken out to be tried
 
     @property
     def group(self) -> Group:
-        return self.shape, self.plugins, self.nominated
+        return self.shape, self.plugins
 
 
-Group = tuple[Shape | None, frozenset[str], int]
+Group = tuple[Shape | None, frozenset[str]]
 Helps = Callable[[Change, Waiting], bool]
 
 
@@ -71,8 +72,11 @@ class SchedulingQueue:
         self._active: list[tuple[int, int, int, str]] = []
         self._backing: list[tuple[float, int, int, str]] = []
         self._erred: set[str] = set()  # these do wait until their back-off ends
-        self._refused: dict[Group, dict[str, None]] = {}
-        self._off: set[str] = set()  # in work or held: changes are noted for them
+        # by what can help them, then by the row that is nominated for them
+        self._refused: dict[Group, dict[int, dict[str, None]]] = {}
+        self._since: deque[tuple[float, str]] = deque()  # when each was refused; some are not refused any more
+        self._latest: deque[Change] = deque(maxlen=MOST_MISSED)
+        self._changes = 0
         self._order = count()
         self._tickets = count(1)
         self._wake = asyncio.Event()
@@ -110,10 +114,11 @@ class SchedulingQueue:
         waiting = self._pods.get(uid)
         if waiting is None:
             return
-        missed, waiting.missed = waiting.missed, []
+        count_missed = self._changes - waiting.left
         waiting.shape, waiting.plugins, waiting.nominated = shape, plugins, nominated
         self._refuse(uid)
-        if len(missed) >= MOST_MISSED or any(self._helps(change, waiting) for change in missed):
+        missed = list(self._latest)[-count_missed:] if count_missed else []
+        if count_missed > MOST_MISSED or any(self._helps(change, waiting) for change in missed):
             self._move(uid)
 
     def hold(self, uid: str) -> None:
@@ -121,7 +126,7 @@ class SchedulingQueue:
         if uid in self._pods:
             self._leave(uid)
             self._pods[uid].state = State.HELD
-            self._off.add(uid)
+            self._pods[uid].left = self._changes
 
     def release(self, uid: str, *, now: bool = False) -> None:
         """What the pod was held for is done (`now`: it failed, so look again)."""
@@ -142,18 +147,17 @@ class SchedulingQueue:
 
     def changed(self, change: Change) -> None:
         """Something changed in the cluster: move what it can help."""
-        for uid in self._off:
-            missed = self._pods[uid].missed
-            if len(missed) < MOST_MISSED:
-                missed.append(change)
-        known: dict[tuple[Shape | None, frozenset[str], bool], bool] = {}
-        for (shape, plugins, nominated), uids in list(self._refused.items()):
-            alike = (shape, plugins, nominated == change.row)  # to other rows it does not matter which
-            if alike not in known:
-                known[alike] = self._helps(change, self._pods[next(iter(uids))])
-            if known[alike]:
-                for uid in list(uids):
-                    self._move(uid)
+        self._changes += 1
+        self._latest.append(change)
+        for by_row in list(self._refused.values()):
+            own = by_row.get(change.row)
+            if own is not None and self._helps(change, self._pods[next(iter(own))]):
+                self._move_all(own)
+            # for all others it does not matter which row they wait for
+            other = next((uids for row, uids in by_row.items() if row != change.row or row < 0), None)
+            if other is not None and self._helps(change, self._pods[next(iter(other))]):
+                for row in [row for row in by_row if row != change.row or row < 0]:
+                    self._move_all(by_row[row])
 
     def pop_now(self) -> Waiting | None:
         """The next pod to try, if there is one."""
@@ -169,8 +173,7 @@ class SchedulingQueue:
         self._leave(uid)
         waiting = self._pods[uid]
         waiting.attempts += 1
-        waiting.state = State.IN_WORK
-        self._off.add(uid)
+        waiting.state, waiting.left = State.IN_WORK, self._changes
         return waiting
 
     # waiting
@@ -198,16 +201,19 @@ class SchedulingQueue:
 
     def _next_due(self) -> float | None:
         backing = [self._backing[0][0]] if self._first_backing() is not None else []
-        refused = [self._pods[next(iter(uids))].since + LEFTOVER_SECONDS for uids in self._refused.values()]
+        refused = [self._since[0][0] + LEFTOVER_SECONDS] if self._since else []
         return min(backing + refused, default=None)
 
     def _flush_leftover(self) -> None:
         late = self._clock.monotonic() - LEFTOVER_SECONDS
-        for uids in list(self._refused.values()):
-            for uid in list(uids):
-                if self._pods[uid].since > late:
-                    break  # the group is in order of refusal
+        while self._since:
+            since, uid = self._since[0]
+            waiting = self._pods.get(uid)
+            if waiting is not None and waiting.state is State.REFUSED and waiting.since == since:
+                if since > late:
+                    return
                 self._move(uid)
+            self._since.popleft()
 
     # transitions
 
@@ -217,12 +223,14 @@ class SchedulingQueue:
     def _leave(self, uid: str) -> None:
         waiting = self._pods[uid]
         if waiting.state is State.REFUSED:
-            group = self._refused[waiting.group]
+            by_row = self._refused[waiting.group]
+            group = by_row[waiting.nominated]
             del group[uid]
             if not group:
-                del self._refused[waiting.group]
+                del by_row[waiting.nominated]
+                if not by_row:
+                    del self._refused[waiting.group]
         waiting.state, waiting.ticket = State.MOVING, 0
-        self._off.discard(uid)
         self._erred.discard(uid)
 
     def _refuse(self, uid: str) -> None:
@@ -230,8 +238,13 @@ class SchedulingQueue:
         waiting = self._pods[uid]
         now = self._clock.monotonic()
         waiting.state, waiting.since, waiting.due = State.REFUSED, now, now + self._backoff.delay_seconds(waiting.attempts)
-        self._refused.setdefault(waiting.group, {})[uid] = None
+        self._refused.setdefault(waiting.group, {}).setdefault(waiting.nominated, {})[uid] = None
+        self._since.append((now, uid))
         self._wake.set()
+
+    def _move_all(self, uids: dict[str, None]) -> None:
+        for uid in list(uids):
+            self._move(uid)
 
     def _move(self, uid: str) -> None:
         erred = uid in self._erred
