@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from apiserver.webhooks.webhookserver import MAPS, Webhook, asked, config_map, configure, entry, patch, post
-from sampan.testing.server import RunningServer
+from apiserver.webhooks.webhookserver import MAPS, Webhook, asked, config_map, configure, entry, patch, post, webhook
+from sampan.apiserver.server import Settings
+from sampan.testing.server import RunningServer, running_server
 
 
 def changed(*operations: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
@@ -131,6 +132,24 @@ def test_a_pod_is_defaulted_after_its_patch() -> None:
         assert (added["name"], added["imagePullPolicy"], added["terminationMessagePath"]) == ("sidecar", "Always", "/dev/termination-log")
 
     asked(check, lambda _: sidecar)
+
+
+def test_a_container_that_a_webhook_added_gets_its_token_in_the_second_round() -> None:
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+    sidecar = patch({"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar", "image": "envoy"}})
+
+    async def run() -> None:
+        settings = Settings(bootstrap_rbac=False, bootstrap_full=False)
+        async with webhook(lambda _: sidecar) as hook, running_server(settings=settings) as server, asyncio.timeout(20):
+            await post(server, "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+            await configure(server, entry(hook.url, rules=[rule]), mutating=True)
+            code, body, _ = await post(server, "/api/v1/namespaces/default/pods",
+                                       {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+            assert (code, len(hook.seen)) == (201, 1), body
+            mounts = [len(container["volumeMounts"]) for container in body["spec"]["containers"]]
+            assert (mounts, len(body["spec"]["volumes"])) == ([1, 1], 1)
+
+    asyncio.run(run())
 
 
 def test_a_scale_is_changed_through_its_patch() -> None:
