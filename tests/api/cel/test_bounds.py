@@ -20,10 +20,12 @@ def test_a_text_beyond_the_limit_is_refused_unread() -> None:
                                   "d" + ".a" * 10_000, "d" + "[0]" * 10_000, "true ? " * 9000 + "1" + " : 1" * 9000, "{1:" * 10_000, "f(" * 10_000,
                                   "d.map(x, " * 5000 + "1" + ")" * 5000])
 def test_a_tree_that_is_too_deep_is_refused_or_folded(text: str) -> None:
+    words = ""
     try:
         ENV.compile(text)
     except CompileError as error:
-        assert "recursion" in str(error) or "Syntax error" in str(error) or "overload" in str(error)
+        words = str(error)
+    assert not words or any(one in words for one in ("recursion", "Syntax error", "overload"))
 
 
 def test_the_deepest_tree_that_compiles_can_be_evaluated() -> None:

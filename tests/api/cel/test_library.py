@@ -36,7 +36,7 @@ GOOD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("text", "wanted"), GOOD, ids=[text for text, _ in GOOD])
 def test_a_library_function_answers_as_upstreams(text: str, wanted: Any) -> None:
-    assert ENV.compile(text if "null" not in text else text).evaluate({}) == wanted
+    assert ENV.compile(text).evaluate({}) == wanted
 
 
 @pytest.mark.parametrize("text", ["'a'.charAt(2)", "'abc'.substring(2, 1)", "[0].slice(1, 5)", "quantity('x') == quantity('1')", "ip('1.2.3') == ip('1.2.3.4')", "cidr('1.2.3.4/33') == cidr('1.2.3.4/8')",

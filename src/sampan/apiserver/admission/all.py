@@ -19,12 +19,15 @@ from sampan.apiserver.admission.default_ingress_class import DefaultIngressClass
 from sampan.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from sampan.apiserver.admission.escalation import RbacEscalation
 from sampan.apiserver.admission.limit_ranger import LimitRanger
-from sampan.apiserver.admission.mutating_policies import MutatingAdmissionPolicies
 from sampan.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from sampan.apiserver.admission.node_restriction import NodeRestriction
 from sampan.apiserver.admission.pod_security import PodSecurity
 from sampan.apiserver.admission.pod_topology_labels import PodTopologyLabels
-from sampan.apiserver.admission.policies import FindResource, find_built_in
+from sampan.apiserver.admission.policy_plugins import (
+    FindResource,
+    MutatingAdmissionPolicies,
+    ValidatingAdmissionPolicies,
+)
 from sampan.apiserver.admission.priority import Priority
 from sampan.apiserver.admission.resource_quota import ResourceQuota, StatusWriter
 from sampan.apiserver.admission.runtime_class import RuntimeClass
@@ -35,7 +38,6 @@ from sampan.apiserver.admission.storage import (
     StorageObjectInUseProtection,
 )
 from sampan.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
-from sampan.apiserver.admission.validating_policies import ValidatingAdmissionPolicies
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
 from sampan.lib.clock import Clock, Identity
@@ -67,10 +69,10 @@ ALL: tuple[type[Admission], ...] = (
 
 def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, identity: Identity, *,
                   quota_writer: StatusWriter | None = None, dynamic: Sequence[Admission] = (),
-                  disabled: frozenset[str] = frozenset(), find: FindResource = find_built_in) -> Chain:
+                  disabled: frozenset[str] = frozenset(), find: FindResource | None = None) -> Chain:
     """The chain. `dynamic` (webhooks) run behind all but the check of escalation and the quotas.
 
-    `find` tells policies which resource has their parameters.
+    `find` tells policies which resource has their parameters; None: only built-in ones can.
     """
     plugins: list[Admission] = [
         NamespaceLifecycle(readers), LimitRanger(readers), ServiceAccount(readers, identity), NodeRestriction(readers),

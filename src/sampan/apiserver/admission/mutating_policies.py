@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sampan.api import codec, schema, typed
-from sampan.api.admissionregistration.v1 import MutatingAdmissionPolicy
+from sampan.api.admissionregistration.v1 import MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding
 from sampan.api.cel.admission import OBJECT, PATCHES
 from sampan.api.cel.environment import Program
 from sampan.api.cel.errors import CelError
@@ -17,20 +17,18 @@ from sampan.api.cel.library.standard import to_string
 from sampan.api.cel.values import Duration, Timestamp, UInt
 from sampan.api.errors import ApiError
 from sampan.api.patch import JsonPatch
-from sampan.api.resources import MUTATING_ADMISSION_POLICIES, MUTATING_ADMISSION_POLICY_BINDINGS
+from sampan.api.resources import MUTATING_ADMISSION_POLICIES
 from sampan.api.schema import Shape
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import matches
 from sampan.apiserver.admission.policies import (
     Expressions,
-    FindResource,
     PolicyError,
-    concerns,
-    find_built_in,
     parameters,
     selected,
     values_of,
 )
+from sampan.apiserver.admission.policy_plugins import FindResource
 from sampan.apiserver.admission.refusal import forbidden
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
@@ -100,27 +98,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-class MutatingAdmissionPolicies:
+class MutatingPolicies:
     """Changes objects by every policy that a binding puts to work."""
 
-    name = "MutatingAdmissionPolicy"
-
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource = find_built_in) -> None:
+    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None) -> None:
         self._readers, self._authorizers, self._find = readers, authorizers, find
         self._compiled: dict[str, tuple[Any, _Policy]] = {}
 
-    def handles(self, request: AdmissionRequest) -> bool:
-        """What has an object, but for policies and reviews."""
-        return concerns(request) and request.operation in ("CREATE", "UPDATE")
-
-    async def admit(self, request: AdmissionRequest) -> None:
+    def admit(self, request: AdmissionRequest, bindings: list[MutatingAdmissionPolicyBinding]) -> None:
         """Make the changes.
 
         Raises:
             ApiError: A policy failed and does not say Ignore.
         """
         last = -1  # the last policy that changed something
-        ran = list(self._applied())
+        ran = list(self._applied(bindings))
         for index, (policy, binding) in enumerate(ran):
             if self._apply(policy, binding, request):
                 last = index
@@ -128,13 +120,13 @@ class MutatingAdmissionPolicies:
             if policy.again:
                 self._apply(policy, binding, request)
 
-    def _applied(self) -> Iterator[tuple[_Policy, Any]]:
-        for entry in self._readers.of(MUTATING_ADMISSION_POLICY_BINDINGS).entries():
-            policy = self._policy(entry.object.spec.policyName)
+    def _applied(self, bindings: list[MutatingAdmissionPolicyBinding]) -> Iterator[tuple[_Policy, MutatingAdmissionPolicyBinding]]:
+        for binding in bindings:
+            policy = self._policy(binding.spec.policyName)
             if policy is not None:
-                yield policy, entry.object
+                yield policy, binding
 
-    def _apply(self, policy: _Policy, binding: Any, request: AdmissionRequest) -> bool:
+    def _apply(self, policy: _Policy, binding: MutatingAdmissionPolicyBinding, request: AdmissionRequest) -> bool:
         if not (matches(policy.spec.matchConstraints, request, self._readers) and matches(binding.spec.matchResources, request, self._readers)):
             return False
         try:

@@ -22,27 +22,17 @@ from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import labels_of
+from sampan.apiserver.admission.policy_plugins import FindResource
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.request import Attributes, User
 from sampan.apiserver.watchcache import Readers
 
 BUDGET = 10_000_000
 """What all expressions of one policy may cost in one request."""
-FindResource = Callable[[str, str], Resource[Any] | None]
-"""The resource of (apiVersion, kind)."""
-_UNTOUCHED = frozenset(("validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies",
-                        "mutatingadmissionpolicybindings"))
-_REVIEWS = frozenset(("authentication.k8s.io", "authorization.k8s.io"))
 
 
 class PolicyError(Exception):
     """A policy or binding that cannot be evaluated; its failurePolicy decides."""
-
-
-def concerns(request: AdmissionRequest) -> bool:
-    """Policies judge everything but themselves and reviews: nobody can lock himself out."""
-    group, plural = request.resource.group, request.resource.plural
-    return not ((group == "admissionregistration.k8s.io" and plural in _UNTOUCHED) or group in _REVIEWS)
 
 
 @cache
@@ -189,7 +179,7 @@ def asker(authorizers: Authorizers, user: User) -> Callable[[Question], tuple[bo
     return ask
 
 
-def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, readers: Readers, find: FindResource) -> Iterator[Any]:
+def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, readers: Readers, find: FindResource | None) -> Iterator[Any]:
     """Every object that a binding takes parameters from (None: it takes none).
 
     Raises:
@@ -198,7 +188,7 @@ def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, rea
     if kind is None or ref is None:
         yield None
         return
-    resource = find(kind.apiVersion, kind.kind)
+    resource = (find or find_built_in)(kind.apiVersion, kind.kind)
     if resource is None:
         raise PolicyError(f"failed to find resource referenced by paramKind: '{kind.apiVersion}, Kind={kind.kind}'")
     where = (ref.namespace or namespace) if resource.namespaced else ""

@@ -16,20 +16,18 @@ from sampan.api.cel.environment import Program
 from sampan.api.cel.errors import CelError
 from sampan.api.cel.types import BOOL, STRING
 from sampan.api.errors import ApiError, OtherStatus
-from sampan.api.resources import VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS
+from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import matches
 from sampan.apiserver.admission.policies import (
     Expressions,
-    FindResource,
     PolicyError,
     Scope,
-    concerns,
-    find_built_in,
     parameters,
     selected,
     values_of,
 )
+from sampan.apiserver.admission.policy_plugins import FindResource
 from sampan.apiserver.admission.refusal import forbidden
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
@@ -102,20 +100,14 @@ def _message(scope: Scope, program: Program | str | None) -> str:
     return "" if len(text) > MESSAGE_MOST or "\n" in text else text
 
 
-class ValidatingAdmissionPolicies:
+class ValidatingPolicies:
     """Judges by every policy that a binding puts to work."""
 
-    name = "ValidatingAdmissionPolicy"
-
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource = find_built_in) -> None:
+    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None) -> None:
         self._readers, self._authorizers, self._find = readers, authorizers, find
         self._compiled: dict[str, tuple[Any, _Policy]] = {}
 
-    def handles(self, request: AdmissionRequest) -> bool:
-        """Everything but policies and reviews."""
-        return concerns(request)
-
-    async def validate(self, request: AdmissionRequest) -> None:
+    def validate(self, request: AdmissionRequest, bindings: list[ValidatingAdmissionPolicyBinding]) -> None:
         """Refuse, warn or note, as the bindings say.
 
         Raises:
@@ -124,7 +116,7 @@ class ValidatingAdmissionPolicies:
         values: dict[str, Any] | None = None
         denied: list[tuple[str, str, Denial]] = []
         noted: list[dict[str, Any]] = []
-        for binding in self._bindings():
+        for binding in bindings:
             policy = self._policy(binding.spec.policyName)
             if policy is None or not (matches(policy.spec.matchConstraints, request, self._readers)
                                       and matches(binding.spec.matchResources, request, self._readers)):
@@ -157,10 +149,6 @@ class ValidatingAdmissionPolicies:
             if not policy.ignores:
                 found.append(Denial(f"failed to configure binding: {error}"))
         return found
-
-    def _bindings(self) -> Iterator[ValidatingAdmissionPolicyBinding]:
-        for entry in self._readers.of(VALIDATING_ADMISSION_POLICY_BINDINGS).entries():
-            yield entry.object
 
     def _policy(self, name: str) -> _Policy | None:
         entry = self._readers.of(VALIDATING_ADMISSION_POLICIES).get("", name)

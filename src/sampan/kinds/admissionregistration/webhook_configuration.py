@@ -17,7 +17,7 @@ from sampan.api.admissionregistration.v1 import (
 from sampan.api.meta.v1 import LabelSelector
 from sampan.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from sampan.kinds import checks
-from sampan.kinds.admissionregistration import rules
+from sampan.kinds.admissionregistration import expressions, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
@@ -86,7 +86,8 @@ def _webhook(hook: Webhook, at: str) -> Findings:
     if isinstance(hook, MutatingWebhook) and hook.reinvocationPolicy is not None:
         out += checks.one_of(hook.reinvocationPolicy, rules.REINVOCATION_POLICIES, f"{at}.reinvocationPolicy")
     out += checks.webhook_client(hook.clientConfig, f"{at}.clientConfig")
-    return out + rules.validate_match_conditions(hook.matchConditions, f"{at}.matchConditions")
+    where = f"{at}.matchConditions"
+    return out + rules.validate_match_conditions(hook.matchConditions, where, expressions.conditions(hook.matchConditions, where, params=False))
 
 
 def _review_versions(versions: list[str], at: str) -> Findings:

@@ -25,7 +25,7 @@ from sampan.api.apiextensions.v1 import (
 )
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.kinds import checks, meta
-from sampan.kinds.apiextensions import expressions, openapi, structural
+from sampan.kinds.apiextensions import openapi, structural
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Kind, SubKind
 
@@ -214,7 +214,8 @@ def _schema(schema: dict[str, Any], at: str, *, has_status: bool) -> Findings:
     if not any(name in schema for name in ("$ref", "definitions")):
         # without these a structural form exists; what is wrong with it is told first
         out += structural.validate_structural(schema, at) or openapi.validate_defaults(schema, at)
-        if not out and not keywords:
+        if not out and not keywords and structural.has_rules(schema):
+            from sampan.kinds.apiextensions import expressions  # the language takes a while to import
             out += expressions.validate_rules(schema, at)
     return out + keywords
 

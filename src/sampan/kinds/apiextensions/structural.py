@@ -37,6 +37,11 @@ _FORBIDDEN_WITHIN_LOGIC = (
 )
 
 
+def has_rules(schema: Schema) -> bool:
+    """Whether any level has CEL rules."""
+    return bool(schema.get(RULES)) or any(has_rules(one) for _, one in _below(schema))
+
+
 def validate_structural(schema: Schema, path: str) -> Findings:
     """Every reason why a schema is not structural, sorted by text as upstream does."""
     return sorted(_invariants(schema, "root", path) + _completeness(schema, path), key=str)
