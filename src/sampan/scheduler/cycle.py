@@ -122,8 +122,8 @@ def refusal(found: Filtered, snapshot: Snapshot) -> Refused:
 
 def run_filters(pod: Shape, snapshot: Snapshot, profile: Profile) -> Filtered:
     """Ask the filters, with the pods counted in for which room is kept on some row."""
-    kept = [uid for uid, one in snapshot.nominated.items() if one.shape.priority >= pod.priority
-            and (pod.complex or one.shape.complex or snapshot.index.anti)] if snapshot.nominated else []
+    asked = snapshot.nominated if pod.complex or snapshot.index.anti else snapshot.intricate
+    kept = [uid for uid in asked if snapshot.nominated[uid].shape.priority >= pod.priority]
     if not kept:
         return _filter(pod, snapshot, profile)
     with _as_if_there(snapshot, kept):

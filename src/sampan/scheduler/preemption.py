@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from sampan.scheduler.snapshot import Assigned, Mask, Snapshot
 
 LEAST_PERCENT, LEAST_CANDIDATES = 10, 100
 FAR = 2**31
+NOT_YET: tuple[int, tuple[str, ...]] = (-1, ())
 NEVER = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
@@ -46,6 +48,9 @@ class Candidate:
         highest = max(priorities)
         started = min(start_of(one.pod) for one in self.victims if one.shape.priority == highest)
         return self.violations, highest, sum(one + FAR for one in priorities), len(priorities), -started
+
+
+RANK = attrgetter("rank")
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profil
     if not _intricate(attempt):  # only where it fits once all less important pods are gone
         candidates, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), len(rows))
         if candidates:
-            return min(candidates, key=lambda one: one.rank)
+            return min(candidates, key=RANK)
     candidates, reasons = _search(attempt, rows, len(rows))
     if candidates:
-        return min(candidates, key=lambda one: one.rank)
+        return min(candidates, key=RANK)
     reasons[NOT_HELPFUL] = len(snapshot) - len(rows)
     said = ", ".join(sorted(f"{count} {text}" for text, count in reasons.items() if count))
     return NoCandidate(f"0/{len(snapshot)} nodes are available: {said}.")
@@ -141,18 +146,19 @@ def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]], h
     out: list[Candidate] = []
     reasons: Counter[str] = Counter()
     clean = 0
+    versions = snapshot.row_version
     for row in rows.tolist():
-        before = remembered.get(row)
-        if before is None or before[0] != snapshot.row_version[row]:
-            before = (snapshot.row_version[row], _on_row(attempt, row))
-            remembered[row] = (snapshot.row_version[row], before[1])
-        if isinstance(before[1], Candidate):
-            out.append(before[1])
-            clean += not before[1].violations
+        version_then, found = remembered.get(row, NOT_YET)
+        if version_then != versions[row]:
+            found = _on_row(attempt, row)
+            remembered[row] = (versions[row], found)  # taking pods out and putting them back has moved it
+        if isinstance(found, Candidate):
+            out.append(found)
+            clean += not found.violations
             if clean >= enough:
                 break
         else:
-            reasons.update(before[1])
+            reasons.update(found)
     return out, reasons
 
 

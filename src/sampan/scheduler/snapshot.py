@@ -81,6 +81,7 @@ class Snapshot:
         self.claims: dict[tuple[str, str], dict[int, int]] = {}  # (namespace, claim) → row → pods that use it
         self.images: dict[str, dict[int, int]] = {}  # name → row → bytes
         self.nominated: dict[str, Nominated] = {}
+        self.intricate: set[str] = set()  # those of them that ask for more than resources
         self.levels: dict[int, Int64] = {}  # priority → what pods of it that are nominated ask for
         self._level_sizes: dict[int, int] = {}
         self.by_priority: dict[int, Int64] = {}  # priority → what assigned pods of it ask for
@@ -346,12 +347,15 @@ class Snapshot:
         """Room is being made for a pod on a row: pods of lower priority may not take it."""
         self.unnominate(pod.metadata.uid)
         self.nominated[pod.metadata.uid] = Nominated(row, pod, shape)
+        if shape.complex:
+            self.intricate.add(pod.metadata.uid)
         self._nominate(shape, row, 1)
 
     def unnominate(self, uid: str) -> Nominated | None:
         """No room is kept for the pod any more."""
         found = self.nominated.pop(uid, None)
         if found is not None:
+            self.intricate.discard(uid)
             self._nominate(found.shape, found.row, -1)
         return found
 
