@@ -14,11 +14,12 @@ from typing import Any
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resourceinfo import Resource
-from sampan.api.scalars import Time
 from sampan.api.resources import RESOURCE_QUOTAS
+from sampan.api.scalars import Time
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
+from sampan.apiserver.admission.policy_plugins import finder
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
 from sampan.apiserver.allocation.addresses import Addresses, leaked
@@ -133,7 +134,8 @@ class ApiServer:
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
         self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches))
         dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
-        gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission)
+        gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission,
+                             find=finder(self.catalog))
         hooks: dict[str, Hook] = {}
         fields = FieldManager()
         self.registry = Registry(

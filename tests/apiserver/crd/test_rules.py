@@ -70,3 +70,9 @@ def test_a_message_expression_that_fails_leaves_the_message() -> None:
     schema = {"type": "object", "additionalProperties": {"type": "string"}, "x-kubernetes-validations": _rule(
         "false", messageExpression="self.nope", message="plain", fieldPath=".x['a.b']", reason="FieldValueRequired")}
     assert _judge(schema, {"a": "b"}) == ["spec.x[a.b]: Required value: plain"]
+
+
+def test_a_null_where_a_string_belongs_is_an_error_of_the_rule() -> None:
+    schema = {"type": "object", "properties": {"s": {"type": "string", "nullable": True}}, "x-kubernetes-validations": _rule("self.s.startsWith('a')")}
+    assert _judge(schema, {"s": None}) == ["spec: Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, "
+                                           "function or macro signature for rule: self.s.startsWith('a')"]

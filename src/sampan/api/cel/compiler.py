@@ -326,14 +326,17 @@ def _function(overloads: list[Overload], args: list[Run], types: list[Type]) -> 
     def call(frame: Frame) -> Any:
         values = [arg(frame) for arg in args]
         overload = first if known else pick(values)
-        if overload.cost is None:
-            frame[0] -= 1
-            return overload.do(*values)
-        # what a call costs by its arguments is paid before it works
-        prepaid = overload.cost(values, None)
-        if prepaid > frame[0]:
-            raise CostExceeded
-        result = overload.do(*values)
+        try:
+            if overload.cost is None:
+                frame[0] -= 1
+                return overload.do(*values)
+            # what a call costs by its arguments is paid before it works
+            prepaid = overload.cost(values, None)
+            if prepaid > frame[0]:
+                raise CostExceeded
+            result = overload.do(*values)
+        except (TypeError, AttributeError):  # a null where the schema has another type
+            raise no_overload() from None
         frame[0] -= overload.cost(values, result)
         if frame[0] < 0:
             raise CostExceeded
@@ -438,6 +441,8 @@ def _struct(node: ast.StructLiteral) -> Run:
             item = value(frame)
             if not optional:
                 found[keys.get(name, name)] = item
+            elif type(item) is not Optional:
+                raise no_overload()
             elif item.has:
                 found[keys.get(name, name)] = item.value
         frame[0] -= 40

@@ -12,6 +12,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.api.resources import MUTATING_ADMISSION_POLICY_BINDINGS, VALIDATING_ADMISSION_POLICY_BINDINGS
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.auth.authorizers import Authorizers
+from sampan.apiserver.catalog import Catalog
 from sampan.apiserver.watchcache import Readers
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def concerns(request: AdmissionRequest) -> bool:
     """Policies judge everything but themselves and reviews: nobody can lock himself out."""
     group, plural = request.resource.group, request.resource.plural
     return not ((group == "admissionregistration.k8s.io" and plural in _UNTOUCHED) or group in _REVIEWS)
+
+
+def finder(catalog: Catalog) -> FindResource:
+    """Finds every resource that is served, custom ones as well, where it is stored."""
+    def find(api_version: str, kind: str) -> Resource[Any] | None:
+        return next((one.stored for one in catalog if one.resource.kind == kind and one.resource.group_version == api_version and not one.virtual), None)
+    return find
 
 
 class ValidatingAdmissionPolicies:
