@@ -1,7 +1,8 @@
 """Replay what a real Kubernetes API server answered against `sampan server`, and hold it to the list of passing ones.
 
-    python tools/recordings.py              every listed recording must pass; new passing ones are named
-    python tools/recordings.py --grow       add the new passing ones to the list
+    python tools/recordings.py              every listed recording must pass
+    python tools/recordings.py --all        try those that are not listed too (they may wait long for what is missing)
+    python tools/recordings.py --grow       the same, and add the new passing ones to the list
     python tools/recordings.py --only ssa   part of the names
 
 The folder comes from RECORDINGS. Where it is not there the replay is left out and says so, but fails with CI=true.
@@ -73,6 +74,7 @@ def replay_api(folder: Path, only: list[str]) -> set[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true")
     parser.add_argument("--grow", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="PART")
     options = parser.parse_args()
@@ -84,8 +86,9 @@ def main() -> int:
     listed = set(listed_file.read_text().split()) if listed_file.exists() else set()
     every = {str(path.relative_to(folder / "api")) for path in (folder / "api").rglob("*.json")
              if "controllers" not in json.loads(path.read_text()).get("needs", [])}
-    chosen = {name for name in every if not options.only or any(part in name for part in options.only)}
-    failed = replay_api(folder, options.only) & chosen
+    pool = every if options.all or options.grow or options.only else every & listed
+    chosen = {name for name in pool if not options.only or any(part in name for part in options.only)}
+    failed = replay_api(folder, sorted(chosen)) & chosen
     for name in sorted(failed & listed):
         if not replay_api(folder, [name]):
             failed.discard(name)
