@@ -24,7 +24,7 @@ def node(name: str, cpu: str = "4", memory: str = "8Gi", *, labels: dict[str, st
 def pod(name: str, cpu: str = "", memory: str = "", *, port: int = 0, on: str = "", labels: dict[str, str] | None = None, namespace: str = "default",
         more: dict[str, str] | None = None, start: str | None = None, **spec: Any) -> Pod:
     requests = {key: value for key, value in (("cpu", cpu), ("memory", memory), *(more or {}).items()) if value}
-    container: dict[str, Any] = {"name": "main", "image": spec.pop("image", "x"), "resources": {"requests": requests}}
+    container: dict[str, Any] = {"name": "main", "image": spec.pop("image", "x"), "resources": {"requests": requests, "limits": more or {}}}
     if port:
         container["ports"] = [{"containerPort": port, "hostPort": port}]
     status = {"startTime": start} if start else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +99,7 @@ def test_required_anti_affinity_is_never_broken(seed: int) -> None:
     snapshot = cluster(*(node(f"n{i}", labels={ZONE: f"z{i % 3}"}) for i in range(6)))
     apps = ("a", "b", "c")
     for number in range(30):
-        wish = {"affinity": anti(rng.choice((HOST, ZONE)), rng.choice(apps))} if rng.random() < 0.5 else {}
+        wish: dict[str, Any] = {"affinity": anti(rng.choice((HOST, ZONE)), rng.choice(apps))} if rng.random() < 0.5 else {}
         settle(snapshot, pod(f"p{number}", labels={"app": rng.choice(apps)}, **wish))
         if rng.random() < 0.2 and snapshot.assigned:
             snapshot.remove_pod(rng.choice(list(snapshot.assigned)))

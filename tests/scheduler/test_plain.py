@@ -293,7 +293,7 @@ def score_ratio(plain: Plain, wanted: Pod) -> dict[str, float]:
     def line(percent: int) -> int:
         return percent if percent <= 50 else 50 - (percent - 50)  # (0, 0), (50, 5), (100, 0), times ten
 
-    out = {}
+    out: dict[str, float] = {}
     for n in plain.nodes:
         parts = [line(100 if used > most else used * 100 // most) for used, most in usage(plain, wanted, n, stand_in=True)]
         counted = [one for one in parts if one > 0]
@@ -308,7 +308,7 @@ def score_balanced(plain: Plain, wanted: Pod) -> dict[str, float] | None:
     def balance(shares: list[float]) -> int:
         return int((1 - abs((min(shares[0], 1.0) - min(shares[1], 1.0)) / 2)) * 100)
 
-    out = {}
+    out: dict[str, float] = {}
     for n in plain.nodes:
         after = [(used, most) for used, most in usage(plain, wanted, n, stand_in=False)]
         before = [(used - requested(wanted, name), most) for (used, most), name in zip(after, ("cpu", "memory"), strict=True)]

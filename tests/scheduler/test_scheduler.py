@@ -1,0 +1,283 @@
+"""The scheduler on a real API server: binds once whatever happens to its calls, makes room, tries again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from tests.scheduler.one_cluster import OneCluster, one_cluster
+from tests.scheduler.small import node, pod
+
+from sampan.api import codec
+from sampan.api.errors import Conflict, ServiceUnavailable, TooManyRequests
+from sampan.api.resources import (
+    DEVICE_CLASSES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    PRIORITY_CLASSES,
+    RESOURCE_CLAIMS,
+    RESOURCE_SLICES,
+    STORAGE_CLASSES,
+)
+from sampan.client.base import DeleteOptions
+from sampan.scheduler.config import settings
+from sampan.scheduler.extenders import Extender
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 60))
+
+
+def binds(cluster: OneCluster) -> int:
+    return sum(call[1] == "pods/binding" for call in cluster.client.calls)
+
+
+def test_pods_are_bound_and_told_about() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b"), pod("p", "1"), pod("q", "1")) as cluster:
+            assert set((await cluster.bound("p", "q")).values()) == {"a", "b"}
+            where = await cluster.node_of("p")
+            await cluster.until(lambda: cluster.events("Scheduled"))
+            assert f"Successfully assigned default/p to {where}" in await cluster.events("Scheduled")
+            assert binds(cluster) == 2
+
+    run(test())
+
+
+def test_a_refused_pod_says_why_and_is_bound_when_a_node_comes() -> None:
+    async def test() -> None:
+        async with one_cluster(node("small", cpu="1"), pod("p", "2")) as cluster:
+            assert (await cluster.refused("p")).startswith("0/1 nodes are available: 1 Insufficient cpu.")
+            await cluster.put(node("large", cpu="4"))
+            assert await cluster.bound("p") == {"p": "large"}
+
+    run(test())
+
+
+def test_gates_hold_a_pod_back() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), pod("p", schedulingGates=[{"name": "wait"}]), pod("q")) as cluster:
+            await cluster.bound("q")
+            assert await cluster.node_of("p") == ""
+            await cluster.server.client.patch(PODS, "p", "default", {"spec": {"schedulingGates": None}})
+            await cluster.bound("p")
+
+    run(test())
+
+
+def lost(error: Exception, *, after: bool, times: int = 1) -> Callable[[str, str, str, bool], None]:
+    left = [times]
+
+    def fault(verb: str, kind: str, _name: str, done: bool) -> None:
+        if verb == "create" and kind == "pods/binding" and done is after and left[0]:
+            left[0] -= 1
+            raise error
+
+    return fault
+
+
+@pytest.mark.parametrize("error", [ServiceUnavailable("gone for a moment"), TooManyRequests("slow down"), Conflict("changed meanwhile")])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_binding_whose_answer_is_lost_is_neither_lost_nor_made_twice(error: Exception, after: bool) -> None:
+    async def test() -> None:
+        async with one_cluster(node("a", pods="2"), node("b", pods="2")) as cluster:
+            cluster.client.fault = lost(error, after=after)
+            await cluster.put(pod("p", "1"))
+            await cluster.bound("p")
+            await cluster.until(lambda: not cluster.scheduler.queue.get("p"))
+            assert binds(cluster) == (1 if after else 2)
+            # and nothing is counted where it is not: four pods fit on the two nodes, this one with three more
+            await cluster.put(pod("q"), pod("r"), pod("s"))
+            await cluster.bound("q", "r", "s")
+
+    run(test())
+
+
+def test_a_server_that_does_not_answer_for_long_loses_no_pod() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            down = [True]
+
+            def fault(_verb: str, kind: str, _name: str, _done: bool) -> None:
+                if kind.startswith("pods") and down[0]:
+                    raise ServiceUnavailable("down")
+
+            cluster.client.fault = fault
+            await cluster.put(pod("p", "4"))
+            await cluster.until(lambda: binds(cluster) >= 5)
+            assert await cluster.node_of("p") == ""
+            down[0] = False
+            await cluster.bound("p")
+
+    run(test())
+
+
+def test_a_pod_deleted_while_it_is_bound_leaves_its_room() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a", cpu="1")) as cluster:
+            gone = asyncio.Event()
+
+            def fault(verb: str, kind: str, name: str, done: bool) -> None:
+                if verb == "create" and kind == "pods/binding" and name == "p" and not done and not gone.is_set():
+                    gone.set()
+                    raise ServiceUnavailable("not now")
+
+            cluster.client.fault = fault
+            await cluster.put(pod("p", "1"))
+            await cluster.until(gone.is_set)
+            await cluster.server.client.delete(PODS, "p", "default", DeleteOptions(grace_period_seconds=0))
+            await cluster.put(pod("q", "1"))
+            await cluster.bound("q")
+
+    run(test())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_a_fifth_of_the_calls_failing_every_pod_is_bound_once_and_no_node_is_too_full(seed: int) -> None:
+    async def test() -> None:
+        rng = random.Random(seed)
+        async with one_cluster(*(node(f"n{i}", cpu="2") for i in range(5))) as cluster:
+            def fault(_verb: str, _kind: str, _name: str, _done: bool) -> None:
+                if rng.random() < 0.1:  # before and after
+                    raise rng.choice((ServiceUnavailable("x"), Conflict("y"), TooManyRequests("z")))
+
+            cluster.client.fault = fault
+            names = [f"p{i}" for i in range(20)]
+            await cluster.put(*(pod(name, "500m") for name in names))
+            where = {}
+            for name in names:
+                where[name] = await cluster.until(lambda name=name: cluster.node_of(name), 300)
+            assert all(sum(1 for one in where.values() if one == f"n{i}") == 4 for i in range(5))
+
+    run(test())
+
+
+def test_room_is_made_for_the_important_and_kept_for_them() -> None:
+    async def test() -> None:
+        low = pod("low", "1", terminationGracePeriodSeconds=30)
+        async with one_cluster(node("a", cpu="1"), low) as cluster:
+            await cluster.bound("low")
+            await cluster.put(pod("later", "1"))
+            await cluster.refused("later")
+            await cluster.server.client.create(PRIORITY_CLASSES, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                                                                  "metadata": {"name": "high"}, "value": 1000})
+            await cluster.put(pod("high", "1", priorityClassName="high"))
+
+            async def leaving() -> bool:
+                found = await cluster.pod("low")
+                return found is not None and found.metadata.deletionTimestamp is not None
+
+            await cluster.until(leaving)
+            waiting = await cluster.pod("high")
+            assert waiting is not None
+            assert await cluster.until(lambda: _nominated(cluster, "high")) == "a"
+            victim = await cluster.pod("low")
+            assert victim is not None
+            assert any(one.type == "DisruptionTarget" and one.reason == "PreemptionByScheduler" and
+                       one.message == "default-scheduler: preempting to accommodate a higher priority pod" for one in victim.status.conditions)
+            await cluster.server.client.delete(PODS, "low", "default", DeleteOptions(grace_period_seconds=0))
+            assert await cluster.bound("high") == {"high": "a"}
+            assert await cluster.node_of("later") == ""
+            assert await cluster.until(lambda: cluster.events("Preempted")) == [f"Preempted by pod {waiting.metadata.uid} on node a"]
+
+    run(test())
+
+
+async def _nominated(cluster: OneCluster, name: str) -> str:
+    found = await cluster.pod(name)
+    return found.status.nominatedNodeName if found is not None else ""
+
+
+def test_a_volume_is_bound_before_the_pod() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b")) as cluster:
+            client = cluster.server.client
+            await client.create(STORAGE_CLASSES, {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "late"},
+                                                  "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"})
+            only = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}]}}
+            await client.create(PERSISTENT_VOLUMES, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "late", "local": {"path": "/x"}, "nodeAffinity": only}})
+            await client.patch(PERSISTENT_VOLUMES, "v", "", {"status": {"phase": "Available"}}, subresource="status")
+            await client.create(PERSISTENT_VOLUME_CLAIMS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "late"}}, "default")
+            await cluster.put(pod("p", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]))
+
+            async def chosen() -> str:
+                found = (await client.get(PERSISTENT_VOLUMES, "v")).spec.claimRef
+                return found.name if found is not None else ""
+
+            assert await cluster.until(chosen) == "c"
+            assert await cluster.node_of("p") == ""  # the claim is not bound yet
+            await client.patch(PERSISTENT_VOLUME_CLAIMS, "c", "default", {"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+                                                                          "spec": {"volumeName": "v"}})
+            assert await cluster.bound("p") == {"p": "b"}
+
+    run(test())
+
+
+def test_devices_are_given_and_reserved_before_the_pod_is_bound() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b")) as cluster:
+            client = cluster.server.client
+            await cluster.put(pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}]))
+            await cluster.until(lambda: len(cluster.scheduler.snapshot) == 2)
+            await client.create(DEVICE_CLASSES, {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"}, "spec": {}})
+            await client.create(RESOURCE_SLICES, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "s"}, "spec": {
+                "driver": "d.example.com", "pool": {"name": "b", "generation": 1, "resourceSliceCount": 1}, "nodeName": "b", "devices": [{"name": "gpu-0"}]}})
+            await client.create(RESOURCE_CLAIMS, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "c"}, "spec": {
+                "devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu"}}]}}}, "default")
+            assert await cluster.bound("p") == {"p": "b"}
+            found = await client.get(RESOURCE_CLAIMS, "c", "default")
+            assert found.status.allocation is not None
+            assert [one.device for one in found.status.allocation.devices.results] == ["gpu-0"]
+            assert [one.name for one in found.status.reservedFor] == ["p"]
+            assert found.metadata.finalizers == ["resource.kubernetes.io/delete-protection"]
+
+    run(test())
+
+
+def test_an_extender_filters_ranks_and_binds() -> None:
+    asked: list[str] = []
+
+    async def post(extender: Extender, url: str, body: bytes) -> bytes:
+        asked.append(url)
+        said = codec.loads(body)
+        if url.endswith("/filter"):
+            return codec.encode({"NodeNames": [one for one in said["NodeNames"] if one != "a"], "FailedNodes": {"a": "not this one"}})
+        if url.endswith("/rank"):
+            return codec.encode([{"Host": name, "Score": 10 if name == "c" else 0} for name in said["NodeNames"]])
+        await servers[0].server.client.create(PODS, {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": said["PodName"]},
+                                                     "target": {"kind": "Node", "name": said["Node"]}}, "default", name=said["PodName"], subresource="binding")
+        return b"{}"
+
+    servers: list[OneCluster] = []
+    config = settings({"extenders": [{"urlPrefix": "http://x", "filterVerb": "filter", "prioritizeVerb": "rank", "bindVerb": "bind", "weight": 5,
+                                      "nodeCacheCapable": True, "managedResources": [{"name": "example.com/thing"}]}]})
+
+    async def test() -> None:
+        more = {"example.com/thing": "1"}
+        async with one_cluster(*(node(name, more={"example.com/thing": "9"}) for name in "abc"), settings=config, post=post) as cluster:
+            servers.append(cluster)
+            await cluster.put(pod("plain"), pod("p", more=more))
+            await cluster.bound("plain")
+            assert await cluster.bound("p") == {"p": "c"}
+            assert asked == ["http://x/filter", "http://x/rank", "http://x/bind"]  # the other pod is not its business
+
+    run(test())
+
+
+def test_nodes_that_leave_are_not_chosen_any_more() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b", cpu="1")) as cluster:
+            await cluster.until(lambda: len(cluster.scheduler.snapshot) == 2)
+            await cluster.server.client.delete(NODES, "a")
+            await cluster.until(lambda: len(cluster.scheduler.snapshot) == 1)
+            await cluster.put(pod("p"))
+            assert await cluster.bound("p") == {"p": "b"}
+
+    run(test())

@@ -1,0 +1,110 @@
+"""Volumes: bound ones, those to be found or made, limits, zones, and claims that one pod may use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.scheduler.small import HOST, ZONE, cluster, node, place, pod
+
+from sampan.api import codec
+from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
+from sampan.api.resources import CSI_NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from sampan.api.storage.v1 import CSINode, StorageClass
+from sampan.scheduler.snapshot import Snapshot
+from sampan.scheduler.volumes import plan, sort_claims
+
+
+def volume(name: str, size: str = "1Gi", *, on: str = "", **more: Any) -> PersistentVolume:
+    spec: dict[str, Any] = {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "storageClassName": "late", **more}
+    if on:
+        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": HOST, "operator": "In", "values": [on]}]}]}}
+    return codec.convert(PersistentVolume, {"metadata": {"name": name}, "spec": spec, "status": {"phase": "Available"}})
+
+
+def claim(name: str, size: str = "1Gi", *, bound: str = "", **more: Any) -> PersistentVolumeClaim:
+    annotations = {"pv.kubernetes.io/bind-completed": "yes"} if bound else {}
+    return codec.convert(PersistentVolumeClaim, {
+        "metadata": {"name": name, "namespace": "default", "uid": name, "annotations": annotations},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}, "storageClassName": "late", "volumeName": bound, **more}})
+
+
+def stored(*objects: Any, provisioner: str = "kubernetes.io/no-provisioner", **more: Any) -> Snapshot:
+    snapshot = cluster(node("a", labels={ZONE: "1"}), node("b", labels={ZONE: "2"}))
+    snapshot.world.put(STORAGE_CLASSES, codec.convert(StorageClass, {"metadata": {"name": "late"}, "provisioner": provisioner,
+                                                                     "volumeBindingMode": "WaitForFirstConsumer", **more}))
+    for one in objects:
+        snapshot.world.put(PERSISTENT_VOLUMES if isinstance(one, PersistentVolume) else PERSISTENT_VOLUME_CLAIMS, one)
+    return snapshot
+
+
+def using(*claims: str, name: str = "p", **more: Any) -> Any:
+    return pod(name, volumes=[{"name": one, "persistentVolumeClaim": {"claimName": one}} for one in claims], **more)
+
+
+def test_two_claims_do_not_take_one_volume() -> None:
+    snapshot = stored(volume("v1", on="a"), volume("v2", on="b"), volume("v3", on="b"), claim("c"), claim("d"))
+    assert place(snapshot, using("c", "d")) == "b"
+    found = plan(sort_claims(snapshot.shape(using("c", "d")), snapshot), snapshot)
+    row = snapshot.rows["b"]
+    assert sorted((one.metadata.name, v.metadata.name) for one, v, rows in found.static if rows[row]) == [("c", "v2"), ("d", "v3")]
+
+
+def test_the_smallest_that_is_large_enough_is_taken() -> None:
+    snapshot = stored(volume("big", "9Gi"), volume("small", "1Gi"), volume("fitting", "3Gi"), claim("c", "2Gi"))
+    found = plan(sort_claims(snapshot.shape(using("c")), snapshot), snapshot)
+    assert [v.metadata.name for _, v, _ in found.static] == ["fitting"]
+
+
+def test_allowed_topologies_say_where_one_can_be_made() -> None:
+    only = [{"matchLabelExpressions": [{"key": ZONE, "values": ["2"]}]}]
+    assert place(stored(claim("c"), provisioner="csi.example.com", allowedTopologies=only), using("c")) == "b"
+    assert "2 node(s) didn't find available persistent volumes to bind" in place(stored(claim("c")), using("c"))
+
+
+def test_what_is_not_there_is_named() -> None:
+    assert place(stored(), using("c")) == '0/2 nodes are available: persistentvolumeclaim "c" not found. not found'
+    assert place(stored(claim("c", bound="v")), using("c")) == '0/2 nodes are available: persistentvolume "v" not found. not found'
+    early = claim("c", storageClassName="now")
+    assert place(stored(early), using("c")) == "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+
+
+def test_a_bound_volume_and_its_zone_pin_the_pod() -> None:
+    assert place(stored(volume("v", on="b"), claim("c", bound="v")), using("c")) == "b"
+    zoned = volume("v")
+    zoned.metadata.labels = {"failure-domain.beta.kubernetes.io/zone": "2__3"}
+    snapshot = stored(zoned, claim("c", bound="v"))
+    snapshot.put_node(node("b", labels={"failure-domain.beta.kubernetes.io/zone": "2"}))
+    assert place(snapshot, using("c")) == "b"
+    assert "1 node(s) had no available volume zone" in place(snapshot, using("c", nodeSelector={ZONE: "1"}))
+
+
+def test_a_claim_for_one_pod_is_used_by_one_pod() -> None:
+    snapshot = stored(volume("v"), claim("c", bound="v", accessModes=["ReadWriteOncePod"]))
+    assert place(snapshot, using("c")) in ("a", "b")
+    snapshot.put_pod(using("c", name="x", on="a"))
+    assert "2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode" in place(snapshot, using("c"))
+    assert place(snapshot, using("c", priority=5)).endswith("-> a: x")
+
+
+def test_no_more_volumes_of_a_driver_than_it_said() -> None:
+    csi = {name: {"csi": {"driver": "csi.example.com", "volumeHandle": name}} for name in ("v", "w")}
+    snapshot = stored(volume("v", **csi["v"]), volume("w", **csi["w"]), claim("c", bound="v"), claim("d", bound="w"))
+    for name in "ab":
+        snapshot.world.put(CSI_NODES, codec.convert(CSINode, {"metadata": {"name": name}, "spec": {"drivers": [
+            {"name": "csi.example.com", "nodeID": name, "topologyKeys": [], "allocatable": {"count": 1}}]}}))
+    snapshot.put_pod(using("c", name="x", on="a"))
+    assert place(snapshot, using("d")) == "b"
+    assert place(snapshot, using("c", nodeSelector={HOST: "a"})) == "a"  # it is there already
+    snapshot.put_pod(using("d", name="y", on="b"))
+    assert "1 node(s) exceed max volume count" in place(snapshot, using("d", nodeSelector={HOST: "a"}))
+
+
+def test_disks_that_may_be_used_once() -> None:
+    disk = [{"name": "d", "gcePersistentDisk": {"pdName": "x"}}]
+    reading = [{"name": "d", "gcePersistentDisk": {"pdName": "x", "readOnly": True}}]
+    snapshot = stored()
+    snapshot.put_pod(pod("x", on="a", volumes=disk))
+    assert place(snapshot, pod("p", volumes=reading)) == "b"
+    snapshot.put_pod(pod("y", on="b", volumes=reading))
+    assert place(snapshot, pod("p", volumes=reading)) == "b"
+    assert "2 node(s) had no available disk" in place(snapshot, pod("p", volumes=disk))
