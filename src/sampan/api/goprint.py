@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -59,8 +60,29 @@ def number(value: float) -> str:
 
 def compact(value: Any) -> str:
     """`encoding/json`: no blanks, `<`, `>` and `&` escaped."""
-    text = _encoder.encode(value).decode()
+    text = _encoder.encode(_with_numbers(value)).decode()
     return _HTML_NEEDED.sub(lambda match: _HTML[match[0]], text)
+
+
+def _with_numbers(value: Any) -> Any:
+    """Floats as Go writes them in JSON: whole ones without a fraction, an exponent below 1e-6 and from 1e21 on."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(inner) for inner in value]
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    if value != 0 and not 1e-6 <= abs(value) < 1e21:
+        digits, _, power = f"{Decimal(repr(value)).normalize():e}".partition("e")
+        return msgspec.Raw(f"{digits}e{power[0]}{power[1:].lstrip('0')}".encode())
+    return msgspec.Raw(f"{Decimal(repr(value)):f}".removesuffix(".0").encode())
+
+
+def ordered(value: Any) -> Any:
+    """A value with the keys of its maps in order, as Go writes them."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(inner) for inner in value] if isinstance(value, list) else value
 
 
 def value(value: Any) -> str:

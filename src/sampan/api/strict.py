@@ -60,6 +60,7 @@ def _constant(text: str) -> Any:
 _parser = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_constant)
 
 
+_UNKNOWN = 'unknown field "'
 Coerce = Callable[[Any], list[str]]
 """Drops what a custom resource's schema does not know, in place; gives the complaints about it."""
 
@@ -111,7 +112,7 @@ def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coe
     return Decoded(obj, problems)
 
 
-def coerce_to(wire: type, tree: Any, path: str) -> tuple[Any, list[str]]:
+def coerce_to(wire: type, tree: Any, path: str = "") -> tuple[Any, list[str]]:
     """A part of a tree as a Struct class has it, without what it does not know, and the complaints about that.
 
     Raises:
@@ -123,6 +124,16 @@ def coerce_to(wire: type, tree: Any, path: str) -> tuple[Any, list[str]]:
     if walk.mistake:
         raise Undecodable(walk.mistake)
     return ({} if plain is _ABSENT else plain), walk.problems
+
+
+def unknown_field(path: str) -> str:
+    """The complaint about a field that nobody knows."""
+    return f'{_UNKNOWN}{path}"'
+
+
+def unknown_paths(complaints: Iterable[str]) -> list[str]:
+    """The paths that complaints are about."""
+    return [one.removeprefix(_UNKNOWN).removesuffix('"') for one in complaints]
 
 
 def repeats(body: bytes) -> bool:

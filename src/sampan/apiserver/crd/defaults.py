@@ -12,9 +12,9 @@ from sampan.apiserver.crd.node import Node
 
 
 def fill(value: Any, node: Node) -> None:
-    """Fill what is missing, or null where null is not allowed, in place; then drop nulls that may not be."""
-    _fill(value, node)
+    """Drop nulls that may not be and have no default, then fill what is missing or null, in place."""
     _drop_nulls(value, node)
+    _fill(value, node)
 
 
 def _fill(value: Any, node: Node) -> None:

@@ -11,22 +11,26 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parseaddr
+from string import ascii_letters
 from typing import Any
+from unicodedata import category
 from urllib.parse import urlsplit
+
+import re2
 
 from sampan.api import addresses, names
 
 _DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))")
 _GO_DURATION = re.compile(r"[-+]?(0|([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*)")
-_LOOSE_DURATION = re.compile(
-    r"[0-9]+\s*(ns|nano|us|µs|micro|ms|milli|s|sec|m|min|h|hr|hour|d|day|w|wk|week)", re.IGNORECASE)
+_LOOSE_DURATION = re2.compile(r"\d+\s*([A-Za-zµ]+)")
+_UNITS = frozenset(("ns", "nano", "us", "µs", "micro", "ms", "milli", "s", "sec", "m", "min", "h", "hr", "hour", "d", "day", "w", "wk", "week"))
+_UNIT_STARTS = ("nano", "micro", "milli", "sec", "min", "hour", "day", "week")
 _HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _RGB_COLOR = re.compile(r"rgb\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)")
 _MAC = re.compile(r"([0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}([:-][0-9a-fA-F]{2}){0,14})|([0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2,9})")
 _CARD = re.compile(
     r"4[0-9]{12}([0-9]{3})?|5[1-5][0-9]{14}|6(011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(0[0-5]|[68][0-9])[0-9]{11}|(2131|1800|35\d{3})\d{11}")
-_HOST_LABEL = re.compile(r"[^\W_]([^\W_]|-(?!\Z))*", re.UNICODE)
 
 
 def _uuid(version: str) -> Callable[[str], bool]:
@@ -46,14 +50,27 @@ def _is_date_time(text: str) -> bool:
 
 
 def _is_duration(text: str) -> bool:
-    return _GO_DURATION.fullmatch(text) is not None or _LOOSE_DURATION.search(text) is not None
+    if _GO_DURATION.fullmatch(text) is not None:
+        return True
+    units = (match[1].lower() for match in _LOOSE_DURATION.finditer(text))
+    return any(unit in _UNITS or unit.startswith(_UNIT_STARTS) for unit in units)
 
 
 def _is_hostname(text: str) -> bool:
     labels = text.split(".")
-    if len(text.encode()) > 255 or not all(len(label.encode()) <= 63 and _HOST_LABEL.fullmatch(label) for label in labels):
+    if len(text.encode()) > 255 or any(len(label.encode()) > 63 for label in labels):
         return False
-    return len(labels) == 1 or (labels[-1].isalpha() and len(labels[-1]) >= 2)
+    if len(labels) == 1:
+        # a hyphen may stand at the second place only: so upstream's pattern has it
+        return _is_letter(text[:1]) and all(map(_is_letter, text[1:].removeprefix("-")))
+    *hosts, top = labels
+    if len(top) < 2 or not all(char in ascii_letters or category(char)[0] == "L" for char in top):
+        return False
+    return all(_is_letter(label[:1]) and _is_letter(label[-1:]) and all(char == "-" or _is_letter(char) for char in label) for label in hosts)
+
+
+def _is_letter(char: str) -> bool:
+    return bool(char) and (char in ascii_letters or char in "0123456789" or category(char)[0] in "LS")
 
 
 def _is_uri(text: str) -> bool:
@@ -123,8 +140,18 @@ CHECKS: Mapping[str, Callable[[str], bool]] = {
 }
 
 
+_NUMBERS = {"integer": ("int32", "int64"), "number": ("float", "double")}
+
+
+def known_format(schema: Mapping[str, Any]) -> str:
+    """A schema's format, where it is one that its type has; else empty."""
+    form, kind = str(schema.get("format") or ""), schema.get("type", "")
+    if not form or schema.get("x-kubernetes-int-or-string"):
+        return ""
+    known = form.replace("-", "") in CHECKS if kind in ("", "string") else form in _NUMBERS.get(kind, ())
+    return form if known else ""
+
+
 def check_of(schema: Mapping[str, Any]) -> Callable[[str], bool] | None:
     """The check of a schema's format, where it says one that is known."""
-    if schema.get("type", "") not in ("", "string") or schema.get("x-kubernetes-int-or-string"):
-        return None
-    return CHECKS.get(str(schema.get("format") or "").replace("-", ""))
+    return CHECKS.get(known_format(schema).replace("-", ""))

@@ -46,6 +46,12 @@ class Node:
         return any(one.has_default or one.defaults_below for one in below)
 
     @cached_property
+    def embeds(self) -> bool:
+        """Whether it or anything deeper is a whole object."""
+        below = [*self.properties.values(), *filter(None, (self.items, self.additional))]
+        return self.embedded or any(one.embeds for one in below)
+
+    @cached_property
     def shape(self) -> Shape:
         """How fields are owned: what server-side apply goes by."""
         return _shape(self)
@@ -57,7 +63,7 @@ def compile_schema(source: JsonSchema | None) -> Node:
         return Node(type="object", preserve=True)
     additional = source.get("additionalProperties")
     if isinstance(additional, bool):
-        additional = {"x-kubernetes-preserve-unknown-fields": True} if additional else None
+        additional = {"nullable": True} if additional else None  # nothing is known of what is below
     items = source.get("items")
     return Node(
         type=source.get("type", ""),

@@ -27,7 +27,7 @@ from sampan.api.resourceinfo import Resource, Subresource
 from sampan.api.scalars import Time
 from sampan.api.schema import Shape
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.crd import defaults, lists, pruning, validation
+from sampan.apiserver.crd import defaults, embedded, lists, pruning, validation
 from sampan.apiserver.crd.jsonpath import compile_path, text_of
 from sampan.apiserver.crd.node import JsonSchema, Node, compile_schema, root_shape
 from sampan.apiserver.crd.validation import Rules
@@ -82,9 +82,9 @@ class Custom:
         Raises:
             Undecodable: Its metadata can't be any.
         """
-        metadata, problems = strict.coerce_to(ObjectMeta, obj.get("metadata"), "metadata")
-        obj["metadata"] = metadata
-        return problems + [f'unknown field "{path}"' for path in pruning.prune(obj, self.node)]
+        obj["metadata"], complaints = strict.coerce_to(ObjectMeta, obj.get("metadata"))
+        gone = [f"metadata.{path}" for path in strict.unknown_paths(complaints)] + pruning.prune(obj, self.node) + sorted(embedded.coerce(obj, self.node))
+        return [strict.unknown_field(path) for path in gone]
 
     def settle(self, obj: Object) -> None:
         """Prune and default an object of this version that was stored under an older schema, in place."""
@@ -244,7 +244,7 @@ class _Strategy:
         if schema is not None:
             found += validation.validate(schema, new) if old is None else validation.validate_update(schema, new, old)
         found += self._scale_findings(new, status_only=False)
-        found += lists.validate_embedded(new, node) if old is None or new != old else []
+        found += embedded.validate(new, node) if old is None or new != old else []
         found += _new_only(lists.validate_lists(new, node), lists.validate_lists(old, node) if old is not None else [])
         return found + self._rules(new, old, found)
 

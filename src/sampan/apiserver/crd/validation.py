@@ -7,6 +7,8 @@ Source: kube-openapi `pkg/validation/{validate,errors}`, apiextensions-apiserver
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -15,10 +17,12 @@ import re2
 
 from sampan.api import field, goprint
 from sampan.api.errors import FieldError
-from sampan.apiserver.crd.formats import check_of
+from sampan.apiserver.crd.formats import check_of, known_format
 
 JsonSchema = Mapping[str, Any]
-_NO_OLD: Any = object()
+_INT32 = -(2**31), 2**31
+_FORMS = {"integer": "int64", "number": "float64"}
+_MAX_FLOAT32 = 3.4028235677973366e38
 
 
 class Rules(Protocol):
@@ -31,12 +35,12 @@ class Rules(Protocol):
 
 def validate(schema: JsonSchema, obj: Any, path: str = "") -> list[FieldError]:
     """All findings about a new object, the root's path being `path`."""
-    return _Check(path).run(schema, obj, _NO_OLD)
+    return _Check(path).run(schema, obj, None)
 
 
 def validate_update(schema: JsonSchema, obj: Any, old: Any, path: str = "") -> list[FieldError]:
     """Findings about what the update changed: parts that were wrong and stay as they were are let be."""
-    return _Check(path).run(schema, obj, old)
+    return _Check(path).run(schema, obj, Was(schema, obj, old))
 
 
 class _Result:
@@ -45,11 +49,14 @@ class _Result:
     __slots__ = ("errors", "matches")
 
     def __init__(self) -> None:
-        self.errors: list[FieldError] = []
+        self.errors: dict[FieldError, None] = {}  # in order, each once
         self.matches = 0
 
+    def add(self, *errors: FieldError) -> None:
+        self.errors.update(dict.fromkeys(errors))
+
     def merge(self, other: _Result) -> None:
-        self.errors += other.errors
+        self.errors.update(other.errors)
         self.matches += other.matches
 
 
@@ -81,8 +88,8 @@ class _Check:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
-    def run(self, schema: JsonSchema, obj: Any, old: Any) -> list[FieldError]:
-        return self.check(schema, obj, old, "").errors
+    def run(self, schema: JsonSchema, obj: Any, was: Was | None) -> list[FieldError]:
+        return list(self.check(schema, obj, was, "").errors)
 
     # -- findings ---------------------------------------------------------------------------------------------------
 
@@ -101,144 +108,164 @@ class _Check:
 
     # -- the walk ---------------------------------------------------------------------------------------------------
 
-    def check(self, schema: JsonSchema, value: Any, old: Any, name: str) -> _Result:
+    def check(self, schema: JsonSchema, value: Any, was: Was | None, name: str) -> _Result:
+        out = self._check(schema, value, was, name)
+        if out.errors and was is not None and was.same:
+            out.errors = {}  # it was wrong before
+        return out
+
+    def _check(self, schema: JsonSchema, value: Any, was: Was | None, name: str) -> _Result:
         out = _Result()
-        if old is not _NO_OLD and value == old:
-            return out  # what has not changed is not judged again
         self._type(schema, value, name, out)
         if value is None:
             self._enum(schema, value, name, out)
             return out
-        self._combined(schema, value, old, name, out)
+        self._combined(schema, value, name, out)
         if isinstance(value, str):
             self._string(schema, value, name, out)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             self._number(schema, value, name, out)
         elif isinstance(value, list):
-            self._list(schema, value, old, name, out)
+            self._list(schema, value, was, name, out)
         self._enum(schema, value, name, out)
         if isinstance(value, dict):
-            self._object(schema, value, old, name, out)
+            self._object(schema, value, was, name, out)
         out.matches += 1
         return out
 
     def _type(self, schema: JsonSchema, value: Any, name: str, out: _Result) -> None:
         types = ("integer", "string") if schema.get("x-kubernetes-int-or-string") else (schema["type"],) if schema.get("type") else ()
-        kind = _kind(value)
-        whole = kind == "number" and float(value).is_integer() and "integer" in types
-        fits = not types or kind in types or whole or (kind == "integer" and "number" in types)
-        # null is for those who allow it; what has a format is left to its check
-        if fits or (value is None and schema.get("nullable")) or (kind == "array" and types == ("string",) and check_of(schema)):
+        kind, form = _kind(value), known_format(schema)
+        numeric = "integer" in types or "number" in types
+        fits = (not types and not form) or kind in types or (kind == "integer" and "number" in types) \
+            or (kind == "number" and "integer" in types and _is_whole(value))
+        if value is None:
+            fits = not types or bool(schema.get("nullable"))
+        elif form and kind not in ("string", "array"):
+            own = _FORMS.get(kind, "")
+            if not fits and own != form:
+                out.add(field.type_invalid(self.path(name), own, f'{name} in body must be of type {form}: "{own}"'))
+                return
+        elif form and not numeric:
+            fits = True  # what has a format is left to its check
+        if fits:
             out.matches += 1
             return
         wanted = ",".join(types)
-        out.errors.append(field.type_invalid(self.path(name), kind, f'{name} in body must be of type {wanted}: "{kind}"'))
+        out.add(field.type_invalid(self.path(name), kind, f'{name} in body must be of type {wanted}: "{kind}"'))
 
     def _enum(self, schema: JsonSchema, value: Any, name: str, out: _Result) -> None:
         allowed = schema.get("enum")
-        if not allowed or any(type(one) is type(value) and one == value for one in allowed):
-            return
-        if isinstance(value, int | float) and not isinstance(value, bool) and any(
-                isinstance(one, int | float) and not isinstance(one, bool) and one == value for one in allowed):
+        if not allowed or any(_is_one(value, one) for one in allowed):
             return
         shown = [one if isinstance(one, str) else goprint.compact(one) for one in allowed]
-        out.errors.append(field.not_supported(self.path(name), value, shown))
+        out.add(field.not_supported(self.path(name), goprint.ordered(value), shown))
 
     def _string(self, schema: JsonSchema, value: str, name: str, out: _Result) -> None:
         longest, shortest, pattern = schema.get("maxLength"), schema.get("minLength"), schema.get("pattern")
         if longest is not None and len(value) > longest:
-            out.errors.append(field.too_long(self.path(name), longest))
+            out.add(field.too_long(self.path(name), longest))
         elif shortest is not None and len(value) < shortest:
-            out.errors.append(self.invalid(name, value, f"should be at least {shortest} chars long"))
+            out.add(self.invalid(name, value, f"should be at least {shortest} chars long"))
         elif pattern:
             compiled = _pattern(pattern)
             if isinstance(compiled, str):
-                out.errors.append(self.invalid(name, value, f"should match '{pattern}, but pattern is invalid: {compiled}'"))
+                out.add(self.invalid(name, value, f"should match '{pattern}, but pattern is invalid: {compiled}'"))
             elif not compiled.search(value):
-                out.errors.append(self.invalid(name, value, f"should match '{pattern}'"))
+                out.add(self.invalid(name, value, f"should match '{pattern}'"))
         check = check_of(schema)
         if check is not None and not check(value):
             words = f"{name} in body must be of type {schema['format']}: {goprint.quote(value)}"
-            out.errors.append(field.type_invalid(self.path(name), value, words))
+            out.add(field.type_invalid(self.path(name), value, words))
 
     def _number(self, schema: JsonSchema, value: float, name: str, out: _Result) -> None:
-        if schema.get("type") == "integer" and schema.get("format") == "int32" and not -(2**31) <= value < 2**31:
-            out.errors.append(self.general(f"Checked value must be of type integer with format int32 in {name}"))
-        whole = isinstance(value, int)
+        def fits(what: str, number: float) -> bool:
+            if _in_range(schema, number):
+                return True
+            form = f"with format {known_format(schema)}" if known_format(schema) else "(default format)"
+            out.add(self.general(f"{what} value must be of type {schema['type']} {form} in {name}"))
+            return False
 
-        def bound(keyword: str) -> Any:
+        fits("Checked", value)
+
+        def bound(keyword: str, what: str) -> tuple[Any, Any]:
+            """The bound, and the value as it is compared: whole numbers with whole ones, where the bound can be one."""
             given = schema.get(keyword)
-            return given if given is None or not whole else int(given)
+            if given is None or (fits(what, given) and not isinstance(value, int)):
+                return given, value
+            return (int(given), value) if isinstance(value, int) and _in_range(schema, given) else (given, float(value))
 
-        if (factor := bound("multipleOf")) is not None:
+        factor, number = bound("multipleOf", "MultipleOf")
+        if factor is not None:
             if factor <= 0:
                 words = f"factor MultipleOf declared for {name} must be positive: {goprint.number(factor)}"
-                out.errors.append(field.invalid(self.path(name), factor, words))
-            elif (value % factor) if whole else not float(value / factor if factor >= 1 else 1 / factor * value).is_integer():
-                out.errors.append(self.invalid(name, value, f"should be a multiple of {goprint.number(factor)}"))
-        if (most := bound("maximum")) is not None and (value >= most if schema.get("exclusiveMaximum") else value > most):
-            words = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
-            out.errors.append(self.invalid(name, value, f"should be {words} {goprint.number(most)}"))
-        if (least := bound("minimum")) is not None and (value <= least if schema.get("exclusiveMinimum") else value < least):
+                out.add(field.invalid(self.path(name), factor, words))
+            elif not _is_multiple(number, factor):
+                out.add(self.invalid(name, number, f"should be a multiple of {goprint.number(factor)}"))
+        least, number = bound("minimum", "Minimum boundary")
+        if least is not None and (number <= least if schema.get("exclusiveMinimum") else number < least):
             words = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
-            out.errors.append(self.invalid(name, value, f"should be {words} {goprint.number(least)}"))
+            out.add(self.invalid(name, number, f"should be {words} {goprint.number(least)}"))
+        most, number = bound("maximum", "Maximum boundary")
+        if most is not None and (number >= most if schema.get("exclusiveMaximum") else number > most):
+            words = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
+            out.add(self.invalid(name, number, f"should be {words} {goprint.number(most)}"))
 
-    def _list(self, schema: JsonSchema, value: list[Any], old: Any, name: str, out: _Result) -> None:
+    def _list(self, schema: JsonSchema, value: list[Any], was: Was | None, name: str, out: _Result) -> None:
         items = schema.get("items")
         if isinstance(items, Mapping):
-            before = _correlated(schema, value, old)
             for index, item in enumerate(value):
-                out.merge(self.check(items, item, before[index], f"{name}[{index}]"))
+                out.merge(self.check(items, item, was.index(index) if was else None, f"{name}[{index}]"))
         least, most = schema.get("minItems"), schema.get("maxItems")
         if least is not None and len(value) < least:
-            out.errors.append(self.invalid(name, len(value), f"should have at least {least} items"))
+            out.add(self.invalid(name, len(value), f"should have at least {least} items"))
         if most is not None and len(value) > most:
-            out.errors.append(field.too_many(self.path(name), len(value), most))
+            out.add(field.too_many(self.path(name), len(value), most))
         if schema.get("uniqueItems") and any(one in value[:index] for index, one in enumerate(value)):
-            out.errors.append(self.invalid(name, "", "shouldn't contain duplicates"))
+            out.add(self.invalid(name, "", "shouldn't contain duplicates"))
 
-    def _object(self, schema: JsonSchema, value: dict[str, Any], old: Any, name: str, out: _Result) -> None:
+    def _object(self, schema: JsonSchema, value: dict[str, Any], was: Was | None, name: str, out: _Result) -> None:
         least, most = schema.get("minProperties"), schema.get("maxProperties")
         if least is not None and len(value) < least:
-            out.errors.append(self.invalid(name, len(value), f"should have at least {least} properties"))
+            out.add(self.invalid(name, len(value), f"should have at least {least} properties"))
         if most is not None and len(value) > most:
-            out.errors.append(field.too_many(self.path(name), len(value), most))
+            out.add(field.too_many(self.path(name), len(value), most))
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
-        before = old if isinstance(old, dict) else {}
         for key, inner in value.items():
             below = properties.get(key)
             where = f"{name}.{key}" if name or key not in properties else key
             if below is None and isinstance(additional, Mapping):
                 below = additional
             elif below is None and additional is False:
-                out.errors.append(field.invalid(self.path(name), "", f"{name}.{key} in body is a forbidden property"))
+                out.add(field.invalid(self.path(name), "", f"{name}.{key} in body is a forbidden property"))
             if below is not None:
-                out.merge(self.check(below, inner, before.get(key, _NO_OLD), where))
-        out.errors += [field.required(self.path(f"{name}.{key}")) for key in schema.get("required") or () if key not in value]
+                before = was.key(key) if was and (name or key not in ("kind", "apiVersion")) else None
+                out.merge(self.check(below, inner, before, where))
+        out.add(*(field.required(self.path(f"{name}.{key}")) for key in schema.get("required") or () if key not in value))
 
     # -- allOf, anyOf, oneOf, not -----------------------------------------------------------------------------------
 
-    def _combined(self, schema: JsonSchema, value: Any, old: Any, name: str, out: _Result) -> None:
+    def _combined(self, schema: JsonSchema, value: Any, name: str, out: _Result) -> None:
         quoted = goprint.quote(name)
         if alternatives := schema.get("anyOf"):
-            results = [self.check(one, value, old, name) for one in alternatives]
+            results = [self._check(one, value, None, name) for one in alternatives]
             good = next((one for one in results if not one.errors), None)
             if good is None:
-                out.errors.append(self.general(f"{quoted} must validate at least one schema (anyOf)"))
+                out.add(self.general(f"{quoted} must validate at least one schema (anyOf)"))
             out.merge(good or max(results, key=lambda one: one.matches))
         if alternatives := schema.get("oneOf"):
-            self._one_of([self.check(one, value, old, name) for one in alternatives], quoted, out)
+            self._one_of([self._check(one, value, None, name) for one in alternatives], quoted, out)
         if parts := schema.get("allOf"):
-            results = [self.check(one, value, old, name) for one in parts]
+            results = [self._check(one, value, None, name) for one in parts]
             for one in results:
                 out.merge(one)
             failed = sum(bool(one.errors) for one in results)
             if failed:
                 none = ". None validated" if failed == len(results) else ""
-                out.errors.append(self.general(f"{quoted} must validate all the schemas (allOf){none}"))
+                out.add(self.general(f"{quoted} must validate all the schemas (allOf){none}"))
         unwanted = schema.get("not")
-        if unwanted is not None and not self.check(unwanted, value, _NO_OLD, name).errors:
-            out.errors.append(self.general(f"{quoted} must not validate the schema (not)"))
+        if unwanted is not None and not self._check(unwanted, value, None, name).errors:
+            out.add(self.general(f"{quoted} must not validate the schema (not)"))
         out.matches += 1
 
     def _one_of(self, results: list[_Result], quoted: str, out: _Result) -> None:
@@ -247,21 +274,103 @@ class _Check:
             out.merge(good[0])
             return
         found = f"Found {len(good)} valid alternatives" if good else "Found none valid"
-        out.errors.append(self.general(f"{quoted} must validate one and only one schema (oneOf). {found}"))
+        out.add(self.general(f"{quoted} must validate one and only one schema (oneOf). {found}"))
         if not good:
             out.merge(max(results, key=lambda one: one.matches))
 
 
-def _correlated(schema: JsonSchema, value: list[Any], old: Any) -> list[Any]:
-    """For every item what it was before: by its key in maps, by its place where nothing moved, else nothing."""
-    nothing = [_NO_OLD] * len(value)
-    if not isinstance(old, list):
-        return nothing
-    keys = schema.get("x-kubernetes-list-map-keys") or ()
-    if schema.get("x-kubernetes-list-type") == "map":
-        def key(item: Any) -> str:
-            return goprint.compact([item.get(name) for name in keys]) if isinstance(item, dict) else ""
+def _is_one(value: Any, one: Any) -> bool:
+    """Whether a value is this one of an enumeration: as Go converts it to the type of that one."""
+    if value is None or one is None or isinstance(value, bool) != isinstance(one, bool):
+        return False
+    if isinstance(value, int | float) and isinstance(one, int | float):
+        return (int(value) if isinstance(one, int) and math.isfinite(value) else value) == one
+    if isinstance(value, int) and isinstance(one, str):
+        return one == (chr(value) if 0 <= value <= sys.maxunicode and not 0xD800 <= value < 0xE000 else "\ufffd")
+    return type(value) is type(one) and goprint.compact(value) == goprint.compact(one)
 
-        before = {key(item): item for item in old}
-        return [before.get(key(item), _NO_OLD) for item in value]
-    return [*old[:len(value)], *nothing[len(old):]] if schema.get("x-kubernetes-list-type") != "set" else nothing
+
+def _in_range(schema: JsonSchema, number: float) -> bool:
+    if schema.get("type") == "integer":
+        least, end = _INT32 if schema.get("format") == "int32" else (-(2**63), 2**63)
+        return float(number).is_integer() and least <= number < end
+    return schema.get("type") != "number" or schema.get("format") != "float" or abs(number) < _MAX_FLOAT32
+
+
+def _is_multiple(value: float, factor: float) -> bool:
+    if isinstance(value, int) and isinstance(factor, int):
+        return value % factor == 0
+    return _is_whole(value / factor if factor >= 1 else 1 / factor * value)
+
+
+def _is_whole(number: float) -> bool:
+    if not -(2**53) < number < 2**53:
+        return False
+    nearest = round(number)
+    return number == nearest or abs(number - nearest) < 1e-9 * abs(nearest)
+
+
+class Was:
+    """What a part of the object was before the update, as far as the old object has the same part.
+
+    Items of lists correlate by their keys in lists of type map alone; fields that the schema does not name never do.
+    Source: apiserver `pkg/cel/common/equality.go`.
+    """
+
+    __slots__ = ("_by_key", "_same", "_schema", "old", "value")
+
+    def __init__(self, schema: JsonSchema, value: Any, old: Any) -> None:
+        self._schema, self.value, self.old = schema, value, old
+        self._same: bool | None = None
+        self._by_key: dict[str, Any] | None = None
+
+    def key(self, name: str) -> Was | None:
+        """A field's; None where there is none to compare with."""
+        old, new = self.old, self.value
+        if not isinstance(old, dict) or not isinstance(new, dict) or name not in old or name not in new:
+            return None
+        below = (self._schema.get("properties") or {}).get(name)
+        if below is None:
+            below = self._schema.get("additionalProperties")
+        return Was(below, new[name], old[name]) if isinstance(below, Mapping) else None
+
+    def index(self, index: int) -> Was | None:
+        """An item's; None where there is none to compare with."""
+        items = self._schema.get("items")
+        if self._schema.get("x-kubernetes-list-type") != "map" or not isinstance(self.old, list) \
+                or not isinstance(self.value, list) or index >= len(self.value) or not isinstance(items, Mapping):
+            return None
+        if self._by_key is None:
+            self._by_key = {}
+            for item in self.old:
+                if key := self._key_of(item):
+                    self._by_key.setdefault(key, item)
+        new = self.value[index]
+        old = self._by_key.get(self._key_of(new))
+        return Was(items, new, old) if old is not None else None
+
+    def _key_of(self, item: Any) -> str:
+        """The text of an item's keys; empty where it lacks one."""
+        if not isinstance(item, dict):
+            return ""
+        keys = [item.get(name) for name in self._schema.get("x-kubernetes-list-map-keys") or ()]
+        return "" if any(not isinstance(key, str | int | float) for key in keys) else goprint.compact(keys)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed."""
+        if self._same is None:
+            self._same = self._compare()
+        return self._same
+
+    def _compare(self) -> bool:
+        new, old = self.value, self.old
+        if type(new) is not type(old):
+            return False
+        if isinstance(new, dict):
+            parts = [self.key(name) for name in new] if len(new) == len(old) else [None]
+        elif isinstance(new, list) and self._schema.get("x-kubernetes-list-type") == "map":
+            parts = [self.index(index) for index in range(len(new))] if len(new) == len(old) else [None]
+        else:
+            return goprint.compact(new) == goprint.compact(old)
+        return all(part is not None and part.same for part in parts)
