@@ -138,7 +138,9 @@ async def _grpc(host: str, port: int, service: str, timeout: float) -> Outcome:
     import grpc.aio  # heavy, and few pods use it
 
     # grpc.health.v1: HealthCheckRequest{service=1 string}, HealthCheckResponse{status=1 enum, SERVING=1}
-    request = b"\x0a" + bytes([len(service.encode())]) + service.encode() if service else b""
+    name = service.encode()
+    length = bytes([len(name)]) if len(name) < 128 else bytes([len(name) & 0x7F | 0x80, len(name) >> 7])  # a varint
+    request = b"\x0a" + length + name if name else b""
     async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
         call = channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes)
         try:
