@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sampan.cluster.processes import wait_until
 from sampan.drivers import leftovers
 from sampan.testing import require
 
@@ -19,7 +20,10 @@ def test_shims_of_this_socket_are_killed_with_their_containers_and_no_others() -
         process = subprocess.Popen(["containerd-shim-runc-v2", "-c", script, "sh", "-address", socket],
                                    executable="/bin/sh", stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        return process, int(process.stdout.readline())
+        child = int(process.stdout.readline())
+        # between fork and exec the child has its parent's words
+        assert wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep\0"), 10)
+        return process, child
     (ours, child), (other, others_child) = shim("/run/ours.sock"), shim("/run/other.sock")
     # when
     assert leftovers.shims(Path("/run/ours.sock")) == [ours.pid]
