@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,32 +16,36 @@ from sampan.drivers import leftovers
 from sampan.testing import require
 
 
-def test_shims_of_this_socket_are_killed_with_their_containers_and_no_others() -> None:
-    require.linux()
-    # given two processes that look like shims, one with a child
-    def shim(socket: str) -> tuple[subprocess.Popen[str], int]:
-        script = "sleep 1000 & echo $!; wait"
-        process = subprocess.Popen(["containerd-shim-runc-v2", "-c", script, "sh", "-address", socket],
-                                   executable="/bin/sh", stdout=subprocess.PIPE, text=True)
+@contextlib.contextmanager
+def looks_like_a_shim(socket: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process with a shim's name and socket, and the pid of its child."""
+    with subprocess.Popen(["containerd-shim-runc-v2", "-c", "sleep 1000 & echo $!; wait", "sh", "-address", str(socket)],
+                          executable="/bin/sh", stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
-        # between fork and exec the child has its parent's words
-        assert wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep\0"), 10)
-        return process, child
-    (ours, child), (other, others_child) = shim("/run/ours.sock"), shim("/run/other.sock")
-    # when
-    assert leftovers.shims(Path("/run/ours.sock")) == [ours.pid]
-    assert leftovers.kill_shims(Path("/run/ours.sock")) == 1
-    # then
-    assert ours.wait(10) == -9
-    assert other.poll() is None
-    assert leftovers.shims(Path("/run/ours.sock")) == []
-    assert Path(f"/proc/{child}/stat").exists() is False or "Z" in Path(f"/proc/{child}/stat").read_text()
-    subprocess.run(["kill", str(other.pid), str(others_child)], check=True)
-    other.wait(10)
-    for process in (ours, other):
-        assert process.stdout is not None
-        process.stdout.close()
+        try:
+            # between fork and exec the child has its parent's words
+            assert wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep\0"), 10)
+            yield process, child
+        finally:
+            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
+def test_shims_of_this_socket_are_killed_with_their_containers_and_no_others(tmp_path: Path) -> None:
+    require.linux()
+    # given two processes that look like shims, each with a child
+    socket = tmp_path / "ours.sock"
+    with looks_like_a_shim(socket) as (ours, child), looks_like_a_shim(tmp_path / "other.sock") as (other, _):
+        # when
+        assert leftovers.shims(socket) == [ours.pid]
+        assert leftovers.kill_shims(socket) == 1
+        # then
+        assert ours.wait(10) == -9
+        assert other.poll() is None
+        assert leftovers.shims(socket) == []
+        assert Path(f"/proc/{child}/stat").exists() is False or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
 @pytest.mark.kernel
