@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -300,8 +299,6 @@ def test_a_member_less_is_not_noticed_and_a_new_leader_is_found() -> None:
     run(body)
 
 
-@pytest.mark.skipif(not os.environ.get("SAMPAN_SOAK"), reason="three elections in a row: on a busy machine they outlast the deadline; in `make soak`")
-@pytest.mark.soak
 def test_a_member_that_hangs_is_left_for_another() -> None:
     async def body() -> None:
         with running_members(3) as members:

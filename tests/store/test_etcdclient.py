@@ -38,9 +38,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Endpoints.parse(url)
 
 
-def test_the_target_has_every_member() -> None:
-    assert Endpoints.parse("etcd://127.0.0.1:1,127.0.0.2:2").target() == "ipv4:127.0.0.1:1,127.0.0.2:2"
-    assert Endpoints.parse("etcd://127.0.0.1:1,[::1]:2").target() == "ipv6:[::ffff:127.0.0.1]:1,[::1]:2"
+def test_every_member_is_a_target_of_its_own() -> None:
+    assert Endpoints.parse("etcd://127.0.0.1:1,[::1]:2").targets() == ["ipv4:127.0.0.1:1", "ipv6:[::1]:2"]
 
 
 @pytest.mark.parametrize(("code", "details", "kind"), [

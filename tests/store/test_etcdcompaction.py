@@ -107,8 +107,8 @@ def test_a_lease_that_is_gone_is_replaced(etcd: Etcd) -> None:
         store = await EtcdStore.open(etcd.url, SystemClock())
         await store.transact([Put("/e/1", b"", ttl_seconds=100)])
         async with client_of(etcd) as client:
-            for lease in (await client._lease.LeaseLeases(message("LeaseLeasesRequest"))).leases:
-                await client._lease.LeaseRevoke(message("LeaseRevokeRequest", ID=lease.ID))
+            for lease in (await (await client._member(5)).services["Lease"].LeaseLeases(message("LeaseLeasesRequest"))).leases:
+                await (await client._member(5)).services["Lease"].LeaseRevoke(message("LeaseRevokeRequest", ID=lease.ID))
         await store.transact([Put("/e/2", b"", ttl_seconds=100)])
         assert [record.key for record in (await store.range("/e/")).records] == ["/e/2"]
         await store.close()

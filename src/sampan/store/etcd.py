@@ -132,8 +132,11 @@ class EtcdStore:
         return message("RequestOp", request_put=message("PutRequest", key=key, value=write.value, lease=lease))
 
     async def _follow(self, revision: int) -> None:
-        if not await self._feed.reached(revision, self._settings.timeout_seconds):
-            self._feed.hangs()
+        if await self._feed.reached(revision, self._client.attempt_seconds):
+            return
+        # what etcd has acknowledged does not arrive: by another member it may
+        self._feed.hangs()
+        if not await self._feed.reached(revision, self._settings.timeout_seconds - self._client.attempt_seconds):
             why = f": {self._feed.problem}" if self._feed.problem else ""
             raise StoreUnavailable(f"etcd is at revision {revision}, its watch has only told of {self.revision}{why}")
 

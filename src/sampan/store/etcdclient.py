@@ -1,8 +1,9 @@
-"""Calls to etcd's v3 API over gRPC: the channel, deadlines, what may be tried again, and translated errors.
+"""Calls to etcd's v3 API over gRPC: deadlines, what may be tried again, and translated errors.
 
-Leaves what is read and written to `etcd`, the stream of changes to `etcdfeed`. `grpc` is imported when a client is made.
+Leaves what is read and written to `etcd`, the stream of changes to `etcdfeed`, which member is asked to `etcdmembers`.
+`grpc` is imported when a client is made.
 
-A read is tried again until its deadline. A write is sent once: gRPC holds it back while there is no connection, and
+A read is tried again until its deadline. A write is sent once: it is held back while there is no connection, and
 what fails on its way is `StoreUnavailable`, for nobody can know whether etcd has written it.
 
 Source: etcd `api/v3/v3rpc/rpctypes/error.go` (the words), `client/v3/retry.go` (what may be retried).
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from sampan.lib.errors import ConfigError
 from sampan.lib.grpctable import Table
 from sampan.store.base import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from sampan.store.etcdmembers import Member, Members
 
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = (0.02, 0.5)
@@ -30,8 +32,21 @@ RETRY_SECONDS = (0.02, 0.5)
 ATTEMPT_PART = 0.3
 MOST_MESSAGE_BYTES = 64 << 20
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
+OPTIONS = (
+    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
 # a member that has lost its leader says so at once instead of answering late or never
 METADATA = (("hasleader", "true"),)
+FAILURES = frozenset(("DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "UNKNOWN", "INTERNAL"))
+"""gRPC's codes for what another member may do better."""
 
 
 class RevisionCompacted(StoreError):
@@ -87,23 +102,21 @@ class Endpoints:
     def __str__(self) -> str:
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.members)
 
-    def target(self) -> str:
-        """For gRPC, which takes several addresses by number only.
+    def targets(self) -> list[str]:
+        """For gRPC, one a member, by number: a name that nobody knows is told now.
 
         Raises:
             ConfigError: No name is known.
         """
-        addresses = []
+        found = []
         for host, port in self.members:
             try:
                 answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except OSError as error:
                 raise ConfigError(f"the etcd host {host} is not known: {error.strerror}") from None
-            addresses.append((ip_address(answers[0][4][0]), port))
-        if all(address.version == 4 for address, _ in addresses):
-            return "ipv4:" + ",".join(f"{address}:{port}" for address, port in addresses)
-        # one target is of one family
-        return "ipv6:" + ",".join(f"[{address if address.version == 6 else f'::ffff:{address}'}]:{port}" for address, port in addresses)
+            address = ip_address(answers[0][4][0])
+            found.append(f"ipv4:{address}:{port}" if address.version == 4 else f"ipv6:[{address}]:{port}")
+        return found
 
 
 @cache
@@ -126,29 +139,14 @@ class EtcdClient:
 
         self.endpoints, self.timeout_seconds = endpoints, timeout_seconds
         self._rpc_error, self._usage_error = grpc.aio.AioRpcError, grpc.aio.UsageError
-        options = [
-            ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 500),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.use_local_subchannel_pool", 1),
-            # every call goes to the next member that is there
-            ("grpc.lb_policy_name", "round_robin"),
-            ("grpc.default_authority", f"{endpoints.members[0][0]}"),
-        ]
-        target = endpoints.target()
-        if tls:
-            credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.certificate))
-            self._channel = grpc.aio.secure_channel(target, credentials, options=options)
-        else:
-            self._channel = grpc.aio.insecure_channel(target, options=options)
-        self._kv = table().service("etcdserverpb.KV", self._channel)
-        self._lease = table().service("etcdserverpb.Lease", self._channel)
-        self._watch = table().service("etcdserverpb.Watch", self._channel)
+        credentials = grpc.ssl_channel_credentials(_read(tls.ca), _read(tls.key), _read(tls.certificate)) if tls else None
+        made = []
+        for (host, _), target in zip(endpoints.members, endpoints.targets(), strict=True):
+            options = [*OPTIONS, ("grpc.default_authority", host)]
+            channel = grpc.aio.secure_channel(target, credentials, options=options) if credentials is not None else \
+                grpc.aio.insecure_channel(target, options=options)
+            made.append(Member(channel, table()))
+        self._members = Members(made)
 
     async def range(self, **fields: Any) -> Any:
         """A RangeResponse, linearizable. Raises StoreError."""
@@ -157,7 +155,7 @@ class EtcdClient:
         deadline, pause = loop.time() + self.timeout_seconds, RETRY_SECONDS[0]
         while True:
             try:
-                return await self._call(self._kv.Range, request, self._attempt_seconds(deadline - loop.time()))
+                return await self._call("KV", "Range", request, self._attempt_seconds(deadline - loop.time()))
             except StoreUnavailable:
                 if loop.time() + pause >= deadline:
                     raise
@@ -165,7 +163,12 @@ class EtcdClient:
                 pause = min(pause * 2, RETRY_SECONDS[1])
 
     def _attempt_seconds(self, left: float) -> float:
-        return max(min(left, self.timeout_seconds * ATTEMPT_PART), 0.001)
+        return max(min(left, self.attempt_seconds), 0.001)
+
+    @property
+    def attempt_seconds(self) -> float:
+        """How long one member is waited for where another may be asked."""
+        return self.timeout_seconds * ATTEMPT_PART
 
     async def revision(self) -> int:
         """The newest revision that any member has acknowledged before this was called."""
@@ -175,26 +178,39 @@ class EtcdClient:
     async def txn(self, compares: Iterable[Any], success: Iterable[Any], failure: Iterable[Any]) -> Any:
         """A TxnResponse; sent once. Raises StoreError."""
         request = message("TxnRequest", compare=compares, success=success, failure=failure)
-        return await self._call(self._kv.Txn, request, self.timeout_seconds)
+        return await self._call("KV", "Txn", request, self.timeout_seconds)
 
     async def compact(self, revision: int) -> None:
         """Forget what is older; again is RevisionCompacted."""
-        await self._call(self._kv.Compact, message("CompactionRequest", revision=revision), self.timeout_seconds)
+        await self._call("KV", "Compact", message("CompactionRequest", revision=revision), self.timeout_seconds)
 
     async def grant(self, ttl_seconds: int) -> int:
         """Make a lease; its number. One that was made for nothing goes by itself."""
-        response = await self._call(self._lease.LeaseGrant, message("LeaseGrantRequest", TTL=ttl_seconds), self.timeout_seconds)
+        response = await self._call("Lease", "LeaseGrant", message("LeaseGrantRequest", TTL=ttl_seconds), self.timeout_seconds)
         return int(response.ID)
 
     async def watch(self, start_revision: int) -> AsyncGenerator[Any, None]:
         """WatchResponses about all keys from a revision on, `created` first. Raises StoreUnavailable when it breaks."""
         create = message("WatchCreateRequest", key=b"\0", range_end=b"\0", start_revision=start_revision, prev_kv=True, fragment=True)
-        stream = self._watch.Watch(metadata=METADATA, wait_for_ready=True)
+        member = await self._member(self.timeout_seconds)
+        stream = member.services["Watch"].Watch(metadata=METADATA)
         try:
-            await stream.write(message("WatchRequest", create_request=create))
-            while response := await stream.read():
+            # a member that hangs takes the request and says nothing
+            async with asyncio.timeout(self.attempt_seconds):
+                await stream.write(message("WatchRequest", create_request=create))
+                response = await stream.read()
+            while response:
                 yield response
+                response = await stream.read()
+        except TimeoutError:
+            self._members.failed(member)
+            raise StoreUnavailable(f"etcd at {self.endpoints} doesn't begin the watch") from None
+        except asyncio.CancelledError:
+            # whoever waited for what this watch should have told has lost patience
+            self._members.failed(member)
+            raise
         except self._rpc_error as error:
+            self._members.failed(member)
             raise self._translated(error) from error
         except (self._usage_error, asyncio.InvalidStateError) as error:
             raise StoreUnavailable(f"the watch of etcd at {self.endpoints} has ended") from error
@@ -203,14 +219,27 @@ class EtcdClient:
         raise StoreUnavailable(f"etcd at {self.endpoints} has ended the watch")
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        """Close the connections."""
+        await self._members.close()
 
-    async def _call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+    async def _member(self, seconds: float) -> Member:
+        member = await self._members.wait(seconds)
+        if member is None:
+            raise StoreUnavailable(f"etcd at {self.endpoints} can't be reached")
+        return member
+
+    async def _call(self, service: str, method: str, request: Any, timeout_seconds: float) -> Any:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
         try:
-            return await method(request, timeout=timeout_seconds, metadata=METADATA, wait_for_ready=True)
-        except self._rpc_error as error:
-            raise self._translated(error) from error
+            member = await self._member(timeout_seconds)
+            call = getattr(member.services[service], method)
+            try:
+                return await call(request, timeout=max(deadline - loop.time(), 0.001), metadata=METADATA)
+            except self._rpc_error as error:
+                if error.code().name in FAILURES:
+                    self._members.failed(member)
+                raise self._translated(error) from error
         except self._usage_error as error:
             raise StoreUnavailable("the store has been closed") from error
 

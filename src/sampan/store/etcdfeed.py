@@ -51,6 +51,7 @@ class Feed:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
         self._patience: asyncio.Timeout | None = None
+        self._began = 0.0  # by the loop's clock
 
     async def run(self) -> None:
         """Follow etcd until cancelled."""
@@ -65,6 +66,7 @@ class Feed:
         while True:
             began = self.revision
             try:
+                self._began = asyncio.get_running_loop().time()
                 async with asyncio.timeout(None) as self._patience:
                     await self._follow()
             except TimeoutError:
@@ -123,8 +125,11 @@ class Feed:
         self._wake()
 
     def hangs(self) -> None:
-        """What etcd has acknowledged does not arrive: take the watch up anew, by the next member."""
-        if self._patience is not None and not self._patience.expired():
+        """What etcd has acknowledged does not arrive: take the watch up anew, by the next member. One that has only
+        just begun is given its time.
+        """
+        young = asyncio.get_running_loop().time() - self._began < self._client.attempt_seconds
+        if self._patience is not None and not self._patience.expired() and not young:
             self._patience.reschedule(0)
 
     def is_at(self, revision: int) -> bool:
