@@ -15,12 +15,16 @@ class MemoryReader:
         self._resource = resource
         self._entries: dict[tuple[str, str], Entry] = {}
         self.revision = self.generation = 0
+        self.walked = 0
+        """How often somebody asked for everything."""
 
     def get(self, namespace: str, name: str) -> Entry | None:
         return self._entries.get((namespace, name))
 
-    def entries(self, namespace: str = "") -> Iterator[Entry]:
-        return iter([entry for key, entry in sorted(self._entries.items()) if not namespace or key[0] == namespace])
+    def entries(self, namespace: str = "", *, indexed: str = "") -> Iterator[Entry]:
+        self.walked += 0 if namespace or indexed else 1
+        return iter([entry for key, entry in sorted(self._entries.items())
+                     if (not namespace or key[0] == namespace) and (not indexed or entry.indexed == indexed)])
 
     def put(self, obj: Any) -> Entry:
         self.generation += 1

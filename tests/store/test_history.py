@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sampan.aio.clock import VirtualClock
-from sampan.store.base import Change
+from sampan.store.base import Change, Record
 from sampan.store.history import History, Limits, Subscribers
 
 
@@ -50,3 +53,23 @@ def test_a_sink_may_close_subscriptions_while_it_is_told() -> None:
     registrations = [subscribers.add("/", lambda _: registrations[1].close()), subscribers.add("/", told.extend)]
     subscribers.publish([change("/a", 2)])
     assert told == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.sampled_from(["", "forget", "ask"])), max_size=40))
+def test_what_a_key_was_is_found_as_walking_back_finds_it(steps: list[tuple[str, bool, str]]) -> None:
+    # given transactions on few keys, of which only the newest ten are kept, some forgotten on the way
+    history, state, asked = History(VirtualClock(), 1, Limits(changes=10)), dict[str, Record](), False
+    for revision, (name, delete, then) in enumerate(steps, 2):
+        key, before = f"/{name}", state.pop(f"/{name}", None)
+        if not delete:
+            state[key] = Record(key, b"", revision, revision)
+        history.add(revision, [Change(key, None if delete else b"", revision, revision, 0)], [before])
+        if then == "forget":
+            history.forget(revision - 3)
+        asked = asked or then == "ask"
+        # when it is asked what keys were, from some moment on
+        for past in range(history.floor, revision + 1) if asked else ():
+            was = history.undo("/", past)
+            for one in ("/a", "/b", "/c"):
+                # then the index says what the walk says
+                assert history.replaced(one, past) == ((one in was), was.get(one))

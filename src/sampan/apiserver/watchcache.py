@@ -57,8 +57,8 @@ class Reader(Protocol):
 
     def get(self, namespace: str, name: str) -> Entry | None: ...
 
-    def entries(self, namespace: str = "") -> Iterator[Entry]:
-        """In the order of keys; of one namespace or all."""
+    def entries(self, namespace: str = "", *, indexed: str = "") -> Iterator[Entry]:
+        """In the order of keys; of one namespace or all, of one value of the indexed field (pods: their node) or all."""
         ...
 
 
@@ -182,9 +182,9 @@ class WatchCache:
         """One object as it is now; `namespace` is empty for cluster-scoped ones."""
         return self._objects.get(namespace, name)
 
-    def entries(self, namespace: str = "") -> Iterator[Entry]:
-        """In the order of keys; of one namespace or all. Read it before the next await."""
-        return self._objects.select(Selection(namespace=namespace))
+    def entries(self, namespace: str = "", *, indexed: str = "") -> Iterator[Entry]:
+        """In the order of keys; of one namespace or all, of one indexed value or all. Read it before the next await."""
+        return self._objects.select(Selection(namespace=namespace, indexed=indexed))
 
     def select(self, selection: Selection) -> Sequence[Entry]:
         """What is selected now, in the order of keys."""

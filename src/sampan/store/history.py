@@ -7,9 +7,11 @@ Leaves to each store what is older than the log.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from sampan.lib.clock import Clock
@@ -45,6 +47,7 @@ class History:
         self._clock, self._limits = clock, limits
         self._log: deque[Logged] = deque()
         self._size = self._changes = 0
+        self._past: dict[str, list[_Replaced]] | None = None  # by key, oldest first; made when first asked for
 
     def add(self, revision: int, changes: Sequence[Change], previous: Sequence[Record | None] = ()) -> None:
         """Remember a transaction; forget what is beyond the limits."""
@@ -53,6 +56,8 @@ class History:
         self._log.append(Logged(revision, at, size, changes, previous))
         self._size += size
         self._changes += len(changes)
+        if self._past is not None:
+            _note(self._past, self._log[-1])
         limits, oldest = self._limits, at - self._limits.seconds
         while self._log and (self._size > limits.bytes or self._changes > limits.changes or self._log[0].at < oldest):
             self._drop_first()
@@ -68,6 +73,12 @@ class History:
         self._size -= dropped.size
         self._changes -= len(dropped.changes)
         self.floor = dropped.revision
+        if self._past is not None:
+            for change in dropped.changes:
+                replaced = self._past[change.key]
+                del replaced[0]
+                if not replaced:
+                    del self._past[change.key]
 
     def since(self, prefix: str, revision: int) -> list[Change]:
         """The changes below `prefix` after `revision` (≥ `floor`), oldest first."""
@@ -92,6 +103,16 @@ class History:
                     was[change.key] = previous
         return was
 
+    def replaced(self, key: str, revision: int) -> tuple[bool, Record | None]:
+        """Whether a key changed after `revision` (≥ `floor`), and what it was then: None where it did not exist."""
+        if self._past is None:
+            self._past = {}
+            for logged in self._log:
+                _note(self._past, logged)
+        replaced = self._past.get(key, ())
+        at = bisect_right(replaced, revision, key=_revision)
+        return (True, replaced[at].record) if at < len(replaced) else (False, None)
+
     def copy(self) -> History:
         """An independent history of the same transactions."""
         twin = History(self._clock, self.floor, self._limits)
@@ -104,6 +125,21 @@ class History:
             if logged.revision <= revision:
                 return
             yield logged
+
+
+class _Replaced(NamedTuple):
+    """What a change at `revision` has replaced."""
+
+    revision: int
+    record: Record | None
+
+
+_revision = attrgetter("revision")
+
+
+def _note(past: dict[str, list[_Replaced]], logged: Logged) -> None:
+    for change, previous in zip(logged.changes, logged.previous, strict=True):
+        past.setdefault(change.key, []).append(_Replaced(logged.revision, previous))
 
 
 class Registration:

@@ -62,8 +62,8 @@ class MemoryStore:
         if not revision or revision == self._revision:
             return self._records.get(key)
         self._check_revision(revision)
-        was = self._history.undo(key, revision)
-        return was[key] if key in was else self._records.get(key)
+        changed, was = self._history.replaced(key, revision)
+        return was if changed else self._records.get(key)
 
     async def range(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0,
                     count: bool = False) -> Page:

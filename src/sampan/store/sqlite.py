@@ -120,6 +120,7 @@ class SqliteStore:
         self._compacting: asyncio.Task[None] | None = None
         self._pending: deque[_Pending] = deque()
         self._pending_keys: dict[str, _Pending] = {}
+        self._outgoing: list[Job] = []
         self._closed = False
         self._reading = files.open_another(path, settings.connect)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store reader")
@@ -191,8 +192,16 @@ class SqliteStore:
     def _queue(self, job: Job, decision: Decision | None = None, garbage: Sequence[tuple[int, int]] = ()) -> _Pending:
         pending = _Pending(self._loop.create_future(), decision, garbage)
         self._pending.append(pending)
-        self._writer.put(job)
+        # what is decided in one turn of the loop wakes the writer once, and is one commit
+        if not self._outgoing:
+            self._loop.call_soon(self._hand_over)
+        self._outgoing.append(job)
         return pending
+
+    def _hand_over(self) -> None:
+        jobs, self._outgoing = self._outgoing, []
+        if jobs:
+            self._writer.put(jobs)
 
     async def _expire(self, due: Sequence[tuple[str, int]]) -> None:
         await self.transact([Delete(key) for key, revision in due if self._ledger.mod_revision(key) == revision])
@@ -245,6 +254,7 @@ class SqliteStore:
             if pending.decision:
                 self._ledger.undo(pending.decision)
         # jobs put from now on are decided on what is written
+        self._outgoing.clear()
         self._writer.resume()
         for pending in failed:
             pending.end(0, error)

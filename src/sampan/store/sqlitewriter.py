@@ -88,15 +88,15 @@ class Writer:
                  committed: Callable[[int], None], failed: Callable[[StoreError], None]) -> None:
         self._connection, self._checkpointer, self._path = connection, checkpointer, path
         self._committed, self._failed = committed, failed
-        self._queue: queue.SimpleQueue[Job | _Mark] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Job] | _Mark] = queue.SimpleQueue()
         self._stalled = False
         self._since_checkpoint = 0
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
 
-    def put(self, job: Job) -> None:
-        """Write it after all that were put before."""
-        self._queue.put(job)
+    def put(self, jobs: Sequence[Job]) -> None:
+        """Write them after all that were put before."""
+        self._queue.put(jobs)
 
     def resume(self) -> None:
         """All jobs put so far are void: go on with those that follow."""
@@ -122,8 +122,8 @@ class Writer:
         """Wait for work; all of it up to a word to the writer."""
         batch: list[Job] = []
         item = self._queue.get()
-        while isinstance(item, Job):
-            batch.append(item)
+        while not isinstance(item, _Mark):
+            batch += item
             if len(batch) >= BATCH_MOST:
                 return batch, None
             try:

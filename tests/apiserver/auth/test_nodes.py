@@ -6,7 +6,7 @@ import pytest
 
 from apiserver.readers import MemoryReaders
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
-from sampan.apiserver.auth.nodes import NodeAuthorizer
+from sampan.apiserver.auth.nodes import NodeAuthorizer, PodsByNode
 from sampan.apiserver.request import Attributes, User
 
 NODE = User("system:node:n1", groups=("system:nodes", "system:authenticated"))
@@ -101,3 +101,20 @@ def test_the_index_follows_the_pods(readers: MemoryReaders) -> None:
     pod["metadata"] = {"name": "q", "annotations": {"kubernetes.io/config.mirror": "x"}}
     readers.put(PODS, pod, "b")
     assert not authorizer.authorize(asked).allowed
+
+
+def test_a_question_after_a_change_looks_at_its_own_nodes_pods_only(readers: MemoryReaders) -> None:
+    # given an authorizer that has answered for a node
+    authorizer = PodsByNode(readers)
+    before = {name: refs for _, name, refs in authorizer.on("n1")}
+    # when pods of others change, and another comes to the node
+    for number in range(3):
+        readers.put(PODS, {"metadata": {"name": f"x{number}"}, "spec": {"nodeName": f"o{number}", "containers": [{"name": "c"}]}}, "a")
+    readers.put(PODS, {"metadata": {"name": "q"}, "spec": {"nodeName": "n1", "containers": [{"name": "c"}]}}, "a")
+    # then it knows, nobody has walked all pods, and what had not changed was not computed again
+    after = {name: refs for _, name, refs in authorizer.on("n1")}
+    assert sorted(after) == ["p", "q"]
+    assert after["p"] is before["p"]
+    assert authorizer.has("o2", "a", "x2")
+    assert not authorizer.has("n1", "a", "x2")
+    assert readers.of(PODS).walked == 0

@@ -1,7 +1,7 @@
 """The Node authorizer: a kubelet may read what the pods bound to its node need, and write about itself.
 
-Owns: the rules for users of the group system:nodes, and `PodsByNode`, an index over the pods' cache that is brought up
-to date by revisions, when somebody asks and the cache moved. What a pod needs is computed from the pod, once a revision.
+Owns: the rules for users of the group system:nodes, and `PodsByNode`, which asks the pods' cache for one node's pods by
+its index, when pods have changed since. What a pod needs is computed from the pod, once a revision.
 Leaves what a node may write into its objects to the admission plugin NodeRestriction.
 Source: kubernetes `plugin/pkg/auth/authorizer/node/{node_authorizer,graph}.go`.
 """
@@ -9,7 +9,7 @@ Source: kubernetes `plugin/pkg/auth/authorizer/node/{node_authorizer,graph}.go`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sampan.api import codec
 from sampan.api.rbac.v1 import ClusterRole
@@ -32,6 +32,7 @@ _ALLOWED = Decision(True)
 _NO_OPINION = Decision(False)
 _PREFIX = "system:node:"
 _NODES = "system:nodes"
+MOST_NODES = 16384  # remembered; then all are forgotten and asked for again
 
 
 def node_identity(user: User) -> tuple[str, bool]:
@@ -46,58 +47,47 @@ class PodsByNode:
 
     def __init__(self, readers: Readers) -> None:
         self._pods = readers.of(PODS)
-        self._generation = -1
-        self._known: dict[tuple[str, str], tuple[int, str]] = {}  # pod → (revision, node)
-        self._nodes: dict[str, dict[tuple[str, str], PodRefs | None]] = {}
+        self._nodes: dict[str, _Bound] = {}
 
     def on(self, node: str) -> Iterator[tuple[str, str, PodRefs]]:
         """(namespace, name, what it refers to) of every pod bound to the node."""
-        self._catch_up()
-        bound = self._nodes.get(node)
-        if bound is None:
-            return
-        for (namespace, name), refs in bound.items():
+        bound = self._bound(node)
+        for key, (revision, refs) in bound.pods.items():
             if refs is None:
-                entry = self._pods.get(namespace, name)
-                if entry is None:
+                entry = self._pods.get(*key)
+                if entry is None or entry.revision != revision:
                     continue
-                refs = bound[namespace, name] = refs_of(entry.object)  # noqa: PLW2901 - computed when first asked for
-            yield namespace, name, refs
+                refs = refs_of(entry.object)  # noqa: PLW2901 - computed when first asked for
+                bound.pods[key] = (revision, refs)
+            yield *key, refs
 
     def has(self, node: str, namespace: str, name: str) -> bool:
         """Whether that pod is bound to the node."""
-        self._catch_up()
-        return (namespace, name) in self._nodes.get(node, ())
+        entry = self._pods.get(namespace, name)
+        return entry is not None and entry.indexed == node
 
-    def _catch_up(self) -> None:
-        if self._pods.generation == self._generation:
-            return
-        generation = self._pods.generation
-        gone = dict.fromkeys(self._known)
-        for entry in self._pods.entries():
+    def _bound(self, node: str) -> _Bound:
+        """What is known of a node; when pods have changed, the cache's index tells which it has now."""
+        kept, generation = self._nodes.get(node), self._pods.generation
+        if kept is not None and kept.generation == generation:
+            return kept
+        before = kept.pods if kept is not None else {}
+        now: dict[tuple[str, str], tuple[int, PodRefs | None]] = {}
+        for entry in self._pods.entries(indexed=node):
             key = (entry.namespace, entry.name)
-            gone.pop(key, None)
-            known = self._known.get(key)
-            if known is None or known[0] != entry.revision:
-                self._move(key, known, entry.revision, entry.indexed)
-        for key in gone:
-            _, node = self._known.pop(key)
-            self._forget(key, node)
-        self._generation = generation
+            known = before.get(key)
+            now[key] = known if known is not None and known[0] == entry.revision else (entry.revision, None)
+        if len(self._nodes) >= MOST_NODES and kept is None:
+            self._nodes.clear()
+        made = self._nodes[node] = _Bound(generation, now)
+        return made
 
-    def _move(self, key: tuple[str, str], known: tuple[int, str] | None, revision: int, node: str) -> None:
-        if known is not None and known[1] != node:
-            self._forget(key, known[1])
-        self._known[key] = (revision, node)
-        if node:
-            self._nodes.setdefault(node, {})[key] = None
 
-    def _forget(self, key: tuple[str, str], node: str) -> None:
-        bound = self._nodes.get(node)
-        if bound is not None:
-            bound.pop(key, None)
-            if not bound:
-                del self._nodes[node]
+class _Bound(NamedTuple):
+    """One node's pods: revision, and what it refers to once that was asked for. `generation` is the cache's then."""
+
+    generation: int
+    pods: dict[tuple[str, str], tuple[int, PodRefs | None]]
 
 
 class NodeAuthorizer:
