@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
             continue
         default = setting.default
         kind: Any = {bool: boolean, int: int, float: seconds}.get(type(default), str)
-        if setting.name.endswith(("_rate", "_threshold")) and isinstance(default, float):
+        if isinstance(default, float) and (setting.name.endswith(("_rate", "_threshold")) or setting.metadata.get("plain")):
             kind = float
         extra: dict[str, Any] = {"nargs": "?", "const": True} if isinstance(default, bool) else {}
         parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=default, metavar="X", **extra)

@@ -48,5 +48,13 @@ class ManagerSettings:
     service_cluster_ip_range: tuple[str, ...] = ()
     node_cidr_mask_size_ipv4: int = 24
     node_cidr_mask_size_ipv6: int = 64
+    concurrent_horizontal_pod_autoscaler_syncs: int = 5
+    horizontal_pod_autoscaler_sync_period: float = 15.0
+    horizontal_pod_autoscaler_downscale_stabilization: float = 300.0
+    horizontal_pod_autoscaler_cpu_initialization_period: float = 300.0
+    horizontal_pod_autoscaler_initial_readiness_delay: float = 30.0
+    horizontal_pod_autoscaler_tolerance: float = field(default=0.1, metadata={"plain": True})
+    pvclaimbinder_sync_period: float = 15.0
+    legacy_service_account_token_clean_up_period: float = 365 * 24 * 3600.0
     more: dict[str, object] = field(default_factory=dict)
     """Settings of controllers that other packages list."""

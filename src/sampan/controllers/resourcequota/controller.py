@@ -30,7 +30,13 @@ class ResourceQuotaController(Controller):
         self._catalog = Catalog(self.informers)
         self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
         self.loop.wait_for(self._catalog.definitions)
-        self.loop.watch(self._quotas)
+        self.loop.wait_for(self._quotas)
+        self._quotas.on_change(self._quota_changed)
+
+    def _quota_changed(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
+        # admission writes the usage before the object that it admits is there: counting then would take it back
+        if old is None or new is None or old.spec != new.spec:
+            self.loop.enqueue(old if new is None else new)
 
     def _resources(self, quota: ResourceQuota) -> list[Resource[Any]]:
         return [one for one in self._catalog.with_verbs("list", "watch", "create")
