@@ -82,9 +82,14 @@ def test_certificates_are_renewed_before_they_expire(tmp_path: Path) -> None:
     assert again.renew_after() > late
 
 
-def test_an_old_authority_is_renewed_with_its_own_key(tmp_path: Path) -> None:
+def test_an_authority_of_another_name_keeps_its_key(tmp_path: Path) -> None:
+    # given an authority that somebody else has put there
+    pair = pki.new_ca("Example Corp", now=START)
+    (tmp_path / "ca.crt").write_bytes(pair.certificate)
+    (tmp_path / "ca.key").write_bytes(pair.key)
     ensure_cluster(tmp_path, NAMES, At())
     before = _contents(tmp_path)
+    # when it is old
     ensure_cluster(tmp_path, NAMES, At(START + timedelta(days=3000)))
     after = _contents(tmp_path)
     assert after["ca.crt"] != before["ca.crt"]
@@ -141,7 +146,7 @@ def test_a_swapped_leaf_is_made_anew(tmp_path: Path) -> None:
 
 def test_the_signing_key_stays_and_its_public_half_follows(tmp_path: Path) -> None:
     folder = PkiFolder(tmp_path, At())
-    key, public = folder.ensure_signing_key("sa")
+    key, public, _ = folder.ensure_signing_key("sa")
     first = key.read_bytes()
     public.unlink()
     folder.ensure_signing_key("sa")

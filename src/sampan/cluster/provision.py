@@ -7,12 +7,14 @@ Written into one folder: `kubeconfig` (system:node:NAME), `kubelet.crt` and `.ke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sampan.client import kubeconfig
 from sampan.lib import pki
 from sampan.lib.clock import Clock
-from sampan.lib.pkidir import Files, PkiFolder
+from sampan.lib.pkidir import Authority, PkiFolder
+from sampan.lib.pkirotate import Lifetimes, write_private
 
 NETWORK_GROUP = "sampan:node-network"
 CLIENT = ("digital signature", "client auth")
@@ -26,16 +28,17 @@ class NodeIdentity:
     ips: tuple[str, ...]
 
 
-def provision(folder: Path, ca: Files, server: str, node: NodeIdentity, clock: Clock) -> None:
-    """Make or renew everything in `folder`; `server` is the API's URL."""
-    files = PkiFolder(folder, clock)
+def provision(folder: Path, ca: Authority, server: str, node: NodeIdentity, clock: Clock, lifetimes: Lifetimes = Lifetimes()) -> datetime:
+    """Make or renew everything in `folder`; `server` is the API's URL. When that is to be done again."""
+    files = PkiFolder(folder, clock, lifetimes)
     serving = pki.Names(f"system:node:{node.name}", ("system:nodes",), (node.name, "localhost"), (*node.ips, "127.0.0.1"))
-    files.ensure("kubelet", ca, serving, ("digital signature", "server auth"))
+    port = files.ensure("kubelet", ca, serving, ("digital signature", "server auth"))
     own = files.ensure("kubelet-client", ca, pki.Names(f"system:node:{node.name}", ("system:nodes",)), CLIENT)
     proxy = files.ensure("proxy-client", ca, pki.Names("system:kube-proxy", (NETWORK_GROUP,)), CLIENT)
     files.save()
-    authority = ca.certificate.read_bytes()
-    (folder / "ca.crt").write_bytes(authority)
+    authority = ca.bundle.read_bytes()
+    write_private(folder / "ca.crt", authority)
     for name, pair, user in (("kubeconfig", own.pair(), f"system:node:{node.name}"), ("proxy.kubeconfig", proxy.pair(), "system:kube-proxy")):
         access = kubeconfig.Access(server, authority, client_certificate=pair.certificate, client_key=pair.key)
         kubeconfig.write(folder / name, kubeconfig.build("sampan", access, user=user))
+    return min(made.renew_after for made in (port, own, proxy))

@@ -72,7 +72,7 @@ def server_names(*, host: str = "", addresses: Iterable[str] = (), service_addre
     return Names("kube-apiserver", dns=tuple(hosts), addresses=tuple(found))
 
 
-def new_ca(common_name: str, *, now: datetime, days: int = CA_DAYS, key: bytes = b"") -> Pair:
+def new_ca(common_name: str, *, now: datetime, days: float = CA_DAYS, key: bytes = b"") -> Pair:
     """A certificate authority; with `key` the authority of that key made anew, so that what it signed stays good."""
     from cryptography.hazmat.primitives import hashes
 
@@ -84,7 +84,7 @@ def new_ca(common_name: str, *, now: datetime, days: int = CA_DAYS, key: bytes =
     return Pair(_pem(builder.sign(private, hashes.SHA256())), key or _key_pem(private))
 
 
-def issue(ca: Pair, names: Names, usages: Sequence[str], *, now: datetime, days: int = LEAF_DAYS) -> Pair:
+def issue(ca: Pair, names: Names, usages: Sequence[str], *, now: datetime, days: float = LEAF_DAYS) -> Pair:
     """A certificate and a new key, signed by `ca`, never longer valid than `ca` itself."""
     private = _new_key()
     end = now + timedelta(days=days)

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sampan.lib import pki
+from sampan.lib import pki, pkirotate
 from sampan.lib.clock import Clock
 from sampan.lib.errors import ConfigError
+from sampan.lib.pkirotate import Lifetimes, renew_after, write_private
 
 INDEX = "index.json"
 
@@ -38,36 +38,46 @@ class Files:
 
 
 @dataclass(frozen=True)
-class ClusterPki:
-    """What a server needs to start. `signing_key` is the service accounts' private key, `signing_public` its half."""
+class Authority(Files):
+    """Also whom to trust (`bundle`), and `renew_after` is when one of its steps is due."""
 
-    ca: Files
+    bundle: Path
+
+
+@dataclass(frozen=True)
+class ClusterPki:
+    """What a server needs to start. `signing_key` is the service accounts' private key, `signing_public` what verifies."""
+
+    ca: Authority
     server: Files
     admin: Files
     kubelet_client: Files
-    front_proxy_ca: Files
+    front_proxy_ca: Authority
     front_proxy_client: Files
     signing_key: Path
     signing_public: Path
+    signing_after: datetime
 
     def renew_after(self) -> datetime:
         """When the first of them wants `ensure_cluster` again."""
-        return min(files.renew_after for files in (self.ca, self.server, self.admin, self.kubelet_client,
-                                                   self.front_proxy_ca, self.front_proxy_client))
+        return min(self.signing_after, *(files.renew_after for files in (
+            self.ca, self.server, self.admin, self.kubelet_client, self.front_proxy_ca, self.front_proxy_client)))
 
 
-def ensure_cluster(folder: Path, names: pki.Names, clock: Clock) -> ClusterPki:
+def ensure_cluster(folder: Path, names: pki.Names, clock: Clock, lifetimes: Lifetimes = Lifetimes()) -> ClusterPki:
     """Make or reuse all of it in `folder` (`DIR/pki`); `names` are the server's (`pki.server_names`).
+
+    Called again at `ClusterPki.renew_after` it takes the next step: nothing expires while it is.
 
     Raises:
         ConfigError: A file is there that can't be read or does not belong to its neighbour.
     """
-    pki_folder = PkiFolder(folder, clock)
+    pki_folder = PkiFolder(folder, clock, lifetimes)
     ca = pki_folder.ensure_ca("ca", "kubernetes")
     proxy_ca = pki_folder.ensure_ca("front-proxy-ca", "front-proxy-ca")
-    signing_key, signing_public = pki_folder.ensure_signing_key("sa")
+    signing_key, signing_public, signing_after = pki_folder.ensure_signing_key("sa")
     made = ClusterPki(
-        ca=ca, front_proxy_ca=proxy_ca, signing_key=signing_key, signing_public=signing_public,
+        ca=ca, front_proxy_ca=proxy_ca, signing_key=signing_key, signing_public=signing_public, signing_after=signing_after,
         server=pki_folder.ensure("apiserver", ca, names, ("digital signature", "server auth")),
         admin=pki_folder.ensure("admin", ca, pki.Names("kubernetes-admin", ("system:masters",)), _CLIENT),
         kubelet_client=pki_folder.ensure(
@@ -84,33 +94,20 @@ _CLIENT = ("digital signature", "client auth")
 class PkiFolder:
     """One folder of certificates and keys."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder, self._clock = folder, clock
+    def __init__(self, folder: Path, clock: Clock, lifetimes: Lifetimes = Lifetimes()) -> None:
+        self._folder, self._clock, self._lifetimes = folder, clock, lifetimes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._index: dict[str, dict[str, str]] = self._load()
         self._changed = False
 
-    def ensure_ca(self, name: str, common_name: str) -> Files:
-        """The authority `name`.crt and .key. Renewed with the same key, so that what it signed stays good."""
-        crt, key = self._paths(name)
-        if crt.exists() and not key.exists():
-            raise ConfigError(f"{crt} is there but {key} is not", hint="put the key beside it, or remove both and "
-                              "every certificate of this folder is made anew")
-        known = self._known(name, crt, key, wanted=common_name)
-        if known is not None and self._clock.now() < known.renew_after:
-            return known
-        now = self._clock.now()
-        if key.exists():
-            facts = self._read(crt) if crt.exists() else None
-            if facts is not None and not pki.belongs_to(crt.read_bytes(), key.read_bytes()):
-                raise ConfigError(f"{key} is not the key of {crt}", hint="restore the pair that belongs together")
-            if facts is not None and now < (renew := _renew_after(facts)):
-                return self._remember(name, crt, key, wanted=common_name, renew=renew)
-            common = facts.names.common_name if facts else common_name
-            pair = pki.new_ca(common, now=now, key=key.read_bytes())
-        else:
-            pair = pki.new_ca(common_name, now=now)
-        return self._put(name, pair, wanted=common_name)
+    def ensure_ca(self, name: str, common_name: str) -> Authority:
+        """The authority `name`, as far on its way to the next one as the time is (`pkirotate`)."""
+        authority = pkirotate.Authority(self._folder, name, common_name, self._lifetimes.ca)
+        known = self._known(name, authority.crt, authority.key, wanted=common_name)
+        if known is None or not authority.bundle.exists() or self._clock.now() >= known.renew_after:
+            state = authority.step(self._clock.now())
+            known = self._remember(name, authority.crt, authority.key, wanted=common_name, renew=state.again)
+        return Authority(known.certificate, known.key, known.renew_after, authority.bundle)
 
     def ensure(self, name: str, ca: Files, names: pki.Names, usages: Sequence[str]) -> Files:
         """A certificate of `ca` for `names`; made anew when it is not that, or soon expires."""
@@ -120,18 +117,17 @@ class PkiFolder:
             return known
         if known is None and crt.exists() and key.exists() and (files := self._adopt(name, ca, names, wanted)):
             return files
-        made = pki.issue(ca.pair(), names, usages, now=self._clock.now())
+        made = pki.issue(ca.pair(), names, usages, now=self._clock.now(), days=self._lifetimes.leaf / timedelta(days=1))
         return self._put(name, made, wanted=wanted)
 
-    def ensure_signing_key(self, name: str) -> tuple[Path, Path]:
-        """The private key `name`.key and its public half `name`.pub."""
-        key, public = self._folder / f"{name}.key", self._folder / f"{name}.pub"
-        if not key.exists():
-            write_private(key, pki.new_signing_key())
-            public.unlink(missing_ok=True)
-        if not public.exists():
-            write_private(public, pki.public_key(key.read_bytes()))
-        return key, public
+    def ensure_signing_key(self, name: str) -> tuple[Path, Path, datetime]:
+        """The private key `name`.key, what verifies (`name`.pub: every public half that is trusted), when to come again."""
+        keys = pkirotate.SigningKeys(self._folder, name, self._lifetimes)
+        known = self._known(name, keys.key, keys.public, wanted="")
+        if known is None or self._clock.now() >= known.renew_after:
+            state = keys.step(self._clock.now())
+            known = self._remember(name, keys.key, keys.public, wanted="", renew=state.again)
+        return keys.key, keys.public, known.renew_after
 
     def save(self) -> None:
         """Write the index if it changed."""
@@ -146,7 +142,7 @@ class PkiFolder:
         found = facts.names
         good = (set(names.dns) <= set(found.dns) and set(names.addresses) <= set(found.addresses)
                 and found.common_name == names.common_name and set(found.organizations) == set(names.organizations)
-                and self._clock.now() < (renew := _renew_after(facts))
+                and self._clock.now() < (renew := renew_after(facts))
                 and pki.belongs_to(crt.read_bytes(), key.read_bytes())
                 and pki.signed_by(crt.read_bytes(), ca.certificate.read_bytes()))
         return self._remember(name, crt, key, wanted=wanted, renew=renew) if good else None
@@ -158,7 +154,7 @@ class PkiFolder:
             crt.unlink(missing_ok=True)
             write_private(key, pair.key)
         write_private(crt, pair.certificate)
-        return self._remember(name, crt, key, wanted=wanted, renew=_renew_after(pki.facts_of(pair.certificate)))
+        return self._remember(name, crt, key, wanted=wanted, renew=renew_after(pki.facts_of(pair.certificate)))
 
     def _remember(self, name: str, crt: Path, key: Path, *, wanted: str, renew: datetime) -> Files:
         self._index[name] = {"files": _digest(crt, key), "wanted": _short(wanted), "renew_after": renew.isoformat()}
@@ -195,30 +191,6 @@ class PkiFolder:
         except (ValueError, KeyError, AttributeError, TypeError):
             return {}  # only a memory of what the files say: they are read again
         return entries
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file as a whole, durably, readable by its owner only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view):]
-        os.fsync(descriptor)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-
-
-def _renew_after(facts: pki.Facts) -> datetime:
-    """When two thirds of its life are over, at least a day before the end of a long one."""
-    life = facts.not_after - facts.not_before
-    return min(facts.not_before + life * 2 / 3, facts.not_after - min(timedelta(days=1), life / 3))
 
 
 def _digest(*paths: Path) -> str:
