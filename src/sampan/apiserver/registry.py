@@ -410,7 +410,10 @@ class Registry:
         return Written(obj, codec.encode(obj), revision, created=created)
 
     async def _write(self, served: Served, put: Put, compare: Compare, claim: Claim) -> int:
-        """Write what was claimed, then the object; take back what was claimed when the object can't be written."""
+        """Write what was claimed, then the object; take back what was claimed when the object was surely not written.
+
+        Where the store leaves that open, the claim stays: an object that has its address is better than two that share one.
+        """
         for one in claim.before:
             try:
                 await self._transact([one], [Compare(one.key, 0)])
@@ -418,8 +421,8 @@ class Registry:
                 raise InternalError(f"{one.key.rpartition('/')[2]} was taken by another server; try again") from None
         try:
             return await self._transact([put, *claim.after], [compare])
-        except (CompareFailed, ApiError):
-            if claim.before:
+        except (CompareFailed, ApiError) as error:
+            if claim.before and not isinstance(error.__cause__, StoreUnavailable):
                 await self._transact([Delete(one.key) for one in claim.before], [])
             raise
 

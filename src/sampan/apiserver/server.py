@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import RESOURCE_QUOTAS
-from sampan.api.scalars import Time
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
 from sampan.apiserver.admission.policy_plugins import finder
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
-from sampan.apiserver.allocation.addresses import Addresses, leaked
+from sampan.apiserver.allocation.addresses import Addresses
 from sampan.apiserver.allocation.ports import Ports
+from sampan.apiserver.allocation.repair import Repair
 from sampan.apiserver.allocation.services import ServiceHook
 from sampan.apiserver.asgi import App
 from sampan.apiserver.audit.log import Audited, AuditFile
@@ -56,10 +55,7 @@ from sampan.apiserver.watchcache import Caches
 from sampan.apiserver.webhooks.client import WebhookClient
 from sampan.apiserver.webhooks.dispatch import Webhooks
 from sampan.lib.clock import Identity
-from sampan.store.base import Delete, SharedStore, Store
-
-CLAIM_SECONDS = 60.0
-DELETED_AT_ONCE = 100  # etcd takes 128 operations in a transaction
+from sampan.store.base import SharedStore, Store
 
 
 @dataclass(frozen=True)
@@ -116,17 +112,12 @@ class ApiServer:
         self._assemble()
         await self.definitions.start()
         self._tasks.start(self.definitions.run(), "definitions")
-        await self._let_go()
+        repair = Repair(self.store, self.caches, self.clock)
+        await repair.once(alone=self._shared is None)
+        self._tasks.start(repair.run(), "repair of addresses")
         bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
         await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
         self._started = True
-
-    async def _let_go(self) -> None:
-        """Addresses that a crash left without their Service; another server's may be young."""
-        young = Time.of(self.clock.now() - timedelta(seconds=CLAIM_SECONDS)) if self._shared is not None else ""
-        gone = leaked(self.caches, before=young)
-        for start in range(0, len(gone), DELETED_AT_ONCE):
-            await self.store.transact([Delete(key) for key in gone[start:start + DELETED_AT_ONCE]])
 
     def _assemble(self) -> None:
         settings, clock, caches = self.settings, self.clock, self.caches

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from api_asking import SERVICES, Asker, with_server
+from sampan.aio.clock import SystemClock
+from sampan.api import codec
 from sampan.api.resources import IP_ADDRESSES
 from sampan.apiserver.allocation.addresses import key_of, leaked, static_band, usable
-from sampan.store.base import Put
+from sampan.store.base import Compare, Delete, Put, StoreUnavailable
+from sampan.store.memory import MemoryStore
 from sampan.testing.server import running_server
 
 IPS = "/apis/networking.k8s.io/v1/ipaddresses"
@@ -84,11 +88,11 @@ def test_an_address_without_its_service_is_given_back_at_the_next_start() -> Non
             body = entry.body.replace(b"10.96.0.1", b"10.96.7.7").replace(b'"name":"kubernetes"', b'"name":"gone"')
             record = body.replace(f',"resourceVersion":"{entry.revision}"'.encode(), b"")
             await first.store.transact([Put(key_of("10.96.7.7"), record)])
-            assert leaked(first.server.caches) == [key_of("10.96.7.7")]
+            assert list(leaked(first.server.caches)) == [key_of("10.96.7.7")]
             await first.server.stop()
             # when a server starts on the same store
             async with running_server(store=first.store, seed=2) as second:
-                assert leaked(second.server.caches) == []
+                assert leaked(second.server.caches) == {}
 
     asyncio.run(test())
 
@@ -99,3 +103,26 @@ def test_the_first_and_last_addresses_of_a_range_are_not_given() -> None:
     first, last = usable(ip_network("10.96.0.0/16"))
     assert (first & 0xFFFF, last & 0xFFFF) == (1, 0xFFFE)
     assert [static_band(size) for size in (10, 254, 65534)] == [0, 16, 256]
+
+
+def test_a_service_whose_writing_had_an_open_end_keeps_its_address() -> None:
+    class Cut(MemoryStore):
+        """Loses the answer to the write of one Service, not the write."""
+
+        async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
+            revision = await super().transact(writes, compares)
+            if any(write.key.endswith("/services/default/a") for write in writes):
+                raise StoreUnavailable("the connection was cut")
+            return revision
+
+    async def test() -> None:
+        async with running_server(store=Cut(SystemClock())) as server:
+            answer = await server.client.raw("POST", SERVICES, body=codec.encode(service("a")))
+            assert answer.code == 503
+            # then the Service that is there after all has its address, and nobody else can
+            ip = codec.loads((await server.client.raw("GET", f"{SERVICES}/a")).body)["spec"]["clusterIP"]
+            assert (await server.client.raw("GET", f"{IPS}/{ip}")).code == 200
+            answer = await server.client.raw("POST", SERVICES, body=codec.encode(service("b", clusterIP=ip)))
+            assert answer.code == 422
+
+    asyncio.run(test())

@@ -131,12 +131,12 @@ class Addresses:
         claim.after.append(Delete(key_of(ip_address(text).compressed)))
 
 
-def leaked(readers: Readers, *, before: str = "") -> list[str]:
-    """Keys of service addresses whose Service is not there; of those made after `before` (a `Time`) it may be on its way
-    from another server.
+def leaked(readers: Readers, *, before: str = "") -> dict[str, int]:
+    """Keys of service addresses whose Service is not there, with their revisions; of those made after `before` (a `Time`)
+    it may be on its way.
     """
     services = readers.of(SERVICES)
-    found = []
+    found = {}
     for entry in readers.of(IP_ADDRESSES).entries():
         parent = entry.object.spec.parentRef
         if parent is None or parent.resource != "services" or parent.group:
@@ -145,7 +145,7 @@ def leaked(readers: Readers, *, before: str = "") -> list[str]:
             continue
         service = services.get(parent.namespace, parent.name)
         if service is None or entry.name not in service.object.spec.clusterIPs:
-            found.append(key_of(entry.name))
+            found[key_of(entry.name)] = entry.revision
     return found
 
 
