@@ -150,6 +150,10 @@ class NodeConnections:
         finally:
             _refusal.reset(token)
 
+    def renewed(self) -> None:
+        """The files of `NodeAccess` have changed: read them for the next connection."""
+        self._tls = None
+
     async def close(self) -> None:
         """End all connections."""
         if self._session is not None:

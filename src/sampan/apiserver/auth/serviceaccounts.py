@@ -64,13 +64,17 @@ class Bound:
 
 
 class Issuer:
-    """Signs claims as the API server. Make it anew, with all `keys` that are still trusted, when the key rotates."""
+    """Signs claims as the API server. One object for its life: `renew` gives it other keys."""
 
     def __init__(self, key: bytes, *, issuer: str = DEFAULT_AUDIENCE, audiences: Sequence[str] = (),
                  trusted: Sequence[PublicKey] = ()) -> None:
-        self.signer = Signer(key)
         self.issuer = issuer
         self.audiences = tuple(audiences) or (issuer,)
+        self.renew(key, trusted)
+
+    def renew(self, key: bytes, trusted: Sequence[PublicKey] = ()) -> None:
+        """Sign with `key`, verify with that and all that are `trusted`, from now on."""
+        self.signer = Signer(key)
         self.keys = {public.id: public for public in (self.signer.public, *trusted)}
 
     def token(self, account: Any, bound: Bound, *, audiences: Sequence[str], seconds: int, warn_after: int, now: datetime,
@@ -106,6 +110,7 @@ class ServiceAccountTokens:
         self._accounts, self._pods = readers.of(SERVICE_ACCOUNTS), readers.of(PODS)
         self._secrets, self._nodes = readers.of(SECRETS), readers.of(NODES)
         self._verified: dict[bytes, dict[str, Any]] = {}
+        self._verified_by = issuer.keys
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenAnswer | None:
         """Whose it is.
@@ -129,6 +134,10 @@ class ServiceAccountTokens:
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if self._verified_by is not self.issuer.keys:
+            # a key that was trusted may not be any more
+            self._verified.clear()
+            self._verified_by = self.issuer.keys
         if (known := self._verified.get(digest)) is not None:
             return known
         rumour = unverified_claims(token)
@@ -142,11 +151,6 @@ class ServiceAccountTokens:
             self._verified.clear()
         self._verified[digest] = claims
         return claims
-
-    def rotate(self, issuer: Issuer) -> None:
-        """Sign and verify with other keys from now on."""
-        self.issuer = issuer
-        self._verified.clear()
 
     def _user(self, claims: dict[str, Any]) -> User:
         now = self._clock.now()
