@@ -36,10 +36,10 @@ PORT = free_port()
 TOKEN = "bench-token"
 
 
-def start_server(folder: Path, *extra: str) -> tuple[subprocess.Popen[bytes], float]:
+def start_server(folder: Path, *extra: str, port: int = PORT) -> tuple[subprocess.Popen[bytes], float]:
     """(process, seconds from its start until /readyz says 200)."""
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,u1,"system:masters"\n')
-    command = [sys.executable, "-m", "sampan", "server", "--data", str(folder / "data"), "--port", str(PORT),
+    command = [sys.executable, "-m", "sampan", "server", "--data", str(folder / "data"), "--port", str(port),
                "--token-file", str(folder / "tokens.csv"), *extra]
     started = time.monotonic()
     process = subprocess.Popen(command)
@@ -47,7 +47,7 @@ def start_server(folder: Path, *extra: str) -> tuple[subprocess.Popen[bytes], fl
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     while True:
         try:
-            with urllib.request.urlopen(f"https://127.0.0.1:{PORT}/readyz", context=context, timeout=1) as answer:
+            with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", context=context, timeout=1) as answer:
                 if answer.status == 200:
                     return process, time.monotonic() - started
         except OSError:
