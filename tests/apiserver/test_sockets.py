@@ -7,6 +7,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ from sampan.api import codec
 from sampan.api.core.v1 import Node, Pod
 from sampan.api.errors import ApiError
 from sampan.api.resources import NODES, PODS
+from sampan.apiserver.audit.policy import load
+from sampan.apiserver.server import Settings
 from sampan.client.remote import RemoteClient
 from sampan.lib import pki
 from sampan.testing.https import served
+from sampan.testing.server import LEAN
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:
@@ -70,9 +74,9 @@ async def agent() -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-def with_node(test: Callable[[RemoteClient], Awaitable[None]]) -> None:
+def with_node(test: Callable[[RemoteClient], Awaitable[None]], settings: Settings = LEAN) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), agent() as port, served() as (running, access):
+        async with asyncio.timeout(20), agent() as port, served(settings=settings) as (running, access):
             status = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
             made = await running.client.create(NODES, codec.convert(Node, {"metadata": {"name": "n"}}))
             node = codec.clone(made)
@@ -107,6 +111,30 @@ def test_frames_pass_both_ways_and_the_end_comes_through() -> None:
         assert (await socket.receive()).type is WSMsgType.CLOSE
 
     with_node(test)
+
+
+@pytest.mark.slow
+def test_the_audit_log_tells_when_exec_starts_and_when_it_ends(tmp_path: Path) -> None:
+    path, stages = tmp_path / "audit.log", []
+    policy = b"{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived], rules: [{level: Metadata, resources: [{group: '', resources: [pods/exec]}]}]}"
+
+    async def test(client: RemoteClient) -> None:
+        socket = await client.websocket(f"{POD}/p/exec?container=c&command=ls&stdin=true", ["v5.channel.k8s.io"])
+        await socket.receive_str()
+        stages.append(_stages(path))
+        await socket.send_bytes(b"\x00bye")
+        while (await socket.receive()).type is not WSMsgType.CLOSE:
+            pass
+
+    with_node(test, replace(LEAN, audit_policy=load(policy, "p"), audit_log=str(path)))
+    started = [("pods", "exec", "ResponseStarted", 101)]
+    assert stages == [started]
+    assert _stages(path) == [*started, ("pods", "exec", "ResponseComplete", 101)]
+
+
+def _stages(path: Path) -> list[tuple[str, str, str, int]]:
+    events = map(codec.loads, path.read_bytes().splitlines())
+    return [(one["objectRef"]["resource"], one["objectRef"]["subresource"], one["stage"], one["responseStatus"]["code"]) for one in events]
 
 
 @pytest.mark.slow

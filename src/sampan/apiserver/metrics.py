@@ -23,6 +23,8 @@ class Metrics:
     def __init__(self, objects: Callable[[], dict[str, int]]) -> None:
         """`objects` counts what is stored, by `resource.group`."""
         self._objects = objects
+        self.more: list[Callable[[], Iterator[Any]]] = []
+        """Further families, asked at every scrape."""
         self._requests: dict[tuple[str, ...], int] = {}
         self._registry: Any = None
 
@@ -65,3 +67,5 @@ class Metrics:
         for resource, count in self._objects().items():
             stored.add_metric([resource], count)
         yield stored
+        for collect in self.more:
+            yield from collect()

@@ -7,7 +7,7 @@ Leaves sending, compression and HEAD to `sampan.apiserver.asgi`. In-process call
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,8 @@ class Tunnel:
     trusted: bool
     """The far end is a node agent: show our certificate, check its."""
     code: int = 101
+    ended: Callable[[], None] | None = None
+    """Called once, when both sides are done or the far one could not be reached."""
 
 
 Response = Answer | Stream | Tunnel

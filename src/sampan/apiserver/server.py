@@ -25,7 +25,8 @@ from sampan.apiserver.allocation.ports import Ports
 from sampan.apiserver.allocation.repair import Repair
 from sampan.apiserver.allocation.services import ServiceHook
 from sampan.apiserver.asgi import App
-from sampan.apiserver.audit.log import Audited, AuditFile
+from sampan.apiserver.audit.file import AuditFile, AuditSink, Rotation
+from sampan.apiserver.audit.log import Audited
 from sampan.apiserver.audit.policy import Policy
 from sampan.apiserver.auth.authenticators import default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
@@ -77,6 +78,7 @@ class Settings:
     audit_policy: Policy | None = None
     audit_log: str = "-"
     """The file that audit events go to, `-` for the standard output."""
+    audit_rotation: Rotation = Rotation()
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -150,8 +152,11 @@ class ApiServer:
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
             other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics)
         if settings.audit_policy is not None:
-            self._audit_file = AuditFile(settings.audit_log, clock)
-            pipeline = Audited(pipeline, settings.audit_policy, self._audit_file.write, clock, self.identity)
+            self._audit_file = AuditFile(settings.audit_log, clock, settings.audit_rotation)
+            self._audit_file.check()
+            sink = AuditSink(self._audit_file.write, clock)
+            self.metrics.more.append(sink.collect)
+            pipeline = Audited(pipeline, settings.audit_policy, sink.write, clock, self.identity)
         self.app.pipeline = pipeline
         self.app.sockets = NodeSockets(pipeline, self._nodes)
 

@@ -37,7 +37,11 @@ class NodeSockets:
         if isinstance(response, Answer):
             await _refuse(response, scope, send)
         elif isinstance(response, Tunnel):
-            await self._tunnel(response, scope, receive, send)
+            try:
+                await self._tunnel(response, scope, receive, send)
+            finally:
+                if response.ended is not None:
+                    response.ended()
         else:
             await _watch(response, receive, send)
 
@@ -116,10 +120,15 @@ async def _watch(stream: Stream, receive: Receive, send: Send) -> None:
 
 
 async def _frames(stream: Stream, send: Send) -> None:
-    async for chunk in stream.chunks:
-        for line in chunk.splitlines():
-            if line:
-                await send({"type": "websocket.send", "text": line.decode()})
+    try:
+        async for chunk in stream.chunks:
+            for line in chunk.splitlines():
+                if line:
+                    await send({"type": "websocket.send", "text": line.decode()})
+    finally:
+        close = getattr(stream.chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _left(receive: Receive) -> None:

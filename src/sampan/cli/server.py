@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sampan.cli import securityflags
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
@@ -17,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--etcd-keyfile", type=Path, metavar="FILE", help="its key")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
     parser.add_argument("--advertise", default="", metavar="ADDRESS", help="address that the Service `kubernetes` leads to")
+    securityflags.add(parser)
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
 
 
@@ -27,4 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(ServerConfig(
         data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
         advertise=arguments.advertise, log_level=arguments.log_level,
-        etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile)))
+        etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile),
+        security=securityflags.read(arguments)))

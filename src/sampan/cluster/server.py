@@ -11,7 +11,7 @@ import gc
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
 from sampan.cluster import listener
+from sampan.cluster.security import SecurityFlags, secured
 from sampan.lib import logs, pki, pkidir
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
@@ -54,6 +55,7 @@ class ServerConfig:
     log_level: str = "warning"
     service_cidr: str = "10.96.0.0/16"
     etcd: EtcdFiles = EtcdFiles()
+    security: SecurityFlags = SecurityFlags()
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,12 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
     names = pki.server_names(host=socket.gethostname(), addresses=_addresses(config.bind, advertise), service_address=addresses.service)
     keys = pkidir.ensure_cluster(data / "pki", names, clock)
     users = read_token_file(config.token_file) if config.token_file else {}
+    settings = secured(Settings(), config.security)
     store = await open_store(config.store, data / "store", clock, config.etcd)
     try:
         ca = keys.ca.certificate.read_bytes()
-        api = ApiServer(store, clock, identity, Settings(
-            addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca,
+        api = ApiServer(store, clock, identity, replace(
+            settings, addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca,
             nodes=NodeAccess(str(keys.kubelet_client.certificate), str(keys.kubelet_client.key), str(keys.ca.certificate))))
         await api.start()
         write_access(config, keys, ca)

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from apiserver.webhooks.webhookserver import configure, entry, patch, webhook
-from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 from sampan.api.resources import CONFIG_MAPS
-from sampan.apiserver.audit.log import AuditFile
 from sampan.apiserver.audit.policy import load
 from sampan.apiserver.request import ADMIN
 from sampan.lib.errors import ConfigError
@@ -146,21 +144,6 @@ def test_every_answer_names_its_event_once(tmp_path: Path) -> None:
     assert "one" in str(first)
     assert "two" in str(second)
     assert "one" not in str(second)
-
-
-def test_a_full_file_is_renamed_and_old_ones_go(tmp_path: Path) -> None:
-    clock = VirtualClock()
-    file = AuditFile(str(tmp_path / "audit.log"), clock, most_megabytes=0, backups=2)
-
-    async def run() -> None:
-        for number in range(5):
-            file.write(b"%d\n" % number)
-            await clock.advance(1)
-
-    asyncio.run(run())
-    file.close()
-    assert [path.read_bytes() for path in sorted(tmp_path.glob("audit-*.log"))] == [b"2\n", b"3\n"]
-    assert (tmp_path / "audit.log").read_bytes() == b"4\n"
 
 
 @pytest.mark.parametrize(("text", "why"), [

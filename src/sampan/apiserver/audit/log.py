@@ -1,17 +1,14 @@
-"""The audit log: stands around the pipeline, tells every request that the policy asks for, keeps files small.
+"""The audit log: stands around the pipeline and tells every request that the policy asks for.
 
 A line is written before its answer is sent. RequestReceived is told, with its own time, when the request is answered:
-who asked is not known before. Files are 0600, append only, renamed when they are full.
-Source: apiserver `pkg/endpoints/filters/audit.go`, `plugin/pkg/audit/log`.
+who asked is not known before. Answers that go on (watches, logs, exec) are told when they start and when they end.
+Leaves files to `file`. Source: apiserver `pkg/endpoints/filters/audit.go`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sampan.apiserver.audit import events
@@ -20,57 +17,10 @@ from sampan.apiserver.audit.policy import Policy, telling
 from sampan.apiserver.handlers.base import Body
 from sampan.apiserver.pipeline import Handles
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Answer, Response, Stream
+from sampan.apiserver.response import Answer, Response, Stream, Tunnel
 from sampan.lib.clock import Clock, Identity
 
 LONGEST_ID = 64
-
-
-class AuditFile:
-    """Lines at the end of a file, `-` for the standard output."""
-
-    def __init__(self, path: str, clock: Clock, *, most_megabytes: int = 100, backups: int = 10) -> None:
-        self._path, self._clock, self._most, self._backups = path, clock, most_megabytes << 20, backups
-        self._file = -1
-        self._size = 0
-
-    def write(self, text: bytes) -> None:
-        """Append.
-
-        Raises:
-            OSError: The file can't be written.
-        """
-        if self._path == "-":
-            sys.stdout.buffer.write(text)
-            sys.stdout.buffer.flush()
-            return
-        if self._file < 0:
-            self._open()
-        if self._size and self._size + len(text) > self._most:
-            self._rotate()
-        left = memoryview(text)
-        while left:
-            left = left[os.write(self._file, left):]
-        self._size += len(text)
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def _open(self) -> None:
-        Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._file).st_size
-
-    def _rotate(self) -> None:
-        self.close()
-        path = Path(self._path)
-        path.rename(path.with_name(f"{path.stem}-{self._clock.now():%Y-%m-%dT%H-%M-%S.%f}{path.suffix}"))
-        old = sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
-        for one in old[:max(len(old) - self._backups, 0)]:
-            one.unlink(missing_ok=True)
-        self._open()
 
 
 class Audited:
@@ -104,6 +54,9 @@ class Audited:
             response.chunks = _Watched(response.chunks, lambda: self._complete(told))
             if response.events is not None:
                 response.events = _Watched(response.events, lambda: self._complete(told))
+        elif isinstance(response, Tunnel):
+            self._tell(told, "ResponseStarted", self._clock.now())
+            response.ended = lambda: self._complete(told)
         else:
             self._complete(told)
         return response
