@@ -42,6 +42,21 @@ class RemoteClient:
             self._headers["Authorization"] = f"Bearer {access.token}"
         self._token_read = float("-inf")
         self._session: aiohttp.ClientSession | None = None
+        self._retired: aiohttp.ClientSession | None = None
+
+    async def renew(self, access: Access) -> None:
+        """Use this access for every request from now on. What is under way ends as it began, unless that takes until the
+        next renewal.
+        """
+        self._tls = tls_context(access)
+        self.access, self._token_read = access, float("-inf")
+        self._headers.pop("Authorization", None)
+        if access.token:
+            self._headers["Authorization"] = f"Bearer {access.token}"
+        # a connection shows the certificate that it was made with: none is used again
+        before, self._retired, self._session = self._retired, self._session or self._retired, None
+        if before is not None and before is not self._retired:
+            await before.close()
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -171,9 +186,10 @@ class RemoteClient:
 
     async def close(self) -> None:
         """End all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._retired):
+            if session is not None:
+                await session.close()
+        self._session = self._retired = None
 
 
 def tls_context(access: Access) -> ssl.SSLContext:

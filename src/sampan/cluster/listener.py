@@ -115,6 +115,16 @@ def configure(app: Any, *, certificate: str, key: str, client_ca: str) -> uvicor
     return config
 
 
+def renew(context: ssl.SSLContext, *, certificate: str, key: str, client_ca: str) -> None:
+    """Use these files for every handshake from now on; connections that are open stay as they are.
+
+    Authorities can only be added to a context: one that has ended is there still, and lets nobody in.
+    """
+    # no await below: a handshake between the two would have the key of another certificate
+    context.load_verify_locations(client_ca)
+    context.load_cert_chain(certificate, key)
+
+
 async def serve_until_signalled(server: Server, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends waiting for open answers."""
     loop = asyncio.get_running_loop()
