@@ -9,12 +9,12 @@ Source: structured-merge-diff `fieldpath/{set,serialize,serialize-pe,element}.go
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
 
 from sampan.api import codec, goprint
+from sampan.lib.memo import remembered
 
 FieldSet: TypeAlias = dict[str, Any]
 
@@ -27,7 +27,7 @@ class BadFieldSet(ValueError):
     """A text that is no FieldsV1."""
 
 
-@lru_cache(maxsize=4096)
+@remembered(maxsize=4096, longest=16 * 1024)
 def decode(raw: bytes) -> FieldSet:
     """FieldsV1 to a set (shared: never change it).
 

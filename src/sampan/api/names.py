@@ -8,10 +8,10 @@ Addresses are in `sampan.api.addresses`, object metadata in `sampan.apiserver.me
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from sampan.api import field
 from sampan.api.errors import FieldError
+from sampan.lib.memo import remembered
 
 Messages = tuple[str, ...]
 _CACHE = 1 << 13
@@ -97,7 +97,7 @@ def _is_subdomain(value: str) -> bool:
     return _subdomain_shape(value) is not None and ".-" not in value and "-." not in value and ".." not in value
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def dns1123_label(value: str) -> Messages:
     """`IsDNS1123Label`: at most 63 of a-z, 0-9 and '-'."""
     found = [] if _length(value) <= 63 else [max_length_error(63)]
@@ -107,7 +107,7 @@ def dns1123_label(value: str) -> Messages:
     return tuple(found)
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def dns1123_subdomain(value: str) -> Messages:
     """`IsDNS1123Subdomain`: labels with dots between, at most 253."""
     found = [] if _length(value) <= 253 else [max_length_error(253)]
@@ -132,7 +132,7 @@ def dns1123_subdomain_with_underscore(value: str) -> Messages:
     return tuple(found)
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def dns1035_label(value: str) -> Messages:
     """`IsDNS1035Label`: as a label of RFC 1123, starting with a letter."""
     found = [] if _length(value) <= 63 else [max_length_error(63)]
@@ -149,7 +149,7 @@ def wildcard_dns1123_subdomain(value: str) -> Messages:
     return tuple(found)
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def qualified_name(value: str) -> Messages:
     """`IsQualifiedName`, which is `IsLabelKey`: an optional DNS prefix and a name, `example.com/MyName`."""
     prefix, slash, name = value.partition("/")
@@ -178,7 +178,7 @@ def qualified_name(value: str) -> Messages:
 label_key = qualified_name
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def label_value(value: str) -> Messages:
     """`IsValidLabelValue`: empty, or at most 63 characters."""
     found = [] if _length(value) <= 63 else [_max_bytes_error(63)]
@@ -255,7 +255,7 @@ def relaxed_env_var_name(value: str) -> Messages:
     return () if value.isascii() and value.isprintable() and "=" not in value else (_RELAXED_ENV_WORDS,)
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def config_map_key(value: str) -> Messages:
     """`IsConfigMapKey`: a file's name."""
     found = [] if _length(value) <= 253 else [max_length_error(253)]

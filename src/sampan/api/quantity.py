@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sampan.api.scalars import Quantity
+from sampan.lib.memo import remembered
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 DECIMAL_SI: Format = "DecimalSI"
@@ -62,13 +62,13 @@ def nano(quantity: str) -> int:
     return _parse(quantity).nano
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def milli(quantity: str) -> int:
     """The amount in thousandths, rounded away from zero (Go: `MilliValue`)."""
     return _away_from_zero(_parse(quantity).nano, 10**6)
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def integer(quantity: str) -> int:
     """The amount as a whole number, rounded away from zero (Go: `Value`)."""
     return _away_from_zero(_parse(quantity).nano, _NANO)
@@ -161,7 +161,7 @@ def _suffix(suffix: str) -> tuple[int, Format]:
     return (int(match[1]) + 2**31) % 2**32 - 2**31, DECIMAL_EXPONENT  # Go cuts it to 32 bits
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def _parse(text: str) -> _Parsed:
     stripped = text.strip()
     if not stripped or (match := _SCAN.fullmatch(stripped)) is None:

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from sampan.api import field, goprint, names
+from sampan.lib.memo import remembered
 
 Labels = Mapping[str, str]
 Match = Callable[[Labels], bool]
@@ -308,7 +309,7 @@ class _Parser:
         return [token.text]
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def parse_labels(text: str) -> Selector:
     """A label selector as in a query: `app=web,tier in (front,back),!canary`.
 
@@ -443,7 +444,7 @@ def _split_terms(text: str) -> list[str]:
     return [*parts, text[start:]] if text else []
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered(maxsize=_CACHE)
 def parse_fields(text: str) -> FieldSelector:
     """A field selector as in a query: `status.phase=Running,spec.nodeName!=n1`.
 

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from sampan.api import codec
@@ -22,6 +21,7 @@ from sampan.apiserver.negotiation import accepted
 from sampan.apiserver.options import first
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Response, page_not_found
+from sampan.lib.memo import remembered
 
 AGGREGATED = b"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _STORED_VERSIONS = {
@@ -123,7 +123,7 @@ class Discovery:
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-@lru_cache(maxsize=64)
+@remembered(maxsize=64)
 def _wants_aggregated(accept: str) -> bool:
     clauses = []
     for text in accept.split(","):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sampan.api.errors import NotAcceptable, UnsupportedMediaType
+from sampan.lib.memo import LONGEST
 
 SERVED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 PROTOBUF = SERVED[2]
@@ -63,7 +64,6 @@ def _matches(kind: str, offered: Sequence[str]) -> str:
     return kind if kind in offered else ""
 
 
-@lru_cache(maxsize=512)
 def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool = False) -> Form:
     """The form that `Accept` asks for; without `shapes` it can only be the thing itself.
 
@@ -72,6 +72,12 @@ def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool
     Raises:
         NotAcceptable: Nothing that is asked for can be given.
     """
+    if len(accept) + len(pretty) > LONGEST:
+        return _accepted(accept, pretty, shapes, custom)
+    return _remembered(accept, pretty, shapes, custom)
+
+
+def _accepted(accept: str, pretty: str, shapes: bool, custom: bool) -> Form:
     wants_pretty = pretty not in ("", "false", "0") if pretty else False
     if not accept or accept == "application/json":
         return Form(pretty=True) if wants_pretty else PLAIN
@@ -92,6 +98,9 @@ def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool
         raise NotAcceptable("406: Not Acceptable\n\nAvailable representations: " + ", ".join(
             (*SERVED, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")), details={})
     raise NotAcceptable("only the following media types are accepted: " + ", ".join(SERVED))
+
+
+_remembered = lru_cache(maxsize=512)(_accepted)
 
 
 def body_kind(content_type: str) -> str:

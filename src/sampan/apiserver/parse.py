@@ -6,10 +6,10 @@ Source: `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from sampan.apiserver.request import RequestInfo
+from sampan.lib.memo import remembered
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, list[str]] = {}
 _FALSE = ("false", "0")
 
 
-@lru_cache(maxsize=2048)
+@remembered(maxsize=2048)
 def parse_query(query: bytes) -> Mapping[str, list[str]]:
     """Names to values in their order; shared between requests, so read-only."""
     if not query:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sampan.api.cel.errors import CelError
 from sampan.api.cel.values import INT_MAX, INT_MIN, NANO, Duration, Timestamp
+from sampan.lib.memo import remembered
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = -62135596800 * NANO, 253402300799 * NANO + NANO - 1
@@ -101,7 +101,7 @@ def local(value: Timestamp, zone: tzinfo) -> datetime:
         raise CelError("timestamp overflow") from None
 
 
-@lru_cache(256)
+@remembered(maxsize=256)
 def zone(name: str) -> tzinfo:
     """A time zone by its name or offset.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 from sampan.api import goprint
+from sampan.lib.memo import remembered
 
 Step = Callable[[Any], Iterator[Any]]
 _FIELD = re.compile(r"\.?((?:[^.\[\]\\]|\\.)+)")
@@ -26,7 +26,7 @@ class BadPath(ValueError):
     """A text that is no path that we know."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(maxsize=1024)
 def compile_path(text: str) -> Callable[[Any], list[Any]]:
     """A path like `.spec.list[0].name` as a function from an object to what it leads to.
 

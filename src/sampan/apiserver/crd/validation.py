@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import re2
@@ -18,6 +17,7 @@ import re2
 from sampan.api import field, goprint
 from sampan.api.errors import FieldError
 from sampan.apiserver.crd.formats import check_of, known_format
+from sampan.lib.memo import remembered
 
 JsonSchema = Mapping[str, Any]
 _INT32 = -(2**31), 2**31
@@ -72,7 +72,7 @@ def _kind(value: Any) -> str:
     return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "null"
 
 
-@lru_cache(maxsize=1024)
+@remembered(maxsize=256)
 def _pattern(text: str) -> Any:
     options = re2.Options()
     options.log_errors = False

@@ -5,17 +5,17 @@ Source: apiserver `pkg/cel/library/regex.go`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from sampan.api.cel.errors import CelError
 from sampan.api.cel.library.overload import Functions, member, regex_cost
 from sampan.api.cel.types import INT, LIST_STRING, STRING
+from sampan.lib.memo import remembered
 
 PATTERN_MOST = 100_000
 
 
-@lru_cache(1024)
+@remembered(maxsize=256)
 def compiled(pattern: str) -> Any:
     """The pattern, compiled once.
 

@@ -1,0 +1,30 @@
+"""Remembering what a pure function made of a short text.
+
+Clients choose such texts, so both how many are kept and how long each may be are bounded: a cache of `maxsize` texts of at
+most `longest` characters can't grow beyond their product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
+
+Text = TypeVar("Text", str, bytes)
+Result = TypeVar("Result")
+LONGEST = 1024
+
+
+def remembered(maxsize: int, longest: int = LONGEST) -> Callable[[Callable[[Text], Result]], Callable[[Text], Result]]:
+    """Like `functools.lru_cache`, but what is longer than `longest` is worked out each time and never kept."""
+
+    def decorate(function: Callable[[Text], Result]) -> Callable[[Text], Result]:
+        known = lru_cache(maxsize=maxsize)(function)
+
+        @wraps(function)
+        def call(text: Text) -> Result:
+            return known(text) if len(text) <= longest else function(text)
+
+        return call
+
+    return decorate
