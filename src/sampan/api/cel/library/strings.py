@@ -46,7 +46,8 @@ def last_index_of(text: str, part: str, last: int | None = None) -> int:
 
 
 def replace(text: str, old: str, new: str, count: int = -1) -> str:
-    grown = len(text) + (text.count(old) if old else len(text) + 1) * (len(new) - len(old))
+    times = text.count(old) if old else len(text) + 1
+    grown = len(text) + (times if count < 0 else min(times, count)) * (len(new) - len(old))
     if grown > RESULT_MOST:
         raise CelError("string too large")
     return text.replace(old, new, count)
@@ -87,10 +88,10 @@ def quote(text: str) -> str:
 def format_text(text: str, args: list[Any]) -> str:
     """`'%s is %d'.format([…])`"""
     given = iter(args)
-    used = 0
+    used, room = 0, RESULT_MOST - len(text)
 
     def put(match: re.Match[str]) -> str:
-        nonlocal used
+        nonlocal used, room
         precision, verb = match.groups()
         if verb == "%":
             return "%"
@@ -101,9 +102,32 @@ def format_text(text: str, args: list[Any]) -> str:
         if used >= len(args):
             raise CelError(f"index {used} out of range")
         used += 1
-        return do(next(given), 6 if precision is None else int(precision))
+        value = next(given)
+        room = _room_after(value, room)
+        return do(value, 6 if precision is None else int(precision))
 
     return _VERB.sub(put, text)
+
+
+def _room_after(value: Any, room: int) -> int:
+    """What is left of `room` once the value is shown: the same value may stand in many places of it.
+
+    Raises:
+        CelError: Nothing is.
+    """
+    if isinstance(value, str | bytes):
+        room -= len(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            room = _room_after(item, _room_after(key, room - 2))
+    elif isinstance(value, list):
+        for item in value:
+            room = _room_after(item, room - 2)
+    else:
+        room -= 1
+    if room < 0:
+        raise CelError("string too large")
+    return room
 
 
 def _shown(value: Any, _precision: int = 0) -> str:
