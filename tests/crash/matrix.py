@@ -80,7 +80,10 @@ class Matrix:
         for key, obj in found.items():
             self.served.saw(key, obj)
         self.model.finds(found)
-        await check_allocations(client, listed[1].items)
+        orphans = await check_allocations(client, listed[1].items)
+        # several servers may share an etcd: there an address may wait a while for its Service before it is taken back
+        assert not orphans or self.etcd is not None, f"{orphans} addresses without a Service"
+        self.tally["addresses to be taken back"] += orphans
         await self._watch_goes_on(client)
 
     async def _watch_goes_on(self, client: Client) -> None:
@@ -187,8 +190,8 @@ class Matrix:
         return await client.update(key.resource, new)
 
 
-async def check_allocations(client: Client, services: list[Any]) -> None:
-    """No address or node port is two Services', and every address is known as its Service's.
+async def check_allocations(client: Client, services: list[Any]) -> int:
+    """No address or node port is two Services', every address of a Service is known as its own; how many are nobody's.
 
     Raises:
         AssertionError: One is.
@@ -197,7 +200,8 @@ async def check_allocations(client: Client, services: list[Any]) -> None:
     assert_once([port.nodePort for service in services for port in service.spec.ports if port.nodePort], "node port")
     claimed = {o.metadata.name: o.spec.parentRef.name for o in (await client.list(IP_ADDRESSES)).items}
     given = {ip: service.metadata.name for service in services for ip in service.spec.clusterIPs}
-    assert claimed == given, f"addresses say {claimed}, services {given}"
+    assert given.items() <= claimed.items(), f"addresses say {claimed}, services {given}"
+    return len(claimed) - len(given)
 
 
 def assert_once(values: list[Any], what: str, count: Callable[[list[Any]], Counter[Any]] = Counter) -> None:
