@@ -18,6 +18,7 @@ from sampan.aio.tasks import Tasks
 from sampan.client import kubeconfig
 from sampan.client.base import Client
 from sampan.client.remote import RemoteClient
+from sampan.cluster.controllers import ALL
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.control.leader import ElectionSettings, LeaderElector
@@ -59,7 +60,7 @@ def run_controllers(config: ControllersConfig) -> int:
     """Run until a signal; the exit code."""
 
     def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
-        manager = Manager(lambda _user: client, config.settings, clock=clock, identity=identity)
+        manager = Manager(lambda _user: client, config.settings, clock=clock, identity=identity, entries=ALL)
         if not config.leader_elect:
             tasks.start(manager.run(), "controllers")
             return

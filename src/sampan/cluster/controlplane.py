@@ -18,7 +18,9 @@ from sampan.client.inprocess import InProcessClient
 from sampan.cluster import addons, server
 from sampan.cluster.agent import own_address
 from sampan.cluster.config import ClusterConfig
+from sampan.cluster.controllers import ALL
 from sampan.cluster.provision import NodeIdentity, provision
+from sampan.cluster.security import SecurityFlags
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.controllers.manager import Manager
@@ -37,6 +39,7 @@ class ControlPlaneConfig:
     cluster: ClusterConfig
     bind: str = "0.0.0.0"  # nodes and pods reach it at the machine's address
     log_level: str = "warning"
+    security: SecurityFlags = SecurityFlags()
 
 
 def user(name: str) -> User:
@@ -51,7 +54,7 @@ def serve(config: ControlPlaneConfig) -> int:
     """Run until a signal; the exit code."""
     cluster = config.cluster
     wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=_address(cluster),
-                                 service_cidr=cluster.service_range, log_level=config.log_level)
+                                 service_cidr=cluster.service_range, log_level=config.log_level, security=config.security)
 
     async def beside(parts: server.Parts) -> None:
         await _beside(config, parts)
@@ -73,7 +76,7 @@ async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
 def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> None:
     clock, identity = parts.clock, parts.identity
     informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
-    manager = Manager(client_for, manager_settings(parts), clock=clock, identity=identity, informers=informers)
+    manager = Manager(client_for, manager_settings(parts), clock=clock, identity=identity, entries=ALL, informers=informers)
     recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
     scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
     tasks.start(informers.run(), "informers")

@@ -202,6 +202,12 @@ def _volume_protection(context: Context, _: ManagerSettings) -> Component:
     return VolumeProtectionController(context)
 
 
+def _attributes_class_protection(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.volumeprotection.controller import AttributesClassProtectionController
+
+    return AttributesClassProtectionController(context)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -232,6 +238,8 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("certificatesigningrequest-cleaner-controller", "certificate-controller", _csr_cleaner),
     ControllerEntry("persistentvolumeclaim-protection-controller", "pvc-protection-controller", _claim_protection),
     ControllerEntry("persistentvolume-protection-controller", "pv-protection-controller", _volume_protection),
+    ControllerEntry("volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
+                    _attributes_class_protection),
 )
 
 # the names that --controllers took before 1.28, which it still takes

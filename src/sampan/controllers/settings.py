@@ -55,6 +55,12 @@ class ManagerSettings:
     horizontal_pod_autoscaler_initial_readiness_delay: float = 30.0
     horizontal_pod_autoscaler_tolerance: float = field(default=0.1, metadata={"plain": True})
     pvclaimbinder_sync_period: float = 15.0
+    enable_dynamic_provisioning: bool = True
+    enable_hostpath_provisioner: bool = False
+    disable_force_detach_on_timeout: bool = False
+    concurrent_ephemeralvolume_syncs: int = 5
+    concurrent_resourceclaim_syncs: int = 10
+    concurrent_device_taint_eviction_syncs: int = 10
     legacy_service_account_token_clean_up_period: float = 365 * 24 * 3600.0
     more: dict[str, object] = field(default_factory=dict)
     """Settings of controllers that other packages list."""

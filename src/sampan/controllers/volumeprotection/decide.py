@@ -1,6 +1,6 @@
-"""When the protection finalizers of claims and volumes come and go. Pure.
+"""When the protection finalizers of claims, volumes and volume attributes classes come and go. Pure.
 
-Source: kube-controller-manager `volume/pvcprotection`, `volume/pvprotection`.
+Source: kube-controller-manager `volume/pvcprotection`, `volume/pvprotection`, `volume/vacprotection`.
 """
 
 from __future__ import annotations
@@ -8,24 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, VOLUME_ATTRIBUTES_CLASSES
+from sampan.api.storage.v1 import VolumeAttributesClass
 from sampan.control.pods import is_terminal
-from sampan.kinds.plan import Patch, Plan
+from sampan.kinds.plan import Plan, Update
 
 PVC_FINALIZER, PV_FINALIZER = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"
-
-
-def claims_of(pod: Pod) -> list[str]:
-    """The names of the claims that a pod's volumes use, those made for it included."""
-    names = []
-    for volume in pod.spec.volumes:
-        if volume.persistentVolumeClaim is not None:
-            names.append(volume.persistentVolumeClaim.claimName)
-        elif volume.ephemeral is not None:
-            names.append(f"{pod.metadata.name}-{volume.name}")
-    return names
+VAC_FINALIZER = "kubernetes.io/vac-protection"
 
 
 def is_used(pods: Iterable[Pod]) -> bool:
@@ -43,6 +36,19 @@ def volume(obj: PersistentVolume) -> Plan:
     return _finalizer(PERSISTENT_VOLUMES, obj, PV_FINALIZER, keep=obj.status.phase == "Bound")
 
 
+def attributes_class(obj: VolumeAttributesClass, *, used: bool) -> Plan:
+    """Protect a class, or let it go when it is being deleted and no claim or volume names it."""
+    return _finalizer(VOLUME_ATTRIBUTES_CLASSES, obj, VAC_FINALIZER, keep=used)
+
+
+def classes_of_claim(obj: PersistentVolumeClaim) -> set[str]:
+    """The volume attributes classes that a claim wants, has, or is on its way to."""
+    modifying = obj.status.modifyVolumeStatus
+    names = (obj.spec.volumeAttributesClassName, obj.status.currentVolumeAttributesClassName,
+             modifying.targetVolumeAttributesClassName if modifying is not None else None)
+    return {name for name in names if name}
+
+
 def _finalizer(resource: Resource[Any], obj: Any, name: str, *, keep: bool) -> Plan:
     meta = obj.metadata
     there, leaving = name in meta.finalizers, meta.deletionTimestamp is not None
@@ -52,5 +58,5 @@ def _finalizer(resource: Resource[Any], obj: Any, name: str, *, keep: bool) -> P
         finalizers = [*meta.finalizers, name]
     else:
         return Plan()
-    guard = {"uid": meta.uid, "resourceVersion": meta.resourceVersion, "finalizers": finalizers or None}
-    return Plan((Patch(resource, meta.namespace, meta.name, {"metadata": guard}),))
+    # an update, not a patch: the roles of these controllers allow no more
+    return Plan((Update(resource, replace(obj, metadata=replace(meta, finalizers=finalizers))),))
