@@ -22,3 +22,7 @@ def test_nothing_given_means_upstreams_defaults() -> None:
 def test_audit_flags() -> None:
     assert given("--audit-policy-file=p", "--audit-log-path=-", "--audit-log-maxsize=1", "--audit-log-maxbackup=2", "--audit-log-maxage=3").audit == \
         AuditFlags(Path("p"), "-", 1, 2, 3)
+
+
+def test_encryption_flag() -> None:
+    assert given("--encryption-provider-config=e").encryption == Path("e")

@@ -36,3 +36,12 @@ def test_wrong_audit_flags_are_told(flags: AuditFlags, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
         secured(Settings(), SecurityFlags(flags))
     assert why in caught.value.message
+
+
+def test_an_encryption_configuration_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "enc.yaml"
+    path.write_text("{kind: EncryptionConfiguration, apiVersion: apiserver.config.k8s.io/v1, resources: [{resources: [secrets], providers: [{identity: {}}]}]}")
+    assert secured(Settings(), SecurityFlags(encryption=path)).encryption is not None
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match=r"enc\.yaml is no EncryptionConfiguration"):
+        secured(Settings(), SecurityFlags(encryption=path))

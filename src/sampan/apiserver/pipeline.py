@@ -14,6 +14,7 @@ from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthor
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.encryption.store import refuse
 from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
 from sampan.apiserver.handlers.virtual import component_statuses
@@ -87,6 +88,7 @@ class Pipeline:
         self._impersonation, self._audit, self._in_flight = impersonation, audit, in_flight or InFlight()
         self._other, self._subresources = other, subresources or {}
         self._freshness: Freshness | None = api.parts.get("freshness")
+        self._unreadable: Mapping[str, str] = api.parts.get("unreadable", {})
 
     async def handle(self, info: RequestInfo, body: Body) -> Response:
         """Answer; never raises but for cancellation."""
@@ -153,6 +155,8 @@ class Pipeline:
             if info.group and api.catalog.is_custom(info.group):
                 return page_not_found()
             raise no_such_path()
+        if self._unreadable:
+            refuse(self._unreadable, served, info)
         info.custom = served.custom is not None
         if info.custom and info.headers.get("content-type", "").startswith(PROTOBUF):
             raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "

@@ -99,6 +99,8 @@ class Registry:
         """`hooks` by `group_resource`."""
         self.store, self.readers, self.clock, self.identity = store, readers, clock, identity
         self.gate, self.fields, self.hooks = gate, fields, hooks
+        self.is_stale: Callable[[str, int], bool] = lambda key, revision: False
+        """Whether writing an object that has not changed is worth while: it would be stored otherwise today."""
 
     # -- reading back -------------------------------------------------------------------------------------------
 
@@ -315,7 +317,7 @@ class Registry:
             return Written(new, codec.encode(new), entry.revision, deleted=True)
         if write.dry_run:
             return Written(new, codec.encode(new), entry.revision)
-        if new == old:
+        if new == old and not self.is_stale(key, entry.revision):
             body = entry.body if served.outward is None else codec.encode(new)
             return Written(new, body, entry.revision)
         value = self._encode(served, new)

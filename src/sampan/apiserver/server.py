@@ -38,6 +38,8 @@ from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.crd.manager import Definitions
 from sampan.apiserver.crd.rules import rules_for
 from sampan.apiserver.deleter import Deleter
+from sampan.apiserver.encryption.config import Encryption
+from sampan.apiserver.encryption.store import around
 from sampan.apiserver.fieldmanager import FieldManager
 from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers import all as handlers
@@ -79,6 +81,8 @@ class Settings:
     audit_log: str = "-"
     """The file that audit events go to, `-` for the standard output."""
     audit_rotation: Rotation = Rotation()
+    encryption: Encryption | None = None
+    """Which resources are sealed in the store, with which keys."""
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -87,7 +91,8 @@ class ApiServer:
     """Make it, `await start()`, give `app` to uvicorn or an in-process client, keep `run()` running, `await stop()`."""
 
     def __init__(self, store: Store, clock: AsyncClock, identity: Identity, settings: Settings = Settings()) -> None:
-        self.store, self.clock, self.identity, self.settings = store, clock, identity, settings
+        self.store = store = around(store, settings.encryption)
+        self.clock, self.identity, self.settings = clock, identity, settings
         self.catalog = kindtable.catalog()
         self.caches = Caches(store, clock)
         self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer)
@@ -140,6 +145,7 @@ class ApiServer:
         self.definitions = Definitions(self.registry, self.deleter, self.catalog, caches, clock, changed=gate.forget, rules_for=rules_for)
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.tables = Tables(clock)
+        self.registry.is_stale, self.api.parts["unreadable"] = self.store.is_stale, self.store.unreadable
         self.api.parts["apply"] = fields
         self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
         self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     _audit(parser.add_argument_group("audit"))
+    parser.add_argument_group("encryption at rest").add_argument(
+        "--encryption-provider-config", type=Path, metavar="FILE", help="which resources are stored with which keys (EncryptionConfiguration)")
 
 
 def _audit(group: argparse._ArgumentGroup) -> None:
@@ -29,4 +31,4 @@ def read(arguments: argparse.Namespace) -> SecurityFlags:
 
     return SecurityFlags(audit=AuditFlags(
         arguments.audit_policy_file, arguments.audit_log_path, arguments.audit_log_maxsize, arguments.audit_log_maxbackup,
-        arguments.audit_log_maxage))
+        arguments.audit_log_maxage), encryption=arguments.encryption_provider_config)

@@ -30,6 +30,7 @@ class SecurityFlags:
     """All of them."""
 
     audit: AuditFlags = AuditFlags()
+    encryption: Path | None = None
 
 
 def content(path: Path, what: str) -> bytes:
@@ -50,7 +51,15 @@ def secured(settings: Settings, flags: SecurityFlags) -> Settings:
     Raises:
         ConfigError: A file is not what it should be, or flags contradict one another.
     """
-    return _audited(settings, flags.audit)
+    return _encrypted(_audited(settings, flags.audit), flags.encryption)
+
+
+def _encrypted(settings: Settings, path: Path | None) -> Settings:
+    if path is None:
+        return settings
+    from sampan.apiserver.encryption import config
+
+    return replace(settings, encryption=config.load(content(path, "encryption configuration"), str(path)))
 
 
 def _audited(settings: Settings, flags: AuditFlags) -> Settings:
