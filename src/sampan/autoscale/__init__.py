@@ -1,1 +1,1 @@
-"""autoscale: see docs/architecture.md."""
+"""Autoscalers: what has more or fewer replicas as its use goes up and down. `all` lists them."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sampan.autoscale.all import ALL as AUTOSCALE
 from sampan.control.controller import ControllerEntry
 from sampan.controllers.all import ALL as CONTROLLERS
 from sampan.storage.all import ALL as STORAGE
 
-ALL: tuple[ControllerEntry, ...] = (*CONTROLLERS, *STORAGE)
+ALL: tuple[ControllerEntry, ...] = (*CONTROLLERS, *STORAGE, *AUTOSCALE)

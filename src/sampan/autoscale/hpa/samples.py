@@ -1,0 +1,178 @@
+"""What the metrics APIs say about the pods of a scale, an object, or the outside.
+
+Owns the paths and bodies of metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io and the words in which
+their failures are told. Leaves what follows from the numbers to `measure`.
+Source: kube-controller-manager `podautoscaler/metrics/client.go`, k8s.io/metrics `custom_metrics`, `external_metrics`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from sampan.api import codec
+from sampan.api.autoscaling.v2 import CrossVersionObjectReference, MetricIdentifier, MetricSpec
+from sampan.api.errors import ApiError, OtherStatus, from_status
+from sampan.api.quantity import milli
+from sampan.api.scalars import Time
+from sampan.api.selectors import format_selector
+from sampan.autoscale.hpa.measure import Sample, Samples, Unmeasured
+from sampan.autoscale.hpa.words import selector_as_go
+from sampan.client.base import Client
+from sampan.control.catalog import Catalog
+
+RESOURCE, CUSTOM, EXTERNAL = "metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"
+CUSTOM_VERSIONS = ("v1beta2", "v1beta1")
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def seconds_of(duration: str) -> float:
+    """A duration as Go writes it (`1m30s`); 0 where it is none."""
+    return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|us|µs|ns|s)", duration))
+
+
+def of_pods(items: Iterable[Mapping[str, Any]], resource: str, container: str = "") -> dict[str, Sample]:
+    """From PodMetrics: the use of a resource by pod (or its container); pods that lack it in a container are left out.
+
+    Raises:
+        Unmeasured: A pod has no such container.
+    """
+    found = {}
+    for item in items:
+        meta, containers = item.get("metadata") or {}, item.get("containers") or []
+        if container:
+            containers = [one for one in containers if one.get("name") == container]
+            if not containers:
+                raise Unmeasured(f"container {container} not present in metrics for pod {meta.get('namespace', '')}/{meta.get('name', '')}")
+        usages = [milli(one["usage"][resource]) for one in containers if resource in (one.get("usage") or {})]
+        if len(usages) == len(containers):
+            found[str(meta.get("name", ""))] = Sample(sum(usages), _moment(item), seconds_of(str(item.get("window") or "")))
+    return found
+
+
+def of_custom(items: Iterable[Mapping[str, Any]]) -> dict[str, Sample]:
+    """From MetricValues: the value by the described object's name."""
+    return {str((item.get("describedObject") or {}).get("name", "")):
+            Sample(milli(str(item.get("value") or "0")), _moment(item), float(item.get("windowSeconds") or 60)) for item in items}
+
+
+def _moment(item: Mapping[str, Any]) -> Any:
+    text = item.get("timestamp")
+    return Time.parse(str(text)).moment() if text else None
+
+
+class MetricsReader:
+    """Reads metrics; every failure is an `Unmeasured` in upstream's words."""
+
+    def __init__(self, client: Client, catalog: Catalog) -> None:
+        self._client, self._catalog = client, catalog
+
+    async def read(self, spec: MetricSpec, namespace: str, selector: str) -> Samples | int:
+        """What the metric says about the pods that `selector` selects, or about its object.
+
+        Raises:
+            Unmeasured: The API is not there, fails, or has nothing.
+        """
+        if spec.resource is not None:
+            return await self._resource(namespace, selector, spec.resource.name)
+        if spec.containerResource is not None:
+            return await self._resource(namespace, selector, spec.containerResource.name, spec.containerResource.container)
+        if spec.pods is not None:
+            return await self._pods(namespace, selector, spec.pods.metric)
+        if spec.object is not None:
+            return await self._object(namespace, spec.object.describedObject, spec.object.metric, share=spec.object.target.type != "Value")
+        if spec.external is not None:
+            return await self._external(namespace, spec.external.metric, share=spec.external.target.averageValue is not None)
+        raise Unmeasured(f'unknown metric source type "{spec.type}"')
+
+    async def _resource(self, namespace: str, selector: str, resource: str, container: str = "") -> Samples:
+        prefix = f"unable to get metrics for resource {resource}: "
+        try:
+            items = await self._items(f"/apis/{RESOURCE}/v1beta1/namespaces/{namespace}/pods", f"pods.{RESOURCE}", labelSelector=selector)
+        except ApiError as error:
+            raise Unmeasured(f"{prefix}unable to fetch metrics from resource metrics API: {error.message}") from None
+        if not items:
+            raise Unmeasured(f"{prefix}no metrics returned from resource metrics API")
+        try:
+            return of_pods(items, resource, container)
+        except Unmeasured as error:
+            raise Unmeasured(f"{prefix}failed to get container metrics: {error.message}") from None
+
+    async def _pods(self, namespace: str, selector: str, metric: MetricIdentifier) -> Samples:
+        prefix = f"unable to get metric {metric.name}: "
+        try:
+            items = await self._custom(f"namespaces/{namespace}/pods/*/{metric.name}", f"pods.{CUSTOM} *", metric, labelSelector=selector)
+        except ApiError as error:
+            raise Unmeasured(f"{prefix}unable to fetch metrics from custom metrics API: {error.message}") from None
+        if not items:
+            raise Unmeasured(f"{prefix}no metrics returned from custom metrics API")
+        return of_custom(items)
+
+    async def _object(self, namespace: str, about: CrossVersionObjectReference, metric: MetricIdentifier, *, share: bool) -> int:
+        prefix = f"unable to get metric {metric.name}: {about.kind} on {namespace} {about.name}/"
+        try:
+            resource = self._catalog.of_kind(about.apiVersion, about.kind)
+            if about.kind == "Namespace" and "/" not in about.apiVersion:
+                path = f"namespaces/{about.name}/metrics/{metric.name}"
+            elif resource is None:
+                group = about.apiVersion.rpartition("/")[0]
+                raise OtherStatus(f'no matches for kind "{about.kind}" in group "{group}"', code=404)
+            else:
+                path = f"{f'namespaces/{namespace}/' if resource.namespaced else ''}{resource.group_resource}/{about.name}/{metric.name}"
+            items = await self._custom(path, f"{path.split('/')[-3]}.{CUSTOM} {about.name}", metric)
+        except ApiError as error:
+            message = f"{prefix}unable to fetch metrics from custom metrics API: {error.message}"
+            raise Unmeasured(message, f"failed to get {metric.name} object metric: {message}" if share else "") from None
+        if not items:
+            raise Unmeasured(f"{prefix}no metrics returned from custom metrics API")
+        return milli(str(items[0].get("value") or "0"))
+
+    async def _external(self, namespace: str, metric: MetricIdentifier, *, share: bool) -> int:
+        prefix = f"unable to get external metric {namespace}/{metric.name}/{selector_as_go(metric.selector)}: "
+        outer = f"failed to get {metric.name} external metric: " if share else f"failed to get external metric {metric.name}: "
+        selector = format_selector(metric.selector) if metric.selector is not None else ""
+        try:
+            items = await self._items(f"/apis/{EXTERNAL}/v1beta1/namespaces/{namespace}/{metric.name}", f"{metric.name}.{EXTERNAL}",
+                                      labelSelector=selector)
+        except ApiError as error:
+            message = f"{prefix}unable to fetch metrics from external metrics API: {error.message}"
+            raise Unmeasured(message, outer + message) from None
+        if not items:
+            message = f"{prefix}no metrics returned from external metrics API"
+            raise Unmeasured(message, outer + message)
+        return sum(milli(str(item.get("value") or "0")) for item in items)
+
+    async def _custom(self, path: str, title: str, metric: MetricIdentifier, **query: str) -> list[dict[str, Any]]:
+        version = await self._custom_version()
+        selector = format_selector(metric.selector) if metric.selector is not None else ""
+        return await self._items(f"/apis/{CUSTOM}/{version}/{path}", title, **query, metricLabelSelector=selector)
+
+    async def _custom_version(self) -> str:
+        answer = await self._client.raw("GET", f"/apis/{CUSTOM}")
+        if answer.code != 200:
+            raise OtherStatus(f"no custom metrics API ({CUSTOM}) registered", code=404)
+        served = {one.get("version") for one in codec.loads(answer.body).get("versions") or ()}
+        for version in CUSTOM_VERSIONS:
+            if version in served:
+                return version
+        raise OtherStatus(f"no known available metric versions found, the custom metrics API ({CUSTOM}) serves {', '.join(sorted(map(str, served)))}", code=404)
+
+    async def _items(self, path: str, title: str, **query: str) -> list[dict[str, Any]]:
+        asked = urlencode({key: value for key, value in query.items() if value})
+        answer = await self._client.raw("GET", f"{path}?{asked}" if asked else path)
+        try:
+            body = codec.loads(answer.body)
+        except codec.DecodeError:
+            body = None
+        if answer.code == 200 and isinstance(body, dict):
+            return list(body.get("items") or ())
+        if isinstance(body, dict) and body.get("kind") == "Status":
+            raise from_status(body)
+        if answer.code == 404:
+            raise OtherStatus(f"the server could not find the requested resource (get {title})", code=404)
+        if answer.code == 503:
+            raise OtherStatus(f"the server is currently unable to handle the request (get {title})", code=503)
+        raise OtherStatus(f"an error on the server ({answer.body[:200].decode('utf-8', 'replace').strip()!r}) has prevented the request from "
+                          f"succeeding (get {title})", code=answer.code)
