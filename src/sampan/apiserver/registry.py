@@ -175,6 +175,8 @@ class Registry:
         request = self._request("CREATE", served, meta.namespace, meta.name, write, obj, None)
         await self.gate.admit(request)
         obj = request.object
+        if kind.touch is not None:
+            kind.touch(obj, self.clock.now())
         kind.prepare_create(obj)
         if kind.requested_by is not None:
             user = write.user
@@ -289,6 +291,8 @@ class Registry:
             if sub.touch is not None:
                 sub.touch(new, old, self.clock.now())
         else:
+            if served.kind.touch is not None:
+                served.kind.touch(new, self.clock.now())
             served.kind.prepare_update(new, old)
         return []
 

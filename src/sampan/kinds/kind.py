@@ -91,6 +91,8 @@ class Kind(Generic[T]):
     """Strategy: drop what a creator may not set (status), set generation 1 where the kind has generations."""
     prepare_update: Callable[[T, T], None] = _keep
     """Strategy: keep the old status, raise `metadata.generation` when the spec changed."""
+    touch: Callable[[T, datetime], None] | None = None
+    """Called before either with the server's time, where a write without a time means now (taints of devices)."""
     validate: Callable[[T], Sequence[FieldError]] = _no_errors
     """All findings, besides metadata's (the registry validates ObjectMeta itself with `name_check`)."""
     validate_create: Callable[[T], Sequence[FieldError]] = _no_errors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from msgspec import structs
@@ -12,6 +13,7 @@ from sampan.api import field, names
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeSource, PersistentVolumeSpec, PersistentVolumeStatus
 from sampan.api.errors import FieldError
 from sampan.api.resources import PERSISTENT_VOLUMES
+from sampan.api.scalars import Time
 from sampan.kinds.core.internal import difference
 from sampan.kinds.core.pod_spec import cloud_volumes, paths, resources, scheduling
 from sampan.kinds.core.pod_spec.claims import VOLUME_MODES, access_modes
@@ -106,10 +108,17 @@ def prepare_update(new: PersistentVolume, old: PersistentVolume) -> None:
 
 
 def prepare_status(new: PersistentVolume, old: PersistentVolume) -> None:
-    """Whoever changes the phase says when; the time of the last change stays otherwise."""
+    """The time of the last change stays unless the phase changes."""
     new.spec = old.spec
     if new.status.phase == old.status.phase and new.status.lastPhaseTransitionTime is None:
         new.status.lastPhaseTransitionTime = old.status.lastPhaseTransitionTime
+
+
+def touch_phase(new: PersistentVolume, old: PersistentVolume, now: datetime) -> None:
+    """Whoever changes the phase may say when; else it is now."""
+    told = new.status.lastPhaseTransitionTime
+    if new.status.phase != old.status.phase and (told is None or told == old.status.lastPhaseTransitionTime):
+        new.status.lastPhaseTransitionTime = Time.of(now)
 
 
 def validate(volume: PersistentVolume) -> Errors:
@@ -247,7 +256,7 @@ KIND: Kind[PersistentVolume] = Kind(
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
-    subkinds=(SubKind("status", prepare_status),),
+    subkinds=(SubKind("status", prepare_status, touch=touch_phase),),
     columns=(
         Column("Name", lambda volume, _: volume.metadata.name, format="name"),
         Column("Capacity", lambda volume, _: volume.spec.capacity.get("storage", "0")),

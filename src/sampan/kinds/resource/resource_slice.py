@@ -6,10 +6,12 @@ Source: kubernetes `pkg/apis/resource/validation/validation.go`, `pkg/registry/r
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from sampan.api import field, names
 from sampan.api.resource.v1 import Device, DeviceAttribute, DeviceTaint, ResourceSlice, ResourceSliceSpec
 from sampan.api.resources import RESOURCE_SLICES
+from sampan.api.scalars import Time
 from sampan.kinds import checks, meta
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
@@ -24,6 +26,14 @@ _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRE = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PRE}(?:\.{_PRE})*)?(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?")
 _VALUES = ("bool_", "int_", "string", "version", "bools", "ints", "strings", "versions")
+
+
+def touch(obj: ResourceSlice, now: datetime) -> None:
+    """A taint that does not say since when is one since now."""
+    for device in obj.spec.devices:
+        for taint in device.taints:
+            if taint.timeAdded is None:
+                taint.timeAdded = Time.of(now)
 
 
 def validate(obj: ResourceSlice) -> Findings:
@@ -110,6 +120,7 @@ def validate_update(new: ResourceSlice, old: ResourceSlice) -> Findings:
 
 KIND: Kind[ResourceSlice] = Kind(
     resource=RESOURCE_SLICES,
+    touch=touch,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
     validate=validate,
