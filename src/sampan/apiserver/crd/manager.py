@@ -1,8 +1,8 @@
 """`Definitions`: follows custom resource definitions and serves what they define.
 
-Owns when a custom resource comes into the catalog and leaves it, the status of definitions, and that the objects of a
-deleted definition are deleted before it. Leaves what the status says to `names`, and what is served to `serving`.
-Source: apiextensions-apiserver `pkg/apiserver/customresource_handler.go`, `pkg/controller/{status,establish,finalizer}`.
+Owns when a custom resource comes into the catalog and leaves it, and the status of definitions. Leaves what the status
+says to `names`, what is served to `serving`, and how a definition goes away to `ending`.
+Source: apiextensions-apiserver `pkg/apiserver/customresource_handler.go`, `pkg/controller/{status,establish}`.
 """
 
 from __future__ import annotations
@@ -13,32 +13,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
-from sampan.aio.each import each
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.api.apiextensions.v1 import CustomResourceDefinition
 from sampan.api.errors import ApiError, NotFound
-from sampan.api.meta.v1 import DeleteOptions
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.crd import names, rules, serving
-from sampan.apiserver.crd.names import Condition
+from sampan.apiserver.crd.ending import AGAIN, LOOPBACK, Ending
 from sampan.apiserver.crd.serving import Converter, RulesFor
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.registry import Registry, Write
-from sampan.apiserver.request import User
 from sampan.apiserver.watchcache import Caches, Entry, Watcher, WatchQuery
-from sampan.kinds.apiextensions.custom_resource_definition import CLEANUP_FINALIZER, is_established
+from sampan.kinds.apiextensions.custom_resource_definition import is_established
 from sampan.store.base import StoreError
 
 log = logging.getLogger(__name__)
-
-LOOPBACK = User("system:apiserver", groups=("system:masters", "system:authenticated"))
-DELETIONS_AT_ONCE = 64
-AGAIN = Backoff(0.05, 60.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,10 @@ class _Known:
                 and bool(was.metadata.deletionTimestamp) == bool(crd.metadata.deletionTimestamp))
 
 
+def _stored_alike(one: Resource[Any], other: Resource[Any]) -> bool:
+    return (one.version, one.kind, one.namespaced) == (other.version, other.kind, other.namespaced)
+
+
 class Definitions:
     """`await start()` before requests come, then keep `run()` running."""
 
@@ -63,14 +59,13 @@ class Definitions:
                  rules_for: RulesFor = rules.rules_for, converter_for: Callable[[CustomResourceDefinition], Converter | None] | None = None,
                  changed: Callable[[], None] = lambda: None) -> None:
         """`changed` is called when what is served has changed."""
-        self._registry, self._deleter, self._catalog, self._caches, self._clock = registry, deleter, catalog, caches, clock
+        self._registry, self._catalog, self._caches, self._clock = registry, catalog, caches, clock
         self._rules_for, self._converter_for, self._changed = rules_for, converter_for or (lambda _: None), changed
         self._served_as = catalog.of(CUSTOM_RESOURCE_DEFINITIONS)
-        self._built_in = {(one.resource.group, one.resource.plural) for one in catalog if one.custom is None}
         self._known: dict[str, _Known] = {}
-        self._ending: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
         self._tasks = Tasks()
+        self._ending = Ending(registry, deleter, catalog, caches, clock, self._tasks)
 
     async def start(self) -> None:
         """Serve all that has been established before."""
@@ -138,7 +133,7 @@ class Definitions:
             self._forget(name)
             return
         if crd.metadata.deletionTimestamp:
-            self._end(crd)
+            self._ending.begin(crd)
         status = names.settled(crd, self._group(crd), self._registry.now())
         accepted = codec.clone(crd)
         accepted.status = status
@@ -167,19 +162,17 @@ class Definitions:
 
     # -- serving --------------------------------------------------------------------------------------------------
 
-    def _overlaps(self, crd: CustomResourceDefinition) -> bool:
-        return (crd.spec.group, crd.spec.names.plural) in self._built_in
-
     async def _serve(self, crd: CustomResourceDefinition) -> None:
         name = crd.metadata.name
         known = self._known.get(name)
-        if self._overlaps(crd) or (known is not None and known.same(crd)):
+        if self._ending.overlaps(crd) or (known is not None and known.same(crd)):
             return
         served = tuple(serving.build(crd, self._rules_for, self._converter_for(crd)))
-        if known is not None and known.served and (not served or served[0].stored != known.served[0].stored):
-            self._forget(name)  # another storage version is kept in another cache
-        elif known is not None:
+        if known is not None:
             self._remove(known, keep=served)
+            if known.served and not (served and _stored_alike(known.served[0].stored, served[0].stored)):
+                # all watches end; until the objects are read anew requests are told to come again
+                self._caches.drop(known.served[0].stored)
         if served:
             await self._caches.load(served[0].stored)
         for one in served:
@@ -203,78 +196,3 @@ class Definitions:
             self._caches.drop(known.served[0].stored)
         self._changed()
         log.info("custom resource is served no longer", extra={"definition": name})
-
-    # -- ending ---------------------------------------------------------------------------------------------------
-
-    def _end(self, crd: CustomResourceDefinition) -> None:
-        """Delete its objects, then it; in a task of its own, since objects may have finalizers."""
-        name = crd.metadata.name
-        if name not in self._ending:
-            self._ending.add(name)
-            self._tasks.start(self._end_it(name), f"end of {name}", keep_going=True)
-
-    async def _end_it(self, name: str) -> None:
-        failures = 0
-        try:
-            while (crd := self._definition(name)) is not None and crd.metadata.deletionTimestamp:
-                try:
-                    await self._delete(crd)
-                    return
-                except (ApiError, StoreError) as error:
-                    failures += 1
-                    log.warning("definition is not deleted yet", extra={"definition": name, "why": str(error), "failures": failures})
-                await self._clock.sleep(AGAIN.delay_seconds(failures))
-        finally:
-            self._ending.discard(name)
-
-    async def _delete(self, crd: CustomResourceDefinition) -> None:
-        name = crd.metadata.name
-        if CLEANUP_FINALIZER in crd.metadata.finalizers:
-            await self._write_status(name, lambda new: names.put(new.status, names.IN_PROGRESS, self._registry.now()))
-            said = await self._delete_objects(crd)
-
-            def finish(new: CustomResourceDefinition) -> None:
-                new.metadata.finalizers = [one for one in new.metadata.finalizers if one != CLEANUP_FINALIZER]
-                names.put(new.status, said, self._registry.now())
-
-            crd = (await self._registry.adjust(self._served_as, "", name, finish)).object
-        if not crd.metadata.finalizers:
-            try:
-                await self._deleter.delete(self._served_as, "", name, DeleteOptions(), Write(LOOPBACK))
-            except NotFound:
-                log.debug("definition is gone", extra={"definition": name})
-
-    async def _delete_objects(self, crd: CustomResourceDefinition) -> Condition:
-        if self._overlaps(crd):
-            return names.OVERLAPPING
-        if not is_established(crd):
-            return names.NEVER_SERVED
-        served = serving.as_stored(crd)
-        await self._caches.load(served.stored)
-        options, write = DeleteOptions(), Write(LOOPBACK)
-
-        async def remove(entry: Entry) -> None:
-            try:
-                await self._deleter.delete(served, entry.namespace, entry.name, options, write)
-            except NotFound:
-                log.debug("object is gone", extra={"key": entry.key})
-
-        try:
-            await each(list(self._caches.of(served.stored).entries()), remove, DELETIONS_AT_ONCE)
-        except ApiError as error:
-            said = names.failed(error.message)
-            await self._write_status(crd.metadata.name, lambda new: names.put(new.status, said, self._registry.now()))
-            raise
-        await self._until_empty(served.stored)
-        return names.COMPLETED
-
-    async def _until_empty(self, stored: Resource[Any]) -> None:
-        while len(self._caches.of(stored)):
-            watcher = await self._caches.of(stored).watch(WatchQuery())
-            try:
-                while len(self._caches.of(stored)) and await watcher.events():
-                    pass
-            finally:
-                watcher.close()
-            if len(self._caches.of(stored)):
-                await self._clock.sleep(AGAIN.first_seconds)  # everything is being read anew

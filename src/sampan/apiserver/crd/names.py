@@ -36,6 +36,8 @@ COMPLETED = Condition("Terminating", "False", None, "InstanceDeletionCompleted",
 NEVER_SERVED = Condition("Terminating", "False", None, "NeverEstablished", "resource was never established")
 OVERLAPPING = Condition("Terminating", "False", None, "OverlappingBuiltInResource",
                         "instances overlap with built-in resources in storage")
+UNCONFIRMED = Condition("Terminating", "True", None, "InstanceDeletionCheck",
+                        "could not confirm zero CustomResources remaining: timed out waiting for the condition")
 
 
 def failed(why: str) -> Condition:
