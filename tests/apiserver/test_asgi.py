@@ -158,3 +158,22 @@ def test_the_in_process_extension_cannot_come_from_a_header() -> None:
         assert code == 403
 
     run(test)
+
+
+def test_a_long_list_comes_packed_in_pieces() -> None:
+    async def check(server: RunningServer) -> None:
+        # given more objects than are rendered in one turn of the loop
+        for number in range(60):
+            body = codec.encode({"metadata": {"name": f"m{number:04}"}, "data": {"text": "x" * 10_000}})
+            code, _, answer = await ask(server, "POST", MAPS, body, headers=TOKEN)
+            assert code == 201, answer
+        _, plain_headers, plain = await ask(server, "GET", MAPS, headers=TOKEN)
+        # when
+        code, headers, packed = await ask(server, "GET", MAPS, headers={**TOKEN, "accept-encoding": "gzip"})
+        # then
+        assert (code, headers["content-encoding"]) == (200, "gzip")
+        assert "content-length" not in headers | plain_headers  # it is not known before the last piece
+        assert gzip.decompress(packed) == plain
+        assert len(codec.loads(plain)["items"]) == 60
+
+    with_token(check)

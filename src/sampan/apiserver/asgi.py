@@ -11,13 +11,13 @@ never put it there.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol
 
 from sampan.aio.tasks import Tasks
-from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge
+from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, Timeout
 from sampan.apiserver.parse import parse, parse_headers, parse_query
 from sampan.apiserver.pipeline import Handles
 from sampan.apiserver.request import RequestInfo
@@ -32,6 +32,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 LARGEST_BODY_BYTES = 3 * 1024 * 1024
 GZIP_FROM_BYTES = 128 * 1024
+PIECE_BYTES = 256 * 1024
+TURN_BYTES = 4 * 1024 * 1024
+"""Sent in one turn of the event loop: about ten milliseconds."""
+BODY_SECONDS = 60.0
+"""How long a client may take to send a body: upstream's request timeout."""
 
 
 class Sockets(Protocol):
@@ -54,6 +59,7 @@ class App:
     def __init__(self, pipeline: Handles | None = None, *, lifespan: Lifespan | None = None, sockets: Sockets | None = None) -> None:
         """`pipeline` and `sockets` may be set later, before the first request."""
         self.pipeline, self.sockets, self._lifespan = pipeline, sockets, lifespan
+        self.body_seconds = BODY_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -68,7 +74,7 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info = request_of(scope, scope["method"])
-        body = _Body(info, receive)
+        body = _Body(info, receive, self.body_seconds)
         assert self.pipeline is not None, "not started"
         response = await self.pipeline.handle(info, body.read)
         if "sampan" in (scope.get("extensions") or ()):
@@ -111,31 +117,41 @@ def request_of(scope: Scope, method: str) -> RequestInfo:
 class _Body:
     """Reads the whole body once, bounded."""
 
-    def __init__(self, info: RequestInfo, receive: Receive) -> None:
-        self._info, self._receive = info, receive
+    def __init__(self, info: RequestInfo, receive: Receive, seconds: float) -> None:
+        self._info, self._receive, self._seconds = info, receive, seconds
 
     async def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            RequestEntityTooLarge: It is longer than a body may be, as it came or unpacked.
+            Timeout: It did not come in time.
+            BadRequest: The client left before it had sent it: nothing must be done with a part of a request.
+        """
         length = self._info.headers.get("content-length", "")
-        if length.isdigit() and int(length) > LARGEST_BODY_BYTES:
+        if length.isdecimal() and int(length) > LARGEST_BODY_BYTES:
             raise _too_large()
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        if len(body) > LARGEST_BODY_BYTES:
-            raise _too_large()
-        if message.get("more_body"):
-            parts, total = [body], len(body)
-            while message.get("more_body"):
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    raise asyncio.CancelledError
-                parts.append(message.get("body", b""))
-                total += len(parts[-1])
-                if total > LARGEST_BODY_BYTES:
-                    raise _too_large()
-            body = b"".join(parts)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._whole()
+        except TimeoutError:
+            raise Timeout("Timeout: request did not complete within the allotted timeout", headers={"Connection": "close"}) from None
         if self._info.headers.get("content-encoding") == "gzip":
             body = _gunzip(body)
         return body
+
+    async def _whole(self) -> bytes:
+        parts: list[bytes] = []
+        total, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("unexpected EOF")
+            parts.append(message.get("body", b""))
+            total, more = total + len(parts[-1]), message.get("more_body", False)
+            if total > LARGEST_BODY_BYTES:
+                raise _too_large()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large() -> RequestEntityTooLarge:
@@ -143,8 +159,6 @@ def _too_large() -> RequestEntityTooLarge:
 
 
 def _gunzip(body: bytes) -> bytes:
-    import zlib
-
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         plain = unpacker.decompress(body, LARGEST_BODY_BYTES + 1)
@@ -161,35 +175,59 @@ def _wants_gzip(info: RequestInfo) -> bool:
 
 async def _send_answer(info: RequestInfo, answer: Answer, send: Send) -> None:
     body = answer.body
-    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body)) if isinstance(body, list) else None
     headers = [(b"cache-control", b"no-cache, private"), *answer.headers]
     if answer.content_type:
         headers.append((b"content-type", answer.content_type))
-    if size > GZIP_FROM_BYTES and answer.code == 200 and _wants_gzip(info):
-        body = gzip.compress(answer.joined(), compresslevel=1)
-        size = len(body)
+    packed = (size is None or size > GZIP_FROM_BYTES) and answer.code == 200 and _wants_gzip(info)
+    if packed:
         headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
-    headers.append((b"content-length", str(size).encode()))
+    elif size is not None:
+        headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})
     if info.method == "HEAD":
-        body = b""
-    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": b""})
+    elif isinstance(body, bytes) and not packed:
         await send({"type": "http.response.body", "body": body})
-        return
-    for piece in body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    else:
+        await _send_pieces(_parts(body), send, zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS) if packed else None)
+
+
+def _parts(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
+    """In pieces that take little time each."""
+    if not isinstance(body, bytes):
+        return body
+    return (body[start:start + PIECE_BYTES] for start in range(0, len(body), PIECE_BYTES))
+
+
+async def _send_pieces(pieces: Iterable[bytes], send: Send, packer: zlib._Compress | None) -> None:
+    """Send them one after the other; others have their turn now and then."""
+    ready, done = 0, 0
+    for piece in pieces:
+        part = packer.compress(piece) if packer is not None else piece
+        if part:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        # packing takes some ten times as long as sending
+        done += len(piece) * (10 if packer is not None else 1)
+        if done - ready > TURN_BYTES:
+            ready = done
+            await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": packer.flush() if packer is not None else b""})
 
 
 async def _send_stream(info: RequestInfo, stream: Stream, receive: Receive, send: Send) -> None:
     """Send chunks until they end or the client leaves."""
     headers = [(b"content-type", stream.content_type), (b"cache-control", b"no-cache, private"), *stream.headers]
-    await send({"type": "http.response.start", "status": stream.code, "headers": headers})
-    await send({"type": "http.response.body", "body": b"", "more_body": True})
-    async with Tasks() as tasks:
-        pump = tasks.start(_pump(info, stream, send), "stream", keep_going=True)
-        left = tasks.start(_left(receive), "disconnect", keep_going=True)
-        await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await send({"type": "http.response.start", "status": stream.code, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        async with Tasks() as tasks:
+            pump = tasks.start(_pump(info, stream, send), "stream", keep_going=True)
+            left = tasks.start(_left(receive), "disconnect", keep_going=True)
+            await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if stream.ended is not None:
+            stream.ended()
 
 
 async def _pump(info: RequestInfo, stream: Stream, send: Send) -> None:

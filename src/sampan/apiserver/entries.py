@@ -78,6 +78,10 @@ class Entry(msgspec.Struct, gc=False, eq=False):
             self._object = codec.decode(self.resource.wire, self.body)
         return self._object
 
+    def peek(self) -> Any:
+        """The decoded object, not kept where nobody else has asked for it; never change it."""
+        return self._object if self._object is not None else codec.decode(self.resource.wire, self.body)
+
     @property
     def labels(self) -> dict[str, str]:
         """`metadata.labels`; never change it. Far cheaper than decoding the object for it."""
@@ -90,8 +94,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
         """The bare protobuf message (built-in kinds only), kept from the second time on that somebody asks."""
         if self._message:
             return self._message
-        obj = self._object if self._object is not None else codec.decode(self.resource.wire, self.body)
-        made = protobuf.message(self.resource.group_version, self.resource.kind, obj)
+        made = protobuf.message(self.resource.group_version, self.resource.kind, self.peek())
         self._message = b"" if self._message is None else made
         return made
 

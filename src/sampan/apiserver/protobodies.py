@@ -32,7 +32,7 @@ def object_body(served: Served, obj: Any) -> bytes:
     return protobuf.envelope(version, kind, protobuf.message(version, kind, obj))
 
 
-def _message(served: Served, entry: Entry, form: Form) -> bytes:
+def message(served: Served, entry: Entry, form: Form) -> bytes:
     """An entry's bare message in the version and shape that was asked for."""
     if form.shape:
         meta = metadata.meta_of(entry.object)
@@ -50,16 +50,15 @@ def _type(served: Served, form: Form) -> tuple[str, str]:
 
 def entry_body(served: Served, entry: Entry, form: Form) -> bytes:
     """An entry as a body."""
-    return protobuf.envelope(*_type(served, form), _message(served, entry, form))
+    return protobuf.envelope(*_type(served, form), message(served, entry, form))
 
 
-def list_answer(served: Served, listing: Listing, form: Form) -> Answer:
-    """A listing."""
+def list_answer(served: Served, listing: Listing, form: Form, items: list[bytes]) -> Answer:
+    """A listing; `items` are the messages of its entries."""
     version, kind = _type(served, form)
     meta = ListMeta(resourceVersion=str(listing.revision), continue_=listing.continue_)
     if listing.continue_ and listing.remaining is not None:
         meta.remainingItemCount = listing.remaining
-    items = [_message(served, entry, form) for entry in listing.entries]
     pieces = list(protobuf.encode_list(version, f"{kind}List", meta, items))
     return Answer(200, pieces, OBJECT, result=ListResult(listing.entries, str(listing.revision), listing.continue_))
 

@@ -7,7 +7,7 @@ Leaves sending, compression and HEAD to `sampan.apiserver.asgi`. In-process call
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +30,24 @@ class ListResult:
     continue_: str = ""
 
 
+class Pieces:
+    """A body of unknown length whose pieces are made when they are sent; may be made again."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[], Iterable[bytes]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._make())
+
+
 @dataclass(slots=True)
 class Answer:
     """A complete answer. `body` may be pieces that are sent one after the other."""
 
     code: int
-    body: bytes | list[bytes]
+    body: bytes | list[bytes] | Pieces
     content_type: bytes = JSON
     headers: Headers = field(default_factory=list)
     result: Any = None
@@ -49,7 +61,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Stream:
-    """An answer that goes on until `chunks` ends or the client leaves; `close` is awaited in both cases."""
+    """An answer that goes on until `chunks` ends or the client leaves."""
 
     code: int
     chunks: AsyncIterator[bytes]
@@ -57,6 +69,8 @@ class Stream:
     headers: Headers = field(default_factory=list)
     events: AsyncIterator[Any] | None = None
     """For in-process watches: batches of `(kind, entry)`; when it is used, `chunks` is not."""
+    ended: Callable[[], None] | None = None
+    """Called when nobody reads `chunks` any longer, even if nobody ever did."""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from sampan.api import codec, protobuf
 from sampan.api.errors import MethodNotAllowed, NotAcceptable, NotFound
 from sampan.apiserver import protobodies
@@ -131,8 +133,20 @@ def _revision(obj: Any) -> str:
 
 def partial(body: bytes, form: Form) -> dict[str, Any]:
     """PartialObjectMetadata of an object's JSON."""
-    value = codec.loads(body)
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": value.get("metadata") or {}}
+    found: dict[str, Any] = codec.loads(partial_json(body, form))
+    return found
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_metadata = msgspec.json.Decoder(_Metadata)
+
+
+def partial_json(body: bytes, form: Form) -> bytes:
+    """The JSON of PartialObjectMetadata, cut out of an object's JSON."""
+    return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/%b","metadata":%b}' % (form.version.encode(), bytes(_metadata.decode(body).metadata))
 
 
 def table_of(  # noqa: PLR0913 - what a Table says
@@ -152,8 +166,6 @@ def render(value: Any, form: Form, code: int = 200, *, headers: Headers | None =
         return Answer(code, to_yaml(codec.to_builtins(value)), YAML, headers or [], value)
     body = codec.encode(value)
     if form.pretty:
-        import msgspec
-
         body = msgspec.json.format(body, indent=2) + b"\n"
     return Answer(code, body, headers=headers or [], result=value)
 

@@ -54,4 +54,4 @@ async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Bo
 
     # side by side, so that they share the store's flushes
     await each(found.entries, remove, DELETIONS_AT_ONCE)
-    return answer(api, info, served, Listing([entry for entry in found.entries if entry.key not in gone], found.revision), form)
+    return await answer(api, info, served, Listing([entry for entry in found.entries if entry.key not in gone], found.revision), form)
