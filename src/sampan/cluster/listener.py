@@ -1,7 +1,7 @@
 """uvicorn as we use it: TLS with optional client certificates that reach the application, our own signals.
 
-Owns the protocol classes and binding. The ASGI scope gets `sampan.peer_certificate`: the DER of a certificate that the
-handshake has verified.
+Owns the server and binding; its connections are `sampan.cluster.connection`'s. The ASGI scope gets
+`sampan.peer_certificate`: the DER of a certificate that the handshake has verified.
 """
 
 from __future__ import annotations
@@ -13,31 +13,13 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sampan.cluster.connection import Limits, PeerHttp, raise_file_limit
 from sampan.lib.errors import ConfigError
-
-KEY = "sampan.peer_certificate"
-
-
-def certificate_of(transport: Any) -> bytes:
-    tls = transport.get_extra_info("ssl_object")
-    return (tls.getpeercert(True) or b"") if tls is not None else b""
-
-
-class PeerHttp(HttpToolsProtocol):
-    """HTTP with the client's certificate in the scope."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._peer = certificate_of(transport)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[KEY] = self._peer  # type: ignore[literal-required]
 
 
 def web_socket(**settings: Any) -> Any:
@@ -102,10 +84,11 @@ def bind(address: str, port: int) -> socket.socket:
     return taken
 
 
-def configure(app: Any, *, certificate: str, key: str, client_ca: str) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+def configure(app: Any, *, certificate: str, key: str, client_ca: str, limits: Limits | None = None) -> uvicorn.Config:
+    """How uvicorn runs the application; without `limits`, as many connections as the process may have files."""
+    limits = limits or Limits(connections=raise_file_limit())
     config = uvicorn.Config(
-        app, http=PeerHttp, ws=cast("Any", web_socket), lifespan="off", access_log=False, server_header=False, proxy_headers=False,
+        app, http=cast("Any", partial(PeerHttp, limits=limits)), ws=cast("Any", web_socket), lifespan="off", access_log=False, server_header=False, proxy_headers=False,
         log_config=None,
         timeout_keep_alive=90, timeout_graceful_shutdown=5, ws_max_size=16 * 1024 * 1024, ws_per_message_deflate=False, backlog=1024,
         ssl_certfile=certificate, ssl_keyfile=key, ssl_ca_certs=client_ca, ssl_cert_reqs=ssl.CERT_OPTIONAL)

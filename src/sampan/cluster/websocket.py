@@ -6,11 +6,11 @@ from typing import Any
 
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
-from sampan.cluster.listener import KEY, certificate_of
+from sampan.cluster.connection import KEY, certificate_of
 
 
 class PeerWebSocket(WSProtocol):
-    """As `listener.PeerHttp`, for WebSockets."""
+    """As `connection.PeerHttp`, for WebSockets."""
 
     def connection_made(self, transport: Any) -> None:
         self._peer = certificate_of(transport)

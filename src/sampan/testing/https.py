@@ -15,6 +15,7 @@ from sampan.aio.tasks import Tasks
 from sampan.apiserver.server import Settings
 from sampan.client.kubeconfig import Access
 from sampan.cluster import listener
+from sampan.cluster.connection import Limits
 from sampan.lib import pki
 from sampan.testing.server import LEAN, RunningServer, running_server
 
@@ -30,7 +31,7 @@ def _keys() -> tuple[pki.Pair, pki.Pair, pki.Pair]:
 
 
 @asynccontextmanager
-async def served(*, settings: Settings = LEAN) -> AsyncIterator[tuple[RunningServer, Access]]:
+async def served(*, settings: Settings = LEAN, limits: Limits | None = None) -> AsyncIterator[tuple[RunningServer, Access]]:
     """A running server and how to reach it as its administrator."""
     ca, server_pair, client = _keys()
     with tempfile.TemporaryDirectory(prefix="sampan-test-") as name:
@@ -43,7 +44,7 @@ async def served(*, settings: Settings = LEAN) -> AsyncIterator[tuple[RunningSer
             port = listening.getsockname()[1]
             server = listener.Server(
                 listener.configure(running.app, certificate=str(folder / "tls.crt"), key=str(folder / "tls.key"),
-                                   client_ca=str(folder / "ca.crt")), running.server.stop)
+                                   client_ca=str(folder / "ca.crt"), limits=limits), running.server.stop)
             task = tasks.start(server.serve(sockets=[listening]), "https server")
             async with asyncio.timeout(10):
                 while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only

@@ -1,0 +1,142 @@
+"""One network connection: HTTP with the client's certificate, and bounds on what it may hold and how long.
+
+Owns deadlines and sizes of request heads, clients that read nothing, and how many connections there may be. Bodies are
+bounded by `sampan.apiserver.asgi`, handshakes by the event loop (60 s).
+Source: `k8s.io/apiserver/pkg/server/secure_serving.go` and Go's `net/http` for the numbers and answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+KEY = "sampan.peer_certificate"
+RESERVED_FILES = 256
+"""How many of the process's files are not for connections: the store's, webhooks, kubelets."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one connection, and of all of them."""
+
+    head_seconds: float = 32.0
+    """From the connection, or a request's first byte, to the end of its head; then the connection is closed."""
+    head_bytes: int = (1 << 20) + 4096
+    """Request line and headers; beyond: 431."""
+    unread_seconds: float = 60.0
+    """A watch whose client reads nothing so long, though there is something to read, is cut."""
+    connections: int = 0
+    """How many at a time; beyond: 503. 0: no limit of ours."""
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it may; how many connections that is good for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError):  # some systems name a hard limit that they do not give
+            pass
+    return max(soft - RESERVED_FILES, RESERVED_FILES) if soft != resource.RLIM_INFINITY else 0
+
+
+def certificate_of(transport: Any) -> bytes:
+    tls = transport.get_extra_info("ssl_object")
+    return (tls.getpeercert(True) or b"") if tls is not None else b""
+
+
+class PeerHttp(HttpToolsProtocol):
+    """HTTP/1.1 by uvicorn, with the client's certificate in the scope, and bounded."""
+
+    def __init__(self, *arguments: Any, limits: Limits = Limits(), **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._limits = limits
+        self._in_head, self._head_bytes = False, 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._peer = certificate_of(transport)
+        if 0 < self._limits.connections < len(self.connections):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, b"retry-after: 1\r\n")
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self._stop_unread_timer()
+        super().connection_lost(exc)
+
+    # ---- heads -----------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self.scope[KEY] = self._peer  # type: ignore[literal-required]
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                return
+        if self._in_head or self._idle():
+            self._await_head()
+        else:
+            self._stop_head_timer()
+
+    def _idle(self) -> bool:
+        """Neither is a request being answered nor does uvicorn's own timer run: blank lines, or the rest of a body."""
+        return self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+
+    def _await_head(self) -> None:
+        if self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self._limits.head_seconds, self.transport.close)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: HTTPStatus, more: bytes = b"") -> None:
+        """Answer without asking the application, and close."""
+        if self.transport.is_closing():
+            return
+        text = f"{status.value} {status.phrase}".encode()
+        self.transport.write(b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+                             % (text, len(text), more, text))
+        self._stop_head_timer()
+        self.transport.close()
+
+    # ---- clients that don't read -----------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_timer is None and self.cycle is not None and _is_watch(self.cycle.scope):
+            self._unread_timer = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        super().resume_writing()
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+
+def _is_watch(scope: Any) -> bool:
+    """Logs and the like may be read as slowly as their reader likes; informers begin a cut watch anew."""
+    return b"watch=" in scope["query_string"] or "/watch/" in scope["path"]
