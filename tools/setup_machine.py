@@ -1,5 +1,7 @@
 """Install what a cluster with real containers needs and this machine lacks: as root on Debian, nothing is replaced.
 
+With `--tests`, what the tests need too; `go_clients.py` then builds the clients that are Go programs.
+
 Prints one line for what it installs and nothing when all is there. Without root or apt it says what is missing and
 succeeds: `sampan up` then starts simulated nodes.
 """
@@ -35,6 +37,15 @@ def docker_socket() -> bool:
 
 
 def main() -> int:
+    installed = install()
+    if "--tests" not in sys.argv:
+        return installed
+    clients = subprocess.run([sys.executable, str(Path(__file__).parent / "go_clients.py")], check=False)
+    return installed or clients.returncode
+
+
+def install() -> int:
+    """What apt has."""
     parts = {**PARTS, **(TEST_PARTS if "--tests" in sys.argv else {})}
     missing = [package for package, (_, there) in parts.items() if not there()]
     if not missing:
