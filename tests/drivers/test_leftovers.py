@@ -18,8 +18,8 @@ from sampan.testing import require
 
 @contextlib.contextmanager
 def looks_like_a_shim(socket: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process with a shim's name and socket, and the pid of its child."""
-    with subprocess.Popen(["containerd-shim-runc-v2", "-c", "sleep 1000 & echo $!; wait", "sh", "-address", str(socket)],
+    """A process with a shim's name and socket, and the pid of its child. It stays when the child goes, as a shim does."""
+    with subprocess.Popen(["containerd-shim-runc-v2", "-c", "sleep 1000 & echo $!; kill -STOP $$", "sh", "-address", str(socket)],
                           executable="/bin/sh", stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
