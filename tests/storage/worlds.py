@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sampan.api import codec
@@ -11,7 +10,6 @@ from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, S
 from sampan.api.storage.v1 import StorageClass
 from sampan.kinds.plan import EventRecord, Plan, Update
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MODES = {"RWO": "ReadWriteOnce", "ROX": "ReadOnlyMany", "RWX": "ReadWriteMany", "RWOP": "ReadWriteOncePod"}
 SHORT = {"bound-by": "pv.kubernetes.io/bound-by-controller", "completed": "pv.kubernetes.io/bind-completed",
          "provisioned-by": "pv.kubernetes.io/provisioned-by", "migrated-to": "pv.kubernetes.io/migrated-to",

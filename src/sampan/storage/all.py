@@ -17,6 +17,13 @@ def _binder(context: Context, settings: StorageSettings) -> Component:
                         host_path=HostPath(enabled=settings.enable_hostpath_provisioner))
 
 
+def _attach_detach(context: Context, settings: StorageSettings) -> Component:
+    from sampan.storage.attach.controller import AttachDetachController
+
+    return AttachDetachController(context, force_after_timeout=not settings.disable_force_detach_on_timeout)
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("persistentvolume-binder-controller", "persistent-volume-binder", _binder),
+    ControllerEntry("persistentvolume-attach-detach-controller", "attachdetach-controller", _attach_detach),
 )

@@ -15,7 +15,7 @@ from sampan.storage.binder import bind, decide
 from sampan.storage.binder.match import FreeVolumes, best
 from sampan.storage.provision.decide import Delete, Provision
 from sampan.testing.datadriven import Block, run, transcripts
-from storage.worlds import NOW, claim, render, show, storage_class, volume
+from storage.worlds import claim, render, show, storage_class, volume
 
 
 class Play:
@@ -68,7 +68,7 @@ class Play:
         found = self.claims.get(ref.name) if ref is not None else None
         mine = found if found is not None and ref is not None and found.metadata.uid == ref.uid else None
         users = [one for one in block.get("pods").split(",") if one]
-        return self.shown(decide.volume(decide.VolumeView(obj, mine, NOW, users)))
+        return self.shown(decide.volume(decide.VolumeView(obj, mine, users)))
 
     def shown(self, action: decide.Action) -> str:
         match action:
@@ -87,7 +87,7 @@ class Play:
         action = self._claim(block.words[0], block)
         assert isinstance(action, decide.Bind)
         chosen, obj, lines = action.volume, action.claim, list[str]()
-        while (write := bind.step(chosen, obj, NOW)) is not None and len(lines) < block.number("steps", 9):
+        while (write := bind.step(chosen, obj)) is not None and len(lines) < block.number("steps", 9):
             if isinstance(write.object, PersistentVolume):
                 chosen = self.volumes[chosen.metadata.name] = write.object
             else:

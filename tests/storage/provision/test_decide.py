@@ -14,14 +14,14 @@ from sampan.storage.provision.decide import reclaim, rescheduled
 from sampan.storage.provision.hostpath import HostPath, PluginError
 from sampan.storage.provision.recycle import recycle, recycler
 from sampan.testing.datadriven import Block, run, transcripts
-from storage.worlds import NOW, claim, render, storage_class, volume
+from storage.worlds import claim, render, storage_class, volume
 
 
 def play(block: Block) -> str:
     """`recycle pod=PHASE[:MESSAGE] users=a,b` of the volume in the input."""
     phase, _, message = block.get("pod").partition(":")
     pod = codec.convert(Pod, {"metadata": {"name": "recycler-for-v", "namespace": "default", "uid": "u"}, "status": {"phase": phase, "message": message}})
-    plan = recycle(volume(block.input), [one for one in block.get("users").split(",") if one], pod if phase else None, NOW)
+    plan = recycle(volume(block.input), [one for one in block.get("users").split(",") if one], pod if phase else None)
     made = [write.object for write in plan.writes if isinstance(write, Create)]
     return render(plan) + "".join(f"\n{pod.spec.activeDeadlineSeconds} s, {'nfs' if pod.spec.volumes[0].nfs else 'hostPath'}" for pod in made)
 
@@ -46,7 +46,7 @@ def test_a_claim_whose_node_did_not_work_out_is_given_back_to_the_scheduler() ->
 
 
 def test_retained_volumes_are_left_alone() -> None:
-    assert reclaim(volume("v policy=Retain phase=Released"), (), None, NOW) == Plan()
+    assert reclaim(volume("v policy=Retain phase=Released"), (), None) == Plan()
 
 
 def test_directories_are_made_only_when_it_is_switched_on(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ Source: kube-controller-manager `volume/persistentvolume/pv_controller.go` (bind
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from msgspec.structs import replace
 
 from sampan.api import quantity
@@ -16,19 +14,18 @@ from sampan.api.core.v1 import (
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaimStatus,
-    PersistentVolumeStatus,
 )
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
-from sampan.api.scalars import Quantity, Time
+from sampan.api.scalars import Quantity
 from sampan.control.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, is_kept_for
 from sampan.kinds.plan import Update
 
 PRE_RESIZE_CAPACITY = "volume.alpha.kubernetes.io/pre-resize-capacity"
 
 
-def step(volume: PersistentVolume, claim: PersistentVolumeClaim, now: datetime) -> Update | None:
+def step(volume: PersistentVolume, claim: PersistentVolumeClaim) -> Update | None:
     """The next write of the binding; None: it is complete."""
-    return _volume_spec(volume, claim) or phase(volume, "Bound", now) or _claim_spec(volume, claim) or claim_status(claim, "Bound", volume)
+    return _volume_spec(volume, claim) or phase(volume, "Bound") or _claim_spec(volume, claim) or claim_status(claim, "Bound", volume)
 
 
 def _volume_spec(volume: PersistentVolume, claim: PersistentVolumeClaim) -> Update | None:
@@ -56,11 +53,11 @@ def _claim_spec(volume: PersistentVolume, claim: PersistentVolumeClaim) -> Updat
                                                     spec=replace(claim.spec, volumeName=name)))
 
 
-def phase(volume: PersistentVolume, wanted: str, now: datetime, message: str = "") -> Update | None:
+def phase(volume: PersistentVolume, wanted: str, message: str = "") -> Update | None:
     """The write that sets a volume's phase; None: it has it."""
     if volume.status.phase == wanted:
         return None
-    status = PersistentVolumeStatus(phase=wanted, message=message, reason=volume.status.reason, lastPhaseTransitionTime=Time.of(now))
+    status = replace(volume.status, phase=wanted, message=message)  # the server says since when
     return Update(PERSISTENT_VOLUMES, replace(volume, status=status), "status")
 
 

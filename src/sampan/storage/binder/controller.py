@@ -204,7 +204,7 @@ class VolumeBinder(Controller):
         users = [f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in self._users.each(key) if not has_ended(pod)] if key else []
         if key is not None and self._claims.get(key) is not None:
             users = []  # they use another claim of that name
-        return decide.VolumeView(volume, claim, self.clock.now(), users, self._pods.get(recycler_key(volume.metadata.name)))
+        return decide.VolumeView(volume, claim, users, self._pods.get(recycler_key(volume.metadata.name)))
 
     async def _claim_of(self, volume: PersistentVolume, key: Key, uid: str) -> PersistentVolumeClaim | None:
         """The claim that a volume is bound to. Before it is held to be gone the server is asked: it may be younger than the cache."""
@@ -247,7 +247,7 @@ class VolumeBinder(Controller):
         self._written[informer] = max(self._written.get(informer, 0), revision_of(answer))
 
     async def _bind(self, key: Key, volume: PersistentVolume, claim: PersistentVolumeClaim) -> None:
-        while (write := bind.step(volume, claim, self.clock.now())) is not None:
+        while (write := bind.step(volume, claim)) is not None:
             [answer] = await self._do(key, Plan((write,)))
             if isinstance(answer, PersistentVolume):
                 volume = answer
@@ -282,7 +282,7 @@ class VolumeBinder(Controller):
         try:
             await self._plugin.delete(volume)
         except PluginError as error:
-            await self._do(key, failed(volume, "VolumeFailedDelete", error.message, self.clock.now()))
+            await self._do(key, failed(volume, "VolumeFailedDelete", error.message))
             return
         meta = volume.metadata
         if IN_TREE_FINALIZER in meta.finalizers:

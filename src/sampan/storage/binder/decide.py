@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from msgspec.structs import replace
@@ -83,7 +82,6 @@ class VolumeView:
 
     volume: PersistentVolume
     claim: PersistentVolumeClaim | None
-    now: datetime
     users: Sequence[str] = ()
     recycler: Pod | None = None
 
@@ -194,14 +192,14 @@ def volume(view: VolumeView) -> Action:
 
 
 def _phase(view: VolumeView, wanted: Literal["Available", "Bound", "Released"]) -> Plan:
-    write = bind.phase(view.volume, wanted, view.now)
+    write = bind.phase(view.volume, wanted)
     return Plan((write,)) if write is not None else Plan()
 
 
 def _released(view: VolumeView) -> Action:
     if view.volume.status.phase not in ("Released", "Failed"):
         return _phase(view, "Released")
-    return reclaim(view.volume, view.users if view.claim is None else (), view.recycler, view.now)
+    return reclaim(view.volume, view.users if view.claim is None else (), view.recycler)
 
 
 def _half_bound(view: VolumeView, obj: PersistentVolumeClaim) -> Action:

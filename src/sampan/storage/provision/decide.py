@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -98,14 +97,13 @@ def rescheduled(claim: PersistentVolumeClaim) -> Update | None:
     return Update(PERSISTENT_VOLUME_CLAIMS, replace(claim, metadata=replace(meta, annotations=annotations)))
 
 
-def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None, now: datetime) -> Plan | Delete:
+def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None) -> Plan | Delete:
     """What the policy of a released volume asks for.
 
     Args:
         volume: Its phase is Released or Failed.
         users: Pods that still use its claim, as namespace/name.
         recycler: The pod that empties it, if there is one.
-        now: For the time of a change of phase.
     """
     if volume.metadata.annotations.get(MIGRATED_TO):
         return Plan()
@@ -113,14 +111,14 @@ def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None
         case "Retain":
             return Plan()
         case "Recycle":
-            return recycle(volume, users, recycler, now)
+            return recycle(volume, users, recycler)
         case "Delete":
-            return _delete(volume, now)
+            return _delete(volume)
         case _:
-            return failed(volume, "VolumeUnknownReclaimPolicy", "Volume has an unrecognized PersistentVolumeReclaimPolicy", now)
+            return failed(volume, "VolumeUnknownReclaimPolicy", "Volume has an unrecognized PersistentVolumeReclaimPolicy")
 
 
-def _delete(volume: PersistentVolume, now: datetime) -> Plan | Delete:
+def _delete(volume: PersistentVolume) -> Plan | Delete:
     by = volume.metadata.annotations.get(PROVISIONED_BY, "")
     if by and not by.startswith(IN_TREE):
         return Plan()  # its provisioner deletes it
@@ -131,4 +129,4 @@ def _delete(volume: PersistentVolume, now: datetime) -> Plan | Delete:
     else:
         known = any(getattr(volume.spec, source) is not None for source in OTHERS.values())
         why = f'error getting deleter volume plugin for volume "{volume.metadata.name}": no {"deletable " if known else ""}volume plugin matched'
-    return failed(volume, "VolumeFailedDelete", why, now)
+    return failed(volume, "VolumeFailedDelete", why)

@@ -6,7 +6,6 @@ Source: `pkg/volume/plugins.go` (NewPersistentVolumeRecyclerPodTemplate), `volum
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sampan.api.core.v1 import (
     Container,
@@ -37,13 +36,13 @@ def recycler_key(volume: str) -> Key:
     return Key(NAMESPACE, PREFIX + volume)
 
 
-def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None, now: datetime) -> Plan:
+def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None) -> Plan:
     """The next step of emptying a released volume."""
     if users:
         return Plan((), None, (EventRecord(volume, "Normal", "VolumeFailedRecycle", f"Volume is used by pods: {','.join(sorted(users))}"),))
     source = next((one for one in LEAST_SECONDS if getattr(volume.spec, one) is not None), None)
     if source is None:
-        return failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now)
+        return failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!")
     if pod is None:
         return Plan((Create(PODS, recycler(volume, source)),))
     if pod.metadata.deletionTimestamp is not None:
@@ -53,7 +52,7 @@ def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None, now
         return Plan((away, bind.unbound(volume)), None, (EventRecord(volume, "Normal", "VolumeRecycled", "Volume recycled"),))
     if pod.status.phase == "Failed":
         why = f"Recycle failed: {pod.status.message or 'pod failed, pod.Status.Message unknown'}"
-        plan = failed(volume, "VolumeFailedRecycle", why, now)
+        plan = failed(volume, "VolumeFailedRecycle", why)
         return Plan((away, *plan.writes), None, plan.events)
     return Plan()
 
@@ -70,7 +69,7 @@ def recycler(volume: PersistentVolume, source: str) -> Pod:
     return Pod(kind="Pod", apiVersion="v1", metadata=ObjectMeta(name=name, namespace=NAMESPACE), spec=spec)
 
 
-def failed(volume: PersistentVolume, reason: str, message: str, now: datetime) -> Plan:
+def failed(volume: PersistentVolume, reason: str, message: str) -> Plan:
     """The volume could not be reclaimed: its phase says so, once."""
-    write = bind.phase(volume, "Failed", now, message)
+    write = bind.phase(volume, "Failed", message)
     return Plan((write,), None, (EventRecord(volume, "Warning", reason, message),)) if write is not None else Plan()

@@ -1,0 +1,239 @@
+"""CSI volumes on the in-process API server; the test is the scheduler, the driver's attacher and the node's agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controllers.harness import World, run
+from sampan.api.errors import InternalError
+from sampan.api.resources import (
+    CSI_DRIVERS,
+    EVENTS,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    VOLUME_ATTACHMENTS,
+)
+from sampan.storage.attach.controller import AttachDetachController
+from sampan.storage.attach.decide import MANAGED, OUT_OF_SERVICE
+from sampan.storage.binder.controller import VolumeBinder
+
+UNIQUE = "kubernetes.io/csi/disk.example.com^vol-1"
+
+
+def both(world: World) -> list[Any]:
+    return [VolumeBinder(world.context), AttachDetachController(world.context)]
+
+
+async def a_node(world: World, name: str) -> None:
+    await world.make(NODES, {"metadata": {"name": name, "annotations": {MANAGED: "true"}},
+                             "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    await world.patch(NODES, name, {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, subresource="status")
+
+
+async def a_volume(world: World, *modes: str) -> None:
+    modes = modes or ("ReadWriteOnce",)
+    await world.make(PERSISTENT_VOLUMES, {"metadata": {"name": "v"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": list(modes), "csi": {"driver": "disk.example.com", "volumeHandle": "vol-1"}}})
+    await world.make(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "data"}, "spec": {
+        "storageClassName": "", "accessModes": list(modes), "resources": {"requests": {"storage": "1Gi"}}}})
+
+
+async def a_pod(world: World, name: str, node: str) -> None:
+    await world.make(PODS, {"metadata": {"name": name}, "spec": {
+        "nodeName": node, "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}})
+
+
+async def attached(world: World, node: str) -> list[str]:
+    return [one.name for one in (await world.get(NODES, node)).status.volumesAttached]
+
+
+async def places(world: World) -> list[str]:
+    return sorted(one.spec.nodeName for one in await world.all(VOLUME_ATTACHMENTS))
+
+
+async def do_attach(world: World) -> None:
+    """What the driver's attacher does."""
+    for one in await world.all(VOLUME_ATTACHMENTS):
+        await world.patch(VOLUME_ATTACHMENTS, one.metadata.name, {"status": {"attached": True}}, subresource="status")
+    await world.settle()
+
+
+async def events(world: World) -> list[tuple[str, str]]:
+    return sorted((one.involvedObject.name, one.reason) for one in await world.all(EVENTS) if one.involvedObject.kind == "Pod")
+
+
+async def remove(world: World, pod: str) -> None:
+    await world.delete(PODS, pod, grace_period_seconds=0)
+    await world.settle()
+
+
+def test_a_volume_follows_its_pods() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await a_node(world, "n1")
+        await a_node(world, "n2")
+        await a_volume(world)
+        # when a pod comes
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        assert await attached(world, "n1") == []
+        await do_attach(world)
+        # then
+        assert await attached(world, "n1") == [UNIQUE]
+        assert await events(world) == [("web", "SuccessfulAttachVolume")]
+        # when one comes elsewhere
+        await a_pod(world, "next", "n2")
+        await world.settle()
+        # then
+        assert await places(world) == ["n1"]
+        assert await events(world) == [("next", "FailedAttachVolume"), ("web", "SuccessfulAttachVolume")]
+        # when the first is gone, but its node has not unmounted yet
+        await world.patch(NODES, "n1", {"status": {"volumesInUse": [UNIQUE]}}, subresource="status")
+        await remove(world, "web")
+        assert await places(world) == ["n1"]
+        # when it has
+        await world.patch(NODES, "n1", {"status": {"volumesInUse": []}}, subresource="status")
+        await world.settle()
+        # then the volume goes over
+        assert await places(world) == ["n2"]
+        assert await attached(world, "n1") == []
+        await do_attach(world)
+        assert await attached(world, "n2") == [UNIQUE]
+
+    run(both, scenario)
+
+
+def test_two_nodes_never_get_one_volume_at_once() -> None:
+    async def scenario(world: World) -> None:
+        # given pods on five nodes that want it in the same instant
+        await a_volume(world)
+        await world.settle()
+        for number in range(5):
+            await a_node(world, f"n{number}")
+            await a_pod(world, f"p{number}", f"n{number}")
+        await world.settle()
+        # then
+        assert len(await places(world)) == 1
+
+    run(both, scenario)
+
+
+def test_a_shared_volume_is_attached_everywhere() -> None:
+    async def scenario(world: World) -> None:
+        await a_volume(world, "ReadWriteMany")
+        for number in range(3):
+            await a_node(world, f"n{number}")
+            await a_pod(world, f"p{number}", f"n{number}")
+        await world.settle()
+        assert await places(world) == ["n0", "n1", "n2"]
+
+    run(both, scenario)
+
+
+def test_an_out_of_service_node_loses_its_volumes_at_once_a_silent_one_after_a_while() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await a_node(world, "n1")
+        await a_volume(world)
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        await do_attach(world)
+        silent = {"conditions": [{"type": "Ready", "status": "Unknown"}], "volumesInUse": [UNIQUE]}
+        await world.patch(NODES, "n1", {"status": silent}, subresource="status")
+        # when the pod is removed by force
+        await remove(world, "web")
+        await world.clock.advance(300)
+        await world.settle()
+        assert await places(world) == ["n1"]
+        # then after six minutes
+        await world.clock.advance(61)
+        await world.settle()
+        assert await places(world) == []
+        # given again
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        await do_attach(world)
+        await remove(world, "web")
+        assert await places(world) == ["n1"]
+        # when
+        await world.patch(NODES, "n1", {"spec": {"taints": [{"key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"}]}})
+        await world.settle()
+        # then
+        assert await places(world) == []
+
+    run(both, scenario)
+
+
+def test_what_a_driver_needs_no_attachment_for_is_not_attached() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(CSI_DRIVERS, {"metadata": {"name": "disk.example.com"}, "spec": {"attachRequired": False}})
+        await a_node(world, "n1")
+        await a_volume(world)
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        assert await places(world) == []
+
+    run(both, scenario)
+
+
+def test_a_detachment_waits_until_the_nodes_status_is_written() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await a_node(world, "n1")
+        await a_volume(world)
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        await do_attach(world)
+        # when the status can't be written
+        world.client.fail = lambda verb, resource, _: InternalError("no luck") if (verb, resource) == ("patch", NODES) else None
+        await remove(world, "web")
+        # then
+        assert await places(world) == ["n1"]
+        # when it can
+        world.client.fail = lambda verb, resource, _: None
+        await world.clock.advance(1)
+        await world.settle()
+        # then
+        assert await places(world) == []
+        assert await attached(world, "n1") == []
+
+    run(both, scenario)
+
+
+def test_attachments_are_found_again_after_a_restart() -> None:
+    async def scenario(world: World) -> None:
+        # given an attachment that an earlier process made, and no pod
+        await a_node(world, "n1")
+        await a_volume(world)
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        await do_attach(world)
+        # when the volume's object is gone before its attachment
+        await world.delete(PERSISTENT_VOLUMES, "v")
+        await world.patch(PERSISTENT_VOLUMES, "v", {"metadata": {"finalizers": None}})
+        await remove(world, "web")
+        # then
+        assert await places(world) == []
+        assert await attached(world, "n1") == []
+
+    run(both, scenario)
+
+
+def test_heartbeats_cost_nothing() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await a_node(world, "n1")
+        await world.settle()
+        before = len(world.client.calls)
+        # when
+        for second in range(20):
+            condition = {"type": "Ready", "status": "True", "lastHeartbeatTime": f"2026-01-01T00:00:{second:02}Z"}
+            await world.patch(NODES, "n1", {"status": {"conditions": [condition]}}, subresource="status")
+        await world.settle()
+        # then
+        assert len(world.client.calls) == before
+
+    run(both, scenario)
