@@ -18,6 +18,7 @@ from sampan.api.resources import (
 from sampan.storage.attach.controller import AttachDetachController
 from sampan.storage.attach.decide import MANAGED, OUT_OF_SERVICE
 from sampan.storage.binder.controller import VolumeBinder
+from storage.late import Late, lagging
 
 UNIQUE = "kubernetes.io/csi/disk.example.com^vol-1"
 
@@ -119,6 +120,37 @@ def test_two_nodes_never_get_one_volume_at_once() -> None:
         assert len(await places(world)) == 1
 
     run(both, scenario)
+
+
+def test_a_cache_that_lags_gives_no_volume_away_twice() -> None:
+    lates: list[Late] = []
+
+    def build(world: World) -> list[Any]:
+        lates.append(lagging(world))
+        return both(world)
+
+    async def scenario(world: World) -> None:
+        # given
+        [late] = lates
+        await a_volume(world)
+        for number in range(3):
+            await a_node(world, f"n{number}")
+        await world.settle()
+        # when pods come while nothing is heard of attachments
+        late.held.add("volumeattachments")
+        for number in range(3):
+            await a_pod(world, f"p{number}", f"n{number}")
+            await world.settle()
+        # then
+        assert await places(world) == ["n0"]
+        # when everything is heard
+        await late.let_go()
+        await world.settle()
+        # then
+        assert await places(world) == ["n0"]
+        assert [name for name, reason in await events(world) if reason == "FailedAttachVolume"] == ["p1", "p2"]
+
+    run(build, scenario)
 
 
 def test_a_shared_volume_is_attached_everywhere() -> None:

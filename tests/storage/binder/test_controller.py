@@ -13,6 +13,7 @@ from sampan.control.volumes import IN_TREE_FINALIZER, PROVISIONER
 from sampan.controllers.volumeprotection.controller import ClaimProtectionController, VolumeProtectionController
 from sampan.storage.binder.controller import VolumeBinder
 from sampan.storage.provision.hostpath import HostPath
+from storage.late import Late, lagging
 
 
 def binder(world: World) -> list[Any]:
@@ -65,6 +66,60 @@ def test_each_claim_gets_a_volume_of_its_own_and_nothing_conflicts() -> None:
         assert len(writes) == 12 + 4 * 12
 
     run(binder, scenario)
+
+
+def test_a_cache_that_lags_makes_no_write_in_vain() -> None:
+    lates: list[Late] = []
+
+    def build(world: World) -> list[Any]:
+        lates.append(lagging(world))
+        return binder(world)
+
+    async def scenario(world: World) -> None:
+        # given two volumes, and two claims that come while nothing is heard of volumes
+        [late] = lates
+        for name in ("v0", "v1"):
+            await world.make(PERSISTENT_VOLUMES, a_volume(name))
+        await world.settle()
+        late.held.add("persistentvolumes")
+        for name in ("c0", "c1"):
+            await world.make(PERSISTENT_VOLUME_CLAIMS, a_claim(name))
+            await world.settle()
+        # when
+        await late.let_go()
+        await world.settle()
+        # then
+        assert [(await claim_of(world, name)).spec.volumeName for name in ("c0", "c1")] == ["v0", "v1"]
+        assert len([call for call in world.client.calls if call[1] != "events"]) == 2 + 4 * 2
+
+    run(build, scenario)
+
+
+def test_a_claim_younger_than_the_cache_keeps_its_volume() -> None:
+    lates: list[Late] = []
+
+    def build(world: World) -> list[Any]:
+        lates.append(lagging(world))
+        return binder(world)
+
+    async def scenario(world: World) -> None:
+        # given a claim that the cache does not know
+        [late] = lates
+        late.held.add("persistentvolumeclaims")
+        claim = await world.make(PERSISTENT_VOLUME_CLAIMS, a_claim("data"))
+        # when somebody else binds a volume to it
+        reference = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": "default", "name": "data", "uid": claim.metadata.uid}
+        await world.make(PERSISTENT_VOLUMES, a_volume("v", claimRef=reference, persistentVolumeReclaimPolicy="Delete"))
+        await world.settle()
+        # then it is not released
+        assert (await volume_of(world, "v")).status.phase == "Pending"
+        # when
+        await late.let_go()
+        await world.settle()
+        # then
+        assert (await claim_of(world, "data")).spec.volumeName == "v"
+
+    run(build, scenario)
 
 
 def test_a_volume_that_comes_later_is_taken_at_once() -> None:

@@ -1,0 +1,43 @@
+"""Caches that lag behind: what a loop decides from old state, and must not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from controllers.harness import World
+from sampan.control.controller import Context
+from sampan.control.informer import Informers
+
+
+class Late:
+    """A client whose watches of some resources bring nothing while they are held."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.held: set[str] = set()
+        self._open = asyncio.Condition()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def watch(self, resource: Any, *args: Any, **more: Any) -> AsyncIterator[Any]:
+        async for event in self._client.watch(resource, *args, **more):
+            async with self._open:
+                await self._open.wait_for(lambda: resource.plural not in self.held)
+            yield event
+
+    async def let_go(self) -> None:
+        """Everything that happened meanwhile is seen."""
+        self.held.clear()
+        async with self._open:
+            self._open.notify_all()
+
+
+def lagging(world: World) -> Late:
+    """Have the world's informers listen through a `Late` client; call it before controllers are made."""
+    late = Late(world.client)
+    world.informers = Informers(late, clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
+    world.context = Context(world.client, world.informers, world.clock, world.identity)  # type: ignore[arg-type]
+    return late
