@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from api_asking import MAPS, Asker, config_map, with_server
-from sampan.api.errors import TooManyRequests
-from sampan.apiserver.pipeline import InFlight
 from sampan.apiserver.request import ADMIN
 from sampan.apiserver.server import Settings
 from sampan.testing.server import LEAN
-
-
-def test_requests_in_flight_are_bounded_reads_and_writes_apart() -> None:
-    places = InFlight(reads=1, writes=1)
-    places.enter(mutating=False)
-    with pytest.raises(TooManyRequests) as refused:
-        places.enter(mutating=False)
-    assert refused.value.headers == {"Retry-After": "1"}
-    places.enter(mutating=True)
-    places.leave(mutating=False)
-    places.enter(mutating=False)
 
 
 def test_impersonation_is_a_right_of_its_own() -> None:

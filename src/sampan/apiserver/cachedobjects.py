@@ -38,11 +38,12 @@ class _Space:
 
 
 class Objects:
-    """`floor`: events with a revision over this one are all in the ring."""
+    """`floor`: events with a revision over this one are all in the ring; `bytes`: of all objects as they leave."""
 
     def __init__(self, resource: Resource[Any], prefix: str, indexer: Callable[[bytes], str] | None) -> None:
         self.resource, self.prefix, self._indexer = resource, prefix, indexer
         self.floor = 0
+        self.bytes = self._count = 0
         self._spaces: dict[str, _Space] = {}
         self._order: list[str] = []  # of namespaces: in the order of keys, that is with their slash
         self._by_index: dict[str, dict[str, Entry]] = {}
@@ -87,12 +88,19 @@ class Objects:
                 space.names.append(entry.name)
         elif old.indexed and old.indexed != entry.indexed:
             self._unindex(old)
+        if old is None:
+            self._count += 1
+        else:
+            self.bytes -= len(old.body)
+        self.bytes += len(entry.body)
         space.entries[entry.name] = entry
         if entry.indexed:
             self._by_index.setdefault(entry.indexed, {})[entry.key] = entry
 
     def _remove(self, entry: Entry) -> None:
         space = self._spaces[entry.namespace]
+        self._count -= 1
+        self.bytes -= len(entry.body)
         del space.entries[entry.name]
         del space.names[bisect_left(space.names, entry.name)]
         if not space.names:
@@ -136,7 +144,7 @@ class Objects:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return sum(len(space.names) for space in self._spaces.values())
+        return self._count
 
     def get(self, namespace: str, name: str) -> Entry | None:
         """One object as it is now."""

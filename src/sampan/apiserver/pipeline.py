@@ -1,20 +1,22 @@
 """From a parsed request to a response: who asks, may they, how many at once, then the handler of the verb.
 
-Owns the order (authenticate → audit → flow control → impersonate → authorize → dispatch) and turning errors into
-Status objects. Source: `k8s.io/apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`.
+Owns the order (authenticate → impersonate → flow control → authorize → dispatch; audit around it) and turning errors
+into Status objects. Source: `k8s.io/apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Protocol
 
-from sampan.api.errors import ApiError, InternalError, TooManyRequests, Unauthorized, UnsupportedMediaType
+from sampan.api.errors import ApiError, InternalError, Unauthorized, UnsupportedMediaType
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.encryption.store import refuse
+from sampan.apiserver.flowcontrol.queueset import Ticket
 from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
 from sampan.apiserver.handlers.virtual import component_statuses
@@ -56,25 +58,28 @@ class Audit(Protocol):
     def answered(self, request: RequestInfo, code: int) -> None: ...
 
 
-class InFlight:
-    """Bounds how many requests are worked on at a time; watches, logs and the like do not count."""
+class Flow(Protocol):
+    """Bounds what is worked on at a time: `sampan.apiserver.flowcontrol`."""
 
-    def __init__(self, reads: int = 400, writes: int = 200) -> None:
-        self._free = {False: reads, True: writes}
+    def enter(self, info: RequestInfo) -> Ticket | None:
+        """A seat, or a place in a queue; None: `refusal` is the answer."""
+        ...
 
-    def enter(self, *, mutating: bool) -> None:
-        """Take a place.
+    def refusal(self, info: RequestInfo) -> Answer:
+        """What a client is told that is turned away."""
+        ...
 
-        Raises:
-            TooManyRequests: There is none.
-        """
-        if self._free[mutating] <= 0:
-            raise TooManyRequests("Too many requests, please try again later.", details={"retryAfterSeconds": 1},
-                                  headers={"Retry-After": "1"})
-        self._free[mutating] -= 1
+    def waits(self, ticket: Ticket) -> bool:
+        """Whether `turn` must be awaited before the request is worked on."""
+        ...
 
-    def leave(self, *, mutating: bool) -> None:
-        self._free[mutating] += 1
+    async def turn(self, ticket: Ticket) -> bool:
+        """Whether the request's turn has come before its time was over."""
+        ...
+
+    def leave(self, ticket: Ticket) -> None:
+        """The seat is free. Again: nothing happens."""
+        ...
 
 
 class Pipeline:
@@ -82,10 +87,10 @@ class Pipeline:
 
     def __init__(self, api: Api, authenticator: Authenticator, handlers: Mapping[str, Handler], *,
                  impersonation: Impersonation | None = None, audit: Audit | None = None,
-                 in_flight: InFlight | None = None, other: Route | None = None, subresources: Mapping[str, Handler] | None = None) -> None:
-        """`other` answers paths that name no resource; `subresources` those by `group_resource/subresource` or `*/name`."""
+                 flow: Flow | None = None, other: Route | None = None, subresources: Mapping[str, Handler] | None = None) -> None:
+        """`flow` None: no bound. `other` answers paths that name no resource; `subresources` those by `group_resource/subresource` or `*/name`."""
         self._api, self._authenticator, self._handlers = api, authenticator, handlers
-        self._impersonation, self._audit, self._in_flight = impersonation, audit, in_flight or InFlight()
+        self._impersonation, self._audit, self._flow = impersonation, audit, flow
         self._other, self._subresources = other, subresources or {}
         self._freshness: Freshness | None = api.parts.get("freshness")
         self._unreadable: Mapping[str, str] = api.parts.get("unreadable", {})
@@ -103,22 +108,33 @@ class Pipeline:
             response = error_answer(InternalError(
                 f"Internal error occurred: the request {info.method} {info.path} failed; the server's log says why",
                 details={"causes": [{"message": "unexpected error"}]}))
-        if info.warnings and isinstance(response, Answer | Stream):
-            response.headers.extend(warning_headers(info.warnings))
+        if isinstance(response, Answer | Stream):
+            if info.warnings:
+                response.headers.extend(warning_headers(info.warnings))
+            if info.flow_headers:
+                response.headers.extend(info.flow_headers)
         if self._audit is not None:
             self._audit.answered(info, response.code)
         return response
 
     async def _handle(self, info: RequestInfo, body: Body) -> Response:
         info.user = info.authenticated = await self._who(info)
-        if _long_running(info):
+        if info.trusted_user is None and self._impersonation is not None and _impersonates(info.headers):
+            info.user = self._impersonation.impersonate(info)
+        flow = self._flow
+        if flow is None or (_long_running(info) and info.verb != "watch"):
             return await self._permitted(info, body)
-        mutating = info.method not in ("GET", "HEAD", "OPTIONS")
-        self._in_flight.enter(mutating=mutating)
+        ticket = flow.enter(info)
+        if ticket is None or (flow.waits(ticket) and not await flow.turn(ticket)):
+            return flow.refusal(info)
+        if info.verb == "watch":
+            info.begun = partial(flow.leave, ticket)
         try:
             return await self._permitted(info, body)
         finally:
-            self._in_flight.leave(mutating=mutating)
+            # a watch that has begun keeps its seat until its first events are out
+            if info.verb != "watch" or info.begun is not None:
+                flow.leave(ticket)
 
     async def _who(self, info: RequestInfo) -> User:
         if info.trusted_user is not None:
@@ -132,8 +148,6 @@ class Pipeline:
 
     async def _permitted(self, info: RequestInfo, body: Body) -> Response:
         if info.trusted_user is None:
-            if self._impersonation is not None and _impersonates(info.headers):
-                info.user = self._impersonation.impersonate(info)
             attributes = info.attributes()
             decision = self._api.authorizer.authorize(attributes)
             info.audit_annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"

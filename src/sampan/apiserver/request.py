@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -69,6 +69,8 @@ class RequestInfo:
     custom: bool = False  # the resource is a custom one, which has no protobuf
     warnings: list[str] = field(default_factory=list)
     audit_annotations: dict[str, str] = field(default_factory=dict)
+    flow_headers: list[tuple[bytes, bytes]] | None = None  # which flow schema and priority level it was given
+    begun: Callable[[], None] | None = None  # a watch's: its first events are out; who takes it over calls it
 
     def attributes(self) -> Attributes:
         """What the authorizer is asked."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 from sampan.apiserver import health
 from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configuration
 from sampan.apiserver.discovery import Discovery
+from sampan.apiserver.flowcontrol import dump
+from sampan.apiserver.flowcontrol.controller import FlowControl
 from sampan.apiserver.handlers.base import Api, not_allowed
 from sampan.apiserver.health import LIVE, READY, Health
 from sampan.apiserver.metrics import Metrics
 from sampan.apiserver.openapi import descriptions
 from sampan.apiserver.openapi.documents import Documents
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Response, json_answer, page_not_found
+from sampan.apiserver.response import Response, json_answer, page_not_found, text_answer
 
 PAGES = ("/.well-known/openid-configuration", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version")
 
@@ -23,9 +25,9 @@ class Routes:
     """Answers what is no resource."""
 
     def __init__(self, api: Api, checks: Health, issuer: Issuer, server_address: str = "", *,
-                 metrics: Metrics | None = None) -> None:
+                 metrics: Metrics | None = None, flow: FlowControl | None = None) -> None:
         """`server_address`: host and port that /api tells of; empty: what the client has called."""
-        self._health, self._issuer, self._metrics = checks, issuer, metrics
+        self._health, self._issuer, self._metrics, self._flow = checks, issuer, metrics, flow
         self._discovery = Discovery(api.catalog, server_address)
         texts = descriptions.find(f"{health.MAJOR}.{health.MINOR}")
         self._openapi = Documents(api.catalog, health.GIT_VERSION, lambda: descriptions.read(texts))
@@ -44,6 +46,9 @@ class Routes:
             return await self._health.asked(path, info.query)
         if path == "/metrics" and self._metrics is not None:
             return self._metrics.answer()
+        if path.startswith(dump.PATH) and self._flow is not None:
+            page = self._flow.dump(path.removeprefix(dump.PATH), details=bool(info.query.get("includeRequestDetails", [""])[0]))
+            return page_not_found() if page is None else text_answer(page)
         if path == "/version":
             return health.version()
         if path == "/.well-known/openid-configuration":

@@ -41,6 +41,11 @@ from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.encryption.config import Encryption
 from sampan.apiserver.encryption.store import around
 from sampan.apiserver.fieldmanager import FieldManager
+from sampan.apiserver.flowcontrol.controller import FlowControl
+from sampan.apiserver.flowcontrol.inflight import FlowSettings, InFlight
+from sampan.apiserver.flowcontrol.metrics import FlowMetrics
+from sampan.apiserver.flowcontrol.upkeep import Upkeep
+from sampan.apiserver.flowcontrol.world import CacheWorld
 from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers import all as handlers
 from sampan.apiserver.handlers.base import Api
@@ -83,6 +88,7 @@ class Settings:
     audit_rotation: Rotation = Rotation()
     encryption: Encryption | None = None
     """Which resources are sealed in the store, with which keys."""
+    flow: FlowSettings = FlowSettings()
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -107,6 +113,7 @@ class ApiServer:
         self._nodes: NodeConnections | None = None
         self._webhooks: Webhooks | None = None
         self._audit_file: AuditFile | None = None
+        self.flow: FlowControl | None = None
 
     async def start(self) -> None:
         """Fill the caches, put the parts together, make what a fresh server holds, be ready."""
@@ -124,6 +131,11 @@ class ApiServer:
         self._tasks.start(repair.run(), "repair of addresses")
         bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
         await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
+        if self.flow is not None:
+            upkeep = Upkeep(self.flow, self.registry, self.catalog, self.caches, self.clock)
+            if self.settings.bootstrap_full:
+                await upkeep.ensure()
+            self._tasks.start(upkeep.run(keep=self.settings.bootstrap_full), "flow control")
         self._started = True
 
     def _assemble(self) -> None:
@@ -152,11 +164,15 @@ class ApiServer:
         self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
         if self._shared is not None:
             self.api.parts["freshness"] = Freshness(self._shared)
+        if settings.flow.fair:
+            self.flow = FlowControl(caches, CacheWorld(self.catalog, caches), clock, self._tasks, settings.flow)
+            self.metrics.more.append(FlowMetrics(self.flow).collect)
         address = f"{settings.addresses.advertise}:{settings.addresses.port}"
-        routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics)
+        routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics, flow=self.flow)
         pipeline: Handles = Pipeline(
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
-            other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics)
+            other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics,
+            flow=self.flow or InFlight(settings.flow))
         if settings.audit_policy is not None:
             self._audit_file = AuditFile(settings.audit_log, clock, settings.audit_rotation)
             self._audit_file.check()

@@ -110,13 +110,17 @@ async def _refuse(answer: Answer, scope: Scope, send: Send) -> None:
 
 async def _watch(stream: Stream, receive: Receive, send: Send) -> None:
     """A watch over WebSocket: one text message a frame."""
-    await send({"type": "websocket.accept"})
-    async with Tasks() as tasks:
-        pump = tasks.start(_frames(stream, send), "watch", keep_going=True)
-        left = tasks.start(_left(receive), "disconnect", keep_going=True)
-        await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
-        if pump.done():
-            await send({"type": "websocket.close", "code": 1000})
+    try:
+        await send({"type": "websocket.accept"})
+        async with Tasks() as tasks:
+            pump = tasks.start(_frames(stream, send), "watch", keep_going=True)
+            left = tasks.start(_left(receive), "disconnect", keep_going=True)
+            await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
+            if pump.done():
+                await send({"type": "websocket.close", "code": 1000})
+    finally:
+        if stream.ended is not None:
+            stream.ended()
 
 
 async def _frames(stream: Stream, send: Send) -> None:

@@ -117,9 +117,18 @@ class WatchCache:
         return len(self._objects)
 
     @property
+    def bytes(self) -> int:
+        """How much all objects are as JSON."""
+        return self._objects.bytes
+
+    @property
     def watchers(self) -> int:
         """How many watches there are."""
         return len(self._hub)
+
+    def interested(self, namespace: str, name: str) -> int:
+        """How many watches a change of this object is told to, as far as namespace and name tell."""
+        return self._hub.interested(namespace, name)
 
     # -- filling --------------------------------------------------------------------------------------------------
 
@@ -395,6 +404,10 @@ class Caches:
                 raise TooManyRequests("storage is (re)initializing", details={"retryAfterSeconds": 1})
             self._by_resource[resource] = found
         return found
+
+    def find(self, resource: Resource[Any]) -> WatchCache | None:
+        """As `of`; None if it has not been loaded."""
+        return self._by_resource.get(resource) or self._caches.get(key_prefix(resource))
 
     async def load(self, *resources: Resource[Any]) -> None:
         """Fill the caches of these resources; those that are there already stay as they are."""

@@ -124,6 +124,8 @@ class Watcher:
         self._error: ApiError | None = None
         rendering = group.rendering
         self._first_due = rendering is not None and rendering.first is not None
+        self.when_begun: Callable[[], None] | None = None
+        """Called once: what there was when the watch began has been read, or it has ended before."""
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -175,6 +177,8 @@ class Watcher:
                     await asyncio.sleep(0)
                     continue
                 self._initial = None
+            if self.when_begun is not None:
+                self._tell_begun()
             if self._queue:
                 return self._take()
             if self._ended:
@@ -184,6 +188,11 @@ class Watcher:
                 await self._waiter
             finally:
                 self._waiter = None
+
+    def _tell_begun(self) -> None:
+        told, self.when_begun = self.when_begun, None
+        if told is not None:
+            told()
 
     def _take(self) -> list[Delivery]:
         queue = self._queue
@@ -237,6 +246,7 @@ class Watcher:
             return
         self._ended = True
         self._group.remove(self)
+        self._tell_begun()
         if self._initial is not None:
             # not the queue without what comes before it
             self._initial = None
@@ -269,7 +279,9 @@ class Group:
 
     def remove(self, watcher: Watcher) -> None:
         """It has ended."""
-        self.watchers.pop(watcher, None)
+        if watcher in self.watchers:
+            del self.watchers[watcher]
+            self.hub.count(self.selection, -1)
         if not self.watchers:
             self.hub.forget(self)
 
@@ -290,6 +302,27 @@ class Hub:
         self._groups: dict[tuple[Selection, str], Group] = {}
         # the narrowest of what a selection has set -> the groups that have set it so
         self._places: dict[tuple[str, str, str], dict[Group, None]] = {}
+        # watches by namespace and name; not those by an indexed field, which hear of few changes
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, selection: Selection, by: int) -> None:
+        """There are so many more watches of it."""
+        if selection.indexed:
+            return
+        place = (selection.namespace, selection.name)
+        number = self._counts.get(place, 0) + by
+        if number:
+            self._counts[place] = number
+        else:
+            del self._counts[place]
+
+    def interested(self, namespace: str, name: str) -> int:
+        """How many watch all objects, those of the namespace, or the one of that name."""
+        counts = self._counts
+        if not counts:
+            return 0
+        places = dict.fromkeys((("", ""), (namespace, ""), (namespace, name)))
+        return sum(counts.get(place, 0) for place in places)
 
     def __len__(self) -> int:
         return sum(len(group.watchers) for group in self._groups.values())
@@ -303,6 +336,7 @@ class Hub:
             self._places.setdefault(_place(selection), {})[group] = None
         watcher = Watcher(group, bookmarks=bookmarks, after=after)
         group.watchers[watcher] = None
+        self.count(selection, 1)
         return watcher
 
     def forget(self, group: Group) -> None:

@@ -20,15 +20,24 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
     parser.add_argument("--advertise", default="", metavar="ADDRESS", help="address that the Service `kubernetes` leads to")
     securityflags.add(parser)
+    parser.add_argument("--max-requests-inflight", type=int, default=400, metavar="N",
+                        help="with the next, how many requests are worked on at a time (default 400)")
+    parser.add_argument("--max-mutating-requests-inflight", type=int, default=200, metavar="N",
+                        help="without priority and fairness: bounds writes, the other reads (default 200)")
+    parser.add_argument("--enable-priority-and-fairness", default="true", choices=("true", "false"), nargs="?", const="true",
+                        help="let requests wait by priority levels and flow schemas (default true)")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    from sampan.apiserver.flowcontrol.inflight import flow_settings
     from sampan.cluster.server import EtcdFiles, ServerConfig, serve
 
     return serve(ServerConfig(
         data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
         advertise=arguments.advertise, log_level=arguments.log_level,
         etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile),
-        security=securityflags.read(arguments)))
+        security=securityflags.read(arguments),
+        flow=flow_settings(fair=arguments.enable_priority_and_fairness == "true", reads=arguments.max_requests_inflight,
+                           writes=arguments.max_mutating_requests_inflight)))

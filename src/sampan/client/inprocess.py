@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 from sampan.api import codec
-from sampan.api.errors import InternalError, from_status
+from sampan.api.errors import InternalError
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import MERGE_PATCH, Answer, DeleteOptions, Listing, PatchType, WatchEvent
@@ -56,7 +56,7 @@ class InProcessClient:
     async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
         answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
-            raise from_status(codec.loads(answer.joined()))
+            raise requests.error_of(answer.code, answer.joined())
         if answer.entry is not None:
             return answer.entry.object
         if answer.result is not None and (isinstance(answer.result, wire) or not isinstance(answer.result, dict)):
@@ -75,7 +75,7 @@ class InProcessClient:
             labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=resource_version, **{"continue": continue_})
         answer = await self._ask("GET", target)
         if answer.code >= 300:
-            raise from_status(codec.loads(answer.joined()))
+            raise requests.error_of(answer.code, answer.joined())
         found = answer.result
         return Listing([getattr(one, "object", one) if hasattr(one, "revision") else one for one in found.objects],
                        found.revision, found.continue_)
@@ -89,7 +89,7 @@ class InProcessClient:
             allowWatchBookmarks=True)
         stream = await self._ask("GET", target)
         if stream.code >= 300:
-            raise from_status(codec.loads(stream.joined()))
+            raise requests.error_of(stream.code, stream.joined())
         events = stream.events
         try:
             async for batch in events:
@@ -123,14 +123,14 @@ class InProcessClient:
                      options: DeleteOptions = DeleteOptions()) -> None:
         answer = await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
         if answer.code >= 300:
-            raise from_status(codec.loads(answer.joined()))
+            raise requests.error_of(answer.code, answer.joined())
 
     async def delete_all(self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
                          options: DeleteOptions = DeleteOptions()) -> None:
         target = requests.path(resource, namespace) + requests.query(labelSelector=labels, fieldSelector=fields)
         answer = await self._ask("DELETE", target, requests.delete_body(options))
         if answer.code >= 300:
-            raise from_status(codec.loads(answer.joined()))
+            raise requests.error_of(answer.code, answer.joined())
 
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         kind = next((value for key, value in (headers or {}).items() if key.lower() == "content-type"), requests.JSON)

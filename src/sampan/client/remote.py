@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,7 @@ import aiohttp
 import yarl
 
 from sampan.api import codec
-from sampan.api.errors import ApiError, InternalError, OtherStatus, ServiceUnavailable, from_status
+from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, from_status
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import MERGE_PATCH, Answer, DeleteOptions, Listing, PatchType, WatchEvent
@@ -42,20 +43,19 @@ class RemoteClient:
             self._headers["Authorization"] = f"Bearer {access.token}"
         self._token_read = float("-inf")
         self._session: aiohttp.ClientSession | None = None
-        self._retired: aiohttp.ClientSession | None = None
+        self._users: dict[aiohttp.ClientSession, int] = {}  # requests and watches under way, by the session that they began with
 
     async def renew(self, access: Access) -> None:
-        """Use this access for every request from now on. What is under way ends as it began, unless that takes until the
-        next renewal.
-        """
+        """Use this access for every request from now on; what is under way ends as it began."""
         self._tls = tls_context(access)
         self.access, self._token_read = access, float("-inf")
         self._headers.pop("Authorization", None)
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"
         # a connection shows the certificate that it was made with: none is used again
-        before, self._retired, self._session = self._retired, self._session or self._retired, None
-        if before is not None and before is not self._retired:
+        before, self._session = self._session, None
+        if before is not None and not self._users[before]:
+            del self._users[before]
             await before.close()
 
     def _client(self) -> aiohttp.ClientSession:
@@ -64,7 +64,22 @@ class RemoteClient:
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._tls), json_serialize=lambda value: codec.encode(value).decode(),
                 cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=1 << 18,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS))
+            self._users[self._session] = 0
         return self._session
+
+    @asynccontextmanager
+    async def _using(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """The session of the newest access, which stays open until this ends."""
+        session = self._client()
+        self._users[session] += 1
+        try:
+            yield session
+        finally:
+            if session in self._users:
+                self._users[session] -= 1
+                if session is not self._session and not self._users[session]:
+                    del self._users[session]
+                    await session.close()
 
     async def _own_headers(self) -> dict[str, str]:
         """The headers of every request, with the token as the file has it now."""
@@ -82,7 +97,7 @@ class RemoteClient:
         if body:
             sent.setdefault("Content-Type", kind)
         try:
-            async with self._client().request(
+            async with self._using() as session, session.request(
                 method, yarl.URL(self.access.server + target, encoded=True), data=body or None, headers=sent, allow_redirects=False,
                 server_hostname=self.access.server_name or None, timeout=aiohttp.ClientTimeout(REQUEST_SECONDS, sock_connect=CONNECT_SECONDS),
             ) as answer:
@@ -96,7 +111,7 @@ class RemoteClient:
     async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
         answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
-            raise error_of(answer.code, answer.body)
+            raise requests.error_of(answer.code, answer.body)
         return decoded(wire, answer.body)
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T:
@@ -110,7 +125,7 @@ class RemoteClient:
             labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=resource_version, **{"continue": continue_})
         answer = await self._ask("GET", target)
         if answer.code >= 300:
-            raise error_of(answer.code, answer.body)
+            raise requests.error_of(answer.code, answer.body)
         return listing(resource, answer.body)
 
     async def watch(
@@ -122,12 +137,12 @@ class RemoteClient:
             allowWatchBookmarks=True)
         headers = await self._own_headers()
         try:
-            async with self._client().get(
+            async with self._using() as session, session.get(
                 yarl.URL(self.access.server + target, encoded=True), headers=headers, allow_redirects=False,
                 server_hostname=self.access.server_name or None,
             ) as answer:
                 if answer.status >= 300:
-                    raise error_of(answer.status, await answer.read())
+                    raise requests.error_of(answer.status, await answer.read())
                 async for line in _lines(answer.content):
                     yield event_of(resource, line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -157,14 +172,14 @@ class RemoteClient:
                      options: DeleteOptions = DeleteOptions()) -> None:
         answer = await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
         if answer.code >= 300:
-            raise error_of(answer.code, answer.body)
+            raise requests.error_of(answer.code, answer.body)
 
     async def delete_all(self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
                          options: DeleteOptions = DeleteOptions()) -> None:
         target = requests.path(resource, namespace) + requests.query(labelSelector=labels, fieldSelector=fields)
         answer = await self._ask("DELETE", target, requests.delete_body(options))
         if answer.code >= 300:
-            raise error_of(answer.code, answer.body)
+            raise requests.error_of(answer.code, answer.body)
 
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         return await self._ask(method, path, body, headers=headers)
@@ -175,9 +190,10 @@ class RemoteClient:
         Raises:
             ApiError: The server refused.
         """
+        session = self._client()
+        self._users[session] += 1  # for good: it ends when the caller closes it, which nobody tells us
         try:
-            return await self._client().ws_connect(
-                yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
+            return await session.ws_connect(                yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
                 max_msg_size=MOST_EVENT_BYTES, compress=0)
         except aiohttp.WSServerHandshakeError as error:
             raise OtherStatus(f"the server refused the connection: {error.message}", code=error.status) from error
@@ -186,10 +202,9 @@ class RemoteClient:
 
     async def close(self) -> None:
         """End all connections."""
-        for session in (self._session, self._retired):
-            if session is not None:
-                await session.close()
-        self._session = self._retired = None
+        sessions, self._users, self._session = list(self._users), {}, None
+        for session in sessions:
+            await session.close()
 
 
 def tls_context(access: Access) -> ssl.SSLContext:
@@ -207,17 +222,6 @@ def tls_context(access: Access) -> ssl.SSLContext:
             key.write_bytes(access.client_key)
             context.load_cert_chain(certificate, key)
     return context
-
-
-def error_of(code: int, body: bytes) -> ApiError:
-    """The error of an answer, whether or not it is a Status."""
-    try:
-        value = codec.loads(body)
-    except codec.DecodeError:
-        value = None
-    if isinstance(value, dict) and value.get("kind") == "Status":
-        return from_status(value)
-    return OtherStatus(body.decode("utf-8", "replace").strip() or f"the server answered {code}", code=code)
 
 
 def decoded(wire: type[Any], body: bytes) -> Any:

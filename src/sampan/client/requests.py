@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sampan.api import codec
+from sampan.api.errors import ApiError, OtherStatus, TooManyRequests, from_status
 from sampan.api.resourceinfo import Resource
 from sampan.client.base import DeleteOptions
 
@@ -63,3 +64,15 @@ def patch_body(patch: Any) -> bytes:
 
 
 Headers = Mapping[str, str]
+
+
+def error_of(code: int, body: bytes) -> ApiError:
+    """The error of an answer, whether or not it is a Status."""
+    try:
+        value = codec.loads(body)
+    except codec.DecodeError:
+        value = None
+    if isinstance(value, dict) and value.get("kind") == "Status":
+        return from_status(value)
+    text = body.decode("utf-8", "replace").strip() or f"the server answered {code}"
+    return TooManyRequests(text) if code == TooManyRequests.code else OtherStatus(text, code=code)

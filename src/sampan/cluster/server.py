@@ -20,6 +20,7 @@ from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
+from sampan.apiserver.flowcontrol.inflight import FlowSettings
 from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
@@ -56,6 +57,7 @@ class ServerConfig:
     service_cidr: str = "10.96.0.0/16"
     etcd: EtcdFiles = EtcdFiles()
     security: SecurityFlags = SecurityFlags()
+    flow: FlowSettings = FlowSettings()
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
     names = pki.server_names(host=socket.gethostname(), addresses=_addresses(config.bind, advertise), service_address=addresses.service)
     keys = pkidir.ensure_cluster(data / "pki", names, clock)
     users = read_token_file(config.token_file) if config.token_file else {}
-    settings = secured(Settings(), config.security)
+    settings = secured(Settings(flow=config.flow), config.security)
     store = await open_store(config.store, data / "store", clock, config.etcd)
     try:
         ca = keys.ca.certificate.read_bytes()

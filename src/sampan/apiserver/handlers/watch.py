@@ -42,12 +42,14 @@ async def watch(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     query = WatchQuery(selection(served, info.namespace, options, name=info.name), options.revision, options.bookmarks,
                        options.initial_events, rendering(api, info, served, form))
     watcher: Watcher = await api.caches.of(served.stored).watch(query)
+    watcher.when_begun, info.begun = info.begun, None
     seconds = float(options.timeout_seconds or 0)
     if seconds <= 0:
         seconds = SHORTEST_SECONDS * (1 + api.registry.identity.rng.random())
     clock: AsyncClock = api.clock  # type: ignore[assignment]
     content_type = WATCH if form.protobuf else JSON
-    return Stream(200, _frames(watcher, clock, seconds), content_type, events=_events(watcher, clock, seconds, served))
+    return Stream(200, _frames(watcher, clock, seconds), content_type, events=_events(watcher, clock, seconds, served),
+                  ended=watcher.close)
 
 
 async def _frames(watcher: Watcher, clock: AsyncClock, seconds: float) -> AsyncIterator[bytes]:
