@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pytest
+
 from sampan.cli import securityflags
-from sampan.cluster.security import AuditFlags, SecurityFlags
+from sampan.cluster.security import AuditFlags, HeaderFlags, OidcFlags, SecurityFlags, TokenWebhookFlags
 
 
 def given(*arguments: str) -> SecurityFlags:
@@ -26,3 +28,16 @@ def test_audit_flags() -> None:
 
 def test_encryption_flag() -> None:
     assert given("--encryption-provider-config=e").encryption == Path("e")
+
+
+def test_identity_flags() -> None:
+    flags = given("--anonymous-auth=false", "--authentication-config=a", "--oidc-issuer-url=https://x", "--oidc-client-id=me", "--oidc-required-claim=a=b",
+                  "--oidc-required-claim=c=d", "--oidc-signing-algs=RS256,ES256", "--requestheader-client-ca-file=ca",
+                  "--requestheader-group-headers=X-Group, X-Remote-Group", "--authentication-token-webhook-config-file=w",
+                  "--authentication-token-webhook-version=v1")
+    assert (flags.anonymous, flags.authentication) == (False, Path("a"))
+    assert flags.oidc == OidcFlags("https://x", "me", required=("a=b", "c=d"), algorithms=("RS256", "ES256"))
+    assert flags.headers == HeaderFlags(Path("ca"), groups=("X-Group", "X-Remote-Group"))
+    assert flags.token_webhook == TokenWebhookFlags(Path("w"), version="v1")
+    with pytest.raises(SystemExit):
+        given("--anonymous-auth=perhaps")

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sampan.aio.clock import SystemClock
 from sampan.apiserver.audit.file import Rotation
 from sampan.apiserver.server import Settings
-from sampan.cluster.security import AuditFlags, SecurityFlags, secured
+from sampan.cluster.security import (
+    AuditFlags,
+    HeaderFlags,
+    OidcFlags,
+    SecurityFlags,
+    TokenWebhookFlags,
+    handshake_ca,
+    seconds,
+    secured,
+)
+from sampan.lib import pki
 from sampan.lib.errors import ConfigError
 
 POLICY = "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata}]}"
@@ -45,3 +57,62 @@ def test_an_encryption_configuration_is_read_or_refused(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ConfigError, match=r"enc\.yaml is no EncryptionConfiguration"):
         secured(Settings(), SecurityFlags(encryption=path))
+
+
+def test_oidc_flags_mean_what_upstreams_mean() -> None:
+    def issuer(**flags: Any) -> Any:
+        return secured(Settings(), SecurityFlags(oidc=OidcFlags("https://issuer", "me", **flags))).sources.issuers[0]
+
+    plain = issuer()
+    assert (plain.issuer.audiences, plain.claimMappings.username.claim, plain.claimMappings.username.prefix) == (["me"], "sub", "https://issuer#")
+    assert plain.algorithms == ("RS256",)
+    assert issuer(username_claim="email").claimMappings.username.prefix == ""
+    assert issuer(username_prefix="-").claimMappings.username.prefix == ""
+    whole = issuer(groups_claim="g", groups_prefix="x:", required=("a=b", "c=d=e"))
+    assert (whole.claimMappings.groups.claim, whole.claimMappings.groups.prefix) == ("g", "x:")
+    assert [(rule.claim, rule.requiredValue) for rule in whole.claimValidationRules] == [("a", "b"), ("c", "d=e")]
+
+
+@pytest.mark.parametrize(("flags", "why"), [
+    (SecurityFlags(oidc=OidcFlags("https://x")), "must be specified together"), (SecurityFlags(oidc=OidcFlags("http://x", "me")), "https"),
+    (SecurityFlags(oidc=OidcFlags("https://x", "me", required=("a",))), "claim=value"),
+    (SecurityFlags(oidc=OidcFlags("https://x", "me", algorithms=("none",))), "unsupported signing alg: none"),
+    (SecurityFlags(oidc=OidcFlags("https://x", "me"), authentication=Path("/x")), "mutually exclusive"),
+    (SecurityFlags(authentication=Path("/none")), "/none can't be read"), (SecurityFlags(headers=HeaderFlags(Path("/dev/null"))), "PEM"),
+    (SecurityFlags(token_webhook=TokenWebhookFlags(Path("/none"))), "/none does not exist"),
+])
+def test_wrong_identity_flags_are_told(flags: SecurityFlags, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        secured(Settings(), flags)
+    assert why in caught.value.message
+
+
+def test_an_authentication_configuration_says_where_nobody_may_ask(tmp_path: Path) -> None:
+    path = tmp_path / "auth.yaml"
+    path.write_text("""
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous: {enabled: true, conditions: [{path: /livez}]}
+""")
+    settings = secured(Settings(), SecurityFlags(authentication=path))
+    assert (settings.anonymous, settings.sources.anonymous_paths) == (True, ("/livez",))
+    with pytest.raises(ConfigError, match="--anonymous-auth flag cannot be set"):
+        secured(Settings(), SecurityFlags(authentication=path, anonymous=False))
+
+
+def test_front_proxies_authority_joins_the_handshake(tmp_path: Path) -> None:
+    now = SystemClock().now()
+    mine, proxies = tmp_path / "ca.crt", tmp_path / "proxies.crt"
+    mine.write_bytes(pki.new_ca("a", now=now).certificate)
+    proxies.write_bytes(pki.new_ca("b", now=now).certificate)
+    flags = SecurityFlags(headers=HeaderFlags(proxies))
+    assert secured(Settings(), flags).sources.headers is not None
+    assert handshake_ca(flags, mine, tmp_path).read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    assert handshake_ca(SecurityFlags(), mine, tmp_path) == mine
+
+
+def test_durations_are_gos() -> None:
+    assert (seconds("2m0s", "f"), seconds("500ms", "f"), seconds("0", "f")) == (120.0, 0.5, 0.0)
+    for wrong in ("x", "-1s"):
+        with pytest.raises(ConfigError, match="--flag"):
+            seconds(wrong, "--flag")

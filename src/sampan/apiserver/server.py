@@ -28,7 +28,7 @@ from sampan.apiserver.asgi import App
 from sampan.apiserver.audit.file import AuditFile, AuditSink, Rotation
 from sampan.apiserver.audit.log import Audited
 from sampan.apiserver.audit.policy import Policy
-from sampan.apiserver.auth.authenticators import default_authenticators
+from sampan.apiserver.auth.authenticators import Configured, Sources, default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
 from sampan.apiserver.auth.impersonation import Impersonator
 from sampan.apiserver.auth.reviews import Reviewer
@@ -78,6 +78,8 @@ class Settings:
     users: Mapping[str, User] = field(default_factory=dict)
     """Static tokens and whose they are."""
     anonymous: bool = True
+    sources: Sources = Sources()
+    """OIDC issuers, webhooks, front proxies."""
     client_ca: bytes = b""
     nodes: NodeAccess = NodeAccess()
     disabled_admission: frozenset[str] = frozenset()
@@ -112,6 +114,7 @@ class ApiServer:
         self._started = self._stopping = False
         self._nodes: NodeConnections | None = None
         self._webhooks: Webhooks | None = None
+        self._configured: Configured | None = None
         self._audit_file: AuditFile | None = None
         self.flow: FlowControl | None = None
 
@@ -141,7 +144,9 @@ class ApiServer:
     def _assemble(self) -> None:
         settings, clock, caches = self.settings, self.clock, self.caches
         self.authorizer = default_authorizers(caches)
-        identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous)
+        self._configured = Configured(settings.sources, clock, self.issuer.audiences, client_ca=settings.client_ca)
+        identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous,
+                                            configured=self._configured)
         self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches))
         dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
         gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission,
@@ -202,6 +207,8 @@ class ApiServer:
             await self._nodes.close()
         if self._webhooks is not None:
             await self._webhooks.close()
+        if self._configured is not None:
+            await self._configured.close()
         if self._audit_file is not None:
             self._audit_file.close()
 

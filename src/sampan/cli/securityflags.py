@@ -12,9 +12,42 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
+    _identity(parser.add_argument_group("identity"))
     _audit(parser.add_argument_group("audit"))
     parser.add_argument_group("encryption at rest").add_argument(
         "--encryption-provider-config", type=Path, metavar="FILE", help="which resources are stored with which keys (EncryptionConfiguration)")
+
+
+def _identity(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--anonymous-auth", type=_truth, metavar="BOOL", help="whether requests without credentials are taken (default true)")
+    group.add_argument("--authentication-config", type=Path, metavar="FILE", help="issuers of tokens, anonymous requests (AuthenticationConfiguration)")
+    group.add_argument("--authentication-token-webhook-config-file", type=Path, metavar="FILE", help="kubeconfig of a server that knows tokens")
+    group.add_argument("--authentication-token-webhook-cache-ttl", default="2m0s", metavar="TIME", help="how long its answers count (default 2m0s)")
+    group.add_argument("--authentication-token-webhook-version", default="v1beta1", choices=("v1", "v1beta1"), help="of TokenReview (default v1beta1)")
+    group.add_argument("--oidc-issuer-url", default="", metavar="URL", help="OpenID issuer, https only")
+    group.add_argument("--oidc-client-id", default="", metavar="ID", help="whom its tokens must be for")
+    group.add_argument("--oidc-username-claim", default="sub", metavar="CLAIM", help="claim that is the user name (default sub)")
+    group.add_argument("--oidc-username-prefix", default="", metavar="TEXT", help="before user names (default: the issuer and #; - for nothing)")
+    group.add_argument("--oidc-groups-claim", default="", metavar="CLAIM", help="claim with the groups")
+    group.add_argument("--oidc-groups-prefix", default="", metavar="TEXT", help="before groups")
+    group.add_argument("--oidc-required-claim", default=[], action="append", metavar="CLAIM=VALUE", help="what tokens must say; may be repeated")
+    group.add_argument("--oidc-ca-file", type=Path, metavar="FILE", help="authority of the issuer's certificate")
+    group.add_argument("--oidc-signing-algs", default="RS256", metavar="LIST", help="accepted algorithms (default RS256)")
+    group.add_argument("--requestheader-client-ca-file", type=Path, metavar="FILE", help="authority of front proxies, which name users in headers")
+    for name, text in (("allowed-names", "common names that such proxies have (default: any)"), ("username-headers", "default X-Remote-User"),
+                       ("uid-headers", "default none"), ("group-headers", "default X-Remote-Group"),
+                       ("extra-headers-prefix", "default X-Remote-Extra-")):
+        group.add_argument(f"--requestheader-{name}", default="", metavar="LIST", help=text)
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "t", "f"):
+        raise argparse.ArgumentTypeError(f'"{text}" is neither true nor false')
+    return text.lower() in ("true", "1", "t")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def _audit(group: argparse._ArgumentGroup) -> None:
@@ -27,8 +60,17 @@ def _audit(group: argparse._ArgumentGroup) -> None:
 
 def read(arguments: argparse.Namespace) -> SecurityFlags:
     """What was given."""
-    from sampan.cluster.security import AuditFlags, SecurityFlags
+    from sampan.cluster.security import AuditFlags, HeaderFlags, OidcFlags, SecurityFlags, TokenWebhookFlags
 
-    return SecurityFlags(audit=AuditFlags(
-        arguments.audit_policy_file, arguments.audit_log_path, arguments.audit_log_maxsize, arguments.audit_log_maxbackup,
-        arguments.audit_log_maxage), encryption=arguments.encryption_provider_config)
+    given = arguments
+    return SecurityFlags(
+        audit=AuditFlags(given.audit_policy_file, given.audit_log_path, given.audit_log_maxsize, given.audit_log_maxbackup, given.audit_log_maxage),
+        encryption=given.encryption_provider_config, anonymous=given.anonymous_auth, authentication=given.authentication_config,
+        oidc=OidcFlags(given.oidc_issuer_url, given.oidc_client_id, given.oidc_username_claim, given.oidc_username_prefix, given.oidc_groups_claim,
+                       given.oidc_groups_prefix, tuple(one for text in given.oidc_required_claim for one in _list(text)), given.oidc_ca_file,
+                       _list(given.oidc_signing_algs)),
+        token_webhook=TokenWebhookFlags(given.authentication_token_webhook_config_file, given.authentication_token_webhook_cache_ttl,
+                                        given.authentication_token_webhook_version),
+        headers=HeaderFlags(given.requestheader_client_ca_file, _list(given.requestheader_allowed_names), _list(given.requestheader_username_headers),
+                            _list(given.requestheader_uid_headers), _list(given.requestheader_group_headers),
+                            _list(given.requestheader_extra_headers_prefix)))

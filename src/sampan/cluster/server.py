@@ -25,7 +25,7 @@ from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
 from sampan.cluster import listener
-from sampan.cluster.security import SecurityFlags, secured
+from sampan.cluster.security import SecurityFlags, handshake_ca, secured
 from sampan.lib import logs, pki, pkidir
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
@@ -120,7 +120,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         gc.collect()
         gc.freeze()  # what is there now stays: no need to look at it again
         server = listener.Server(
-            listener.configure(api.app, certificate=str(keys.server.certificate), key=str(keys.server.key), client_ca=str(keys.ca.certificate)),
+            listener.configure(api.app, certificate=str(keys.server.certificate), key=str(keys.server.key), client_ca=str(handshake_ca(config.security, keys.ca.certificate, data))),
             api.stop)
         log.info("serving", extra={"address": config.bind, "port": config.port})
         async with Tasks() as tasks:

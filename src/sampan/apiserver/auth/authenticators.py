@@ -1,6 +1,6 @@
 """Who is asking: client certificates, then bearer tokens, then nobody (anonymous).
 
-Owns the x509 authenticator and the union that answers a request. Credentials that are not good are 401, no credentials
+Owns the x509 authenticator, the union that answers a request, and what is configured beyond the defaults. Credentials that are not good are 401, no credentials
 are system:anonymous, as upstream. Leaves what may be done anonymously to RBAC.
 Source: apiserver `authentication/request/{x509,union,anonymous}`, kubernetes `pkg/kubeapiserver/authenticator`.
 """
@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from sampan.aio.clock import AsyncClock
 from sampan.api.errors import Unauthorized
 from sampan.apiserver.auth.base import Authenticator
+from sampan.apiserver.auth.jwtconfig import JwtAuthenticator
+from sampan.apiserver.auth.requestheader import Authority, HeaderUsers, RequestHeaders
 from sampan.apiserver.auth.serviceaccounts import Issuer, ServiceAccountTokens
 from sampan.apiserver.auth.tokens import (
     AUTHENTICATED,
@@ -30,6 +33,7 @@ from sampan.apiserver.auth.tokens import (
 )
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.watchcache import Readers
+from sampan.client.kubeconfig import Access
 from sampan.lib import pki
 from sampan.lib.clock import Clock
 
@@ -47,8 +51,9 @@ class _Known(NamedTuple):
 class Certificates:
     """The name and groups of a client certificate, which the TLS handshake has verified."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, authority: Authority | None = None) -> None:
+        """`authority`: who must have issued them, where handshakes trust others too."""
+        self._clock, self._authority = clock, authority
         self._known: dict[bytes, _Known] = {}
 
     async def authenticate(self, request: RequestInfo) -> User | None:
@@ -60,6 +65,8 @@ class Certificates:
         der = request.peer_certificate
         if not der:
             return None
+        if self._authority is not None and not self._authority.issued(der):
+            raise BadCredentials("x509: certificate signed by unknown authority")
         known = self._known.get(der)
         if known is None:
             if len(self._known) >= MOST_CERTIFICATES:
@@ -101,8 +108,9 @@ class BearerTokens:
 class Authenticators:
     """All of them. The in-process client's user is taken as it is; it can't come from the network."""
 
-    def __init__(self, chain: Sequence[Authenticator], *, anonymous: bool = True) -> None:
-        self._chain, self._anonymous = tuple(chain), anonymous
+    def __init__(self, chain: Sequence[Authenticator], *, anonymous: bool = True, anonymous_paths: Sequence[str] = ()) -> None:
+        """`anonymous_paths`: where alone nobody may ask; none: everywhere."""
+        self._chain, self._anonymous, self._paths = tuple(chain), anonymous, frozenset(anonymous_paths)
 
     async def authenticate(self, request: RequestInfo) -> User:
         """The first that knows the credentials decides.
@@ -124,7 +132,7 @@ class Authenticators:
         if failure is not None:
             log.info("authentication failed", extra={"why": getattr(failure, "why", failure.message), "path": request.path})
             raise Unauthorized from failure
-        if not self._anonymous:
+        if not self._anonymous or (self._paths and request.path not in self._paths):
             raise Unauthorized
         return ANONYMOUS
 
@@ -143,12 +151,63 @@ class Identities(NamedTuple):
     service_accounts: ServiceAccountTokens
 
 
+@dataclass(frozen=True)
+class TokenWebhook:
+    """`--authentication-token-webhook-*`."""
+
+    access: Access
+    version: str = "v1beta1"
+    seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where users come from beside certificates, the token file, service accounts and bootstrap tokens."""
+
+    issuers: Sequence[JwtAuthenticator] = ()
+    webhook: TokenWebhook | None = None
+    headers: RequestHeaders | None = None
+    anonymous_paths: Sequence[str] = ()
+
+
+class Configured:
+    """What `Sources` become."""
+
+    def __init__(self, sources: Sources, clock: AsyncClock, audiences: Sequence[str], *, client_ca: bytes = b"") -> None:
+        """`client_ca`: who issues clients' certificates, asked only where `headers` brings an authority of its own."""
+        self.sources = sources
+        self.tokens: list[TokenAuthenticator] = []
+        self.first: list[Authenticator] = [HeaderUsers(sources.headers, clock)] if sources.headers else []
+        self.authority = Authority(client_ca, "the clients' authority") if sources.headers else None
+        if sources.issuers:
+            from sampan.apiserver.auth.oidc import OidcTokens
+
+            self.tokens += [OidcTokens(one, clock, audiences) for one in sources.issuers]
+        self._webhook = None
+        if (hook := sources.webhook) is not None:
+            from sampan.apiserver.auth.tokenwebhook import WebhookTokens
+
+            self._webhook = WebhookTokens(hook.access, clock, audiences, version=hook.version, seconds=hook.seconds)
+            self.tokens.append(self._webhook)
+
+    def trust(self, client_ca: bytes) -> None:
+        """Take other authorities of clients from now on."""
+        if self.authority is not None:
+            self.authority.read(client_ca)
+
+    async def close(self) -> None:
+        """Close the connections that are kept."""
+        if self._webhook is not None:
+            await self._webhook.close()
+
+
 def default_authenticators(readers: Readers, clock: Clock, issuer: Issuer, *, users: dict[str, User] | None = None,
-                           further: Sequence[TokenAuthenticator] = (), anonymous: bool = True) -> Identities:
-    """Certificates, the token file's `users`, service accounts, bootstrap tokens, then `further` (OIDC, webhooks)."""
+                           configured: Configured | None = None, anonymous: bool = True) -> Identities:
+    """Front proxies' headers, certificates, the token file's `users`, service accounts, bootstrap tokens, OIDC, a webhook."""
     accounts = ServiceAccountTokens(issuer, readers, clock)
     audience = issuer.audiences[0]
     known: list[TokenAuthenticator] = [TokenFile(users, audience)] if users else []
-    tokens = TokenUnion([*known, accounts, BootstrapTokens(readers, clock, audience), *further])
-    chain = (Certificates(clock), BearerTokens(tokens, issuer.audiences))
-    return Identities(Authenticators(chain, anonymous=anonymous), tokens, accounts)
+    tokens = TokenUnion([*known, accounts, BootstrapTokens(readers, clock, audience), *(configured.tokens if configured else ())])
+    first, authority, paths = (configured.first, configured.authority, configured.sources.anonymous_paths) if configured else ([], None, ())
+    chain = (*first, Certificates(clock, authority), BearerTokens(tokens, issuer.audiences))
+    return Identities(Authenticators(chain, anonymous=anonymous, anonymous_paths=paths), tokens, accounts)
