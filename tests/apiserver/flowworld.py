@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from sampan.aio.clock import VirtualClock
@@ -35,12 +35,13 @@ class World:
         assert self.server.server.flow is not None
         return self.server.server.flow
 
-    async def ask(self, user: str, method: str, target: str, body: Any = None, gate: asyncio.Event | None = None, **more: str) -> Answer:
-        """One request with the user's token; headers by `more`."""
+    async def ask(self, user: str, method: str, target: str, body: Any = None, *, gate: asyncio.Event | None = None,
+                  headers: Mapping[str, str] | None = None) -> Answer:
+        """One request with the user's token; its body comes when the gate opens."""
         path, _, query = target.partition("?")
-        headers = {"authorization": f"Bearer {user}", "content-type": "application/json"} | {name.replace("_", "-"): text for name, text in more.items()}
+        own = {"authorization": f"Bearer {user}", "content-type": "application/json", **(headers or {})}
         scope: Message = {"type": "http", "method": method, "path": path, "query_string": query.encode(),
-                          "headers": [(name.encode(), text.encode()) for name, text in headers.items()]}
+                          "headers": [(name.encode(), text.encode()) for name, text in own.items()]}
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -60,15 +61,15 @@ class World:
             value = raw.decode()
         return sent[0]["status"], value, found
 
-    async def must(self, method: str, path: str, body: Any = None, **more: str) -> Any:
-        code, value, _ = await self.ask("admin", method, path, body, **more)
+    async def must(self, method: str, path: str, body: Any = None, *, kind: str = "application/json") -> Any:
+        code, value, _ = await self.ask("admin", method, path, body, headers={"content-type": kind})
         assert code < 300, value
         return value
 
-    def slow(self, user: str, name: str, **more: str) -> asyncio.Task[Answer]:
+    def slow(self, user: str, name: str, more: Mapping[str, str] | None = None) -> asyncio.Task[Answer]:
         """A creation that is worked on until `let_go`."""
         body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}}
-        return self._tasks.start(self.ask(user, "POST", MAPS, body, self.let_go, **more), name, keep_going=True)
+        return self._tasks.start(self.ask(user, "POST", MAPS, body, gate=self.let_go, headers=more), name, keep_going=True)
 
     async def level(self, response: Any, *, shares: int = 5, by: str = "ByUser") -> None:
         """A level for everybody who is no administrator. With five shares of two hundred and fifty it has twelve seats of 600."""

@@ -33,7 +33,7 @@ def test_every_answer_names_its_schema_and_level_by_uid() -> None:
 def test_an_impersonated_request_is_the_impersonated_users() -> None:
     async def test(world: World) -> None:
         schema = await world.must("GET", f"{GROUP}/flowschemas/global-default")
-        _, _, headers = await world.ask("admin", "GET", MAPS, impersonate_user="quiet", impersonate_group="system:authenticated")
+        _, _, headers = await world.ask("admin", "GET", MAPS, headers={"impersonate-user": "quiet", "impersonate-group": "system:authenticated"})
         assert headers["x-kubernetes-pf-flowschema-uid"] == schema["metadata"]["uid"]
 
     with_world(test)
@@ -164,7 +164,7 @@ def test_changes_of_the_objects_take_effect_at_once() -> None:
         assert (await world.ask("quiet", "GET", MAPS))[0] == 429
         # when the schema sends the user elsewhere
         await world.must("PATCH", f"{GROUP}/flowschemas/mine", {"spec": {"priorityLevelConfiguration": {"name": "workload-low"}}},
-                         content_type="application/merge-patch+json")
+                         kind="application/merge-patch+json")
         assert (await world.ask("quiet", "GET", MAPS))[0] == 200
         # and the level that nobody leads to is deleted while one is worked on there
         await world.must("DELETE", f"{GROUP}/prioritylevelconfigurations/mine")
@@ -186,7 +186,7 @@ def test_a_watch_has_a_seat_until_its_first_events_are_out() -> None:
         from sampan.api.resources import CONFIG_MAPS
 
         await world.must("POST", MAPS, {"metadata": {"name": "there"}})
-        events = client.watch(CONFIG_MAPS, "default")
+        events: Any = client.watch(CONFIG_MAPS, "default")
         # given the first event has been read, of those that were there
         first = await anext(events)
         level = world.flow.levels.by_name["mine"]
@@ -221,7 +221,7 @@ def test_changes_that_many_watch_keep_seats_for_a_while() -> None:
         client = world.server.client_with(authorization="Bearer admin")
         from sampan.api.resources import CONFIG_MAPS
 
-        watches = [client.watch(CONFIG_MAPS, "default", since="1") for _ in range(30)]
+        watches: list[Any] = [client.watch(CONFIG_MAPS, "default", since="1") for _ in range(30)]
         tasks = [asyncio.ensure_future(anext(watch)) for watch in watches]  # noqa: TID251 - a test holds several at once
         await world.clock.turns(5)
         assert (await world.ask("quiet", "POST", MAPS, {"metadata": {"name": "told"}}))[0] == 201
@@ -252,7 +252,7 @@ def test_borrowing_goes_on_by_the_clock() -> None:
     async def test(world: World) -> None:
         low = world.flow.levels.by_name["workload-low"]
         before = low.demand.smoothed
-        tasks = [world.slow("noisy", f"n{number}", impersonate_user="system:serviceaccount:a:b", impersonate_group="system:serviceaccounts")
+        tasks = [world.slow("noisy", f"n{number}", {"impersonate-user": "system:serviceaccount:a:b", "impersonate-group": "system:serviceaccounts"})
                  for number in range(12)]
         await world.clock.advance(30.5)
         assert low.demand.smoothed > before

@@ -57,7 +57,7 @@ def test_servers_that_disagree_write_six_conditions_a_minute() -> None:
         wrong = {"status": {"conditions": [{"type": "Dangling", "status": "Unknown", "reason": "Other", "message": "another server's"}]}}
         written = 0
         for _ in range(12):
-            await world.must("PATCH", path, wrong, content_type=MERGE)
+            await world.must("PATCH", path, wrong, kind=MERGE)
             await world.clock.turns(30)
             written += (await world.must("GET", path))["status"]["conditions"][0]["status"] == "False"
         assert written <= 6
@@ -85,10 +85,10 @@ def test_suggested_objects_are_changed_back_unless_they_say_otherwise() -> None:
     async def test(world: World) -> None:
         path = f"{GROUP}/prioritylevelconfigurations/workload-low"
         change = {"spec": {"limited": {"nominalConcurrencyShares": 7}}}
-        await world.must("PATCH", path, change, content_type=MERGE)
+        await world.must("PATCH", path, change, kind=MERGE)
         await world.clock.advance(61)
         assert (await world.must("GET", path))["spec"]["limited"]["nominalConcurrencyShares"] == 100
-        await world.must("PATCH", path, change | {"metadata": {"annotations": {AUTO_UPDATE: "false"}}}, content_type=MERGE)
+        await world.must("PATCH", path, change | {"metadata": {"annotations": {AUTO_UPDATE: "false"}}}, kind=MERGE)
         await world.clock.advance(61)
         assert (await world.must("GET", path))["spec"]["limited"]["nominalConcurrencyShares"] == 7
 
