@@ -82,7 +82,7 @@ class Bootstrap:
         await self._service()
         if full:
             await asyncio.gather(*(self._ensure(served.resource, obj) for served, obj in self._static()))
-            await self._ensure(CONFIG_MAPS, self._authentication())
+            await self.authentication(self._client_ca)
         if rbac:
             await self._rbac()
 
@@ -149,9 +149,21 @@ class Bootstrap:
             "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": self._registry.now(), "reason": "",
                                        "message": "Kubernetes default Service CIDR is ready"}]}})
 
-    def _authentication(self) -> ConfigMap:
-        data = {"client-ca-file": self._client_ca.decode()} if self._client_ca else {}
-        return ConfigMap(metadata=ObjectMeta(namespace="kube-system", name="extension-apiserver-authentication"), data=data)
+    async def authentication(self, client_ca: bytes) -> None:
+        """Tell extension API servers whose client certificates to believe. Source: `clusterauthenticationtrust`."""
+        meta = ObjectMeta(namespace="kube-system", name="extension-apiserver-authentication")
+        data = {"client-ca-file": client_ca.decode()} if client_ca else {}
+        await self._ensure(CONFIG_MAPS, ConfigMap(metadata=meta, data=dict(data)))
+        there = self._registry.readers.of(CONFIG_MAPS).get(meta.namespace, meta.name)
+        if there is None or all((there.object.data or {}).get(key) == value for key, value in data.items()):
+            return
+
+        def produce(old: Any) -> Any:
+            new = codec.clone(old)
+            new.data = {**(new.data or {}), **data}
+            return new
+
+        await self._registry.update(self._catalog.of(CONFIG_MAPS), meta.namespace, meta.name, produce, self._write())
 
     async def _service(self) -> None:
         at = self._addresses

@@ -31,6 +31,7 @@ from sampan.apiserver.audit.policy import Policy
 from sampan.apiserver.auth.authenticators import Configured, Sources, default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
 from sampan.apiserver.auth.impersonation import Impersonator
+from sampan.apiserver.auth.jwt import PublicKey, read_public_key
 from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses as ServerAddresses
@@ -63,6 +64,7 @@ from sampan.apiserver.watchcache import Caches
 from sampan.apiserver.webhooks.client import WebhookClient
 from sampan.apiserver.webhooks.dispatch import Webhooks
 from sampan.lib.clock import Identity
+from sampan.lib.pkirotate import blocks
 from sampan.store.base import SharedStore, Store
 
 
@@ -74,6 +76,8 @@ class Settings:
     node_ports: tuple[int, int] = (30000, 32767)
     signing_key: bytes = b""
     """PEM of the key that signs service account tokens; empty: one is made for this run."""
+    verifying_keys: bytes = b""
+    """PEM of all keys whose tokens are believed, besides that of the signing key."""
     issuer: str = "https://kubernetes.default.svc"
     users: Mapping[str, User] = field(default_factory=dict)
     """Static tokens and whose they are."""
@@ -103,7 +107,7 @@ class ApiServer:
         self.clock, self.identity, self.settings = clock, identity, settings
         self.catalog = kindtable.catalog()
         self.caches = Caches(store, clock)
-        self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer)
+        self.issuer = Issuer(settings.signing_key or _new_key(), issuer=settings.issuer, trusted=_keys(settings.verifying_keys))
         self._shared = store if isinstance(store, SharedStore) else None
         self._store_problem = ""
         self.health = Health({"etcd": self._store_health, "etcd-readiness": self._store_health, "informer-sync": self._cache_health,
@@ -113,6 +117,7 @@ class ApiServer:
         self._tasks = Tasks()
         self._started = self._stopping = False
         self._nodes: NodeConnections | None = None
+        self._bootstrap: Bootstrap | None = None
         self._webhooks: Webhooks | None = None
         self._configured: Configured | None = None
         self._audit_file: AuditFile | None = None
@@ -132,8 +137,8 @@ class ApiServer:
         repair = Repair(self.store, self.caches, self.clock)
         await repair.once(alone=self._shared is None)
         self._tasks.start(repair.run(), "repair of addresses")
-        bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
-        await bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
+        self._bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
+        await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
         if self.flow is not None:
             upkeep = Upkeep(self.flow, self.registry, self.catalog, self.caches, self.clock)
             if self.settings.bootstrap_full:
@@ -199,6 +204,16 @@ class ApiServer:
         finally:
             await self.stop()
 
+    async def renew(self, signing_key: bytes, verifying_keys: bytes, client_ca: bytes) -> None:
+        """Sign tokens with this key, believe all of these, tell extension API servers of these authorities. The files of
+        `NodeAccess` are read again.
+        """
+        self.issuer.renew(signing_key, _keys(verifying_keys))
+        if self._nodes is not None:
+            self._nodes.renewed()
+        if self._bootstrap is not None:
+            await self._bootstrap.authentication(client_ca)
+
     async def stop(self) -> None:
         """End all watches; the store stays open, it is its maker's."""
         self._stopping = True
@@ -227,6 +242,10 @@ class ApiServer:
 
     def _shutdown_health(self) -> str:
         return "the server is shutting down" if self._stopping else ""
+
+
+def _keys(pem: bytes) -> list[PublicKey]:
+    return [read_public_key(block) for block in blocks(pem)] if pem else []
 
 
 def _new_key() -> bytes:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sampan.cli import credentialflags
 from sampan.lib import logs
 from sampan.lib.errors import ConfigError
 
@@ -25,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node-port", type=int, default=10250, metavar="P", help="the agent's own port (default 10250 or the next of its cluster)")
     parser.add_argument("--simulated", action="store_true", help="containers do not really run")
     parser.add_argument("--remove", action="store_true", help="take everything of the node off this machine and end")
+    credentialflags.add_check(parser, "10s")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
 
 
@@ -55,7 +57,8 @@ def _config(arguments: argparse.Namespace) -> tuple[AgentConfig, Path | None]:
         name = arguments.node_name or socket.gethostname().lower()
         folder = Path("/var/lib/sampan") / f"agent-{name}"
         return AgentConfig(kubeconfig=arguments.kubeconfig, node=name, folder=folder, credentials=arguments.kubeconfig.parent,
-                           simulated=arguments.simulated, ip=arguments.node_ip, port=arguments.node_port, log_level=arguments.log_level), None
+                           simulated=arguments.simulated, ip=arguments.node_ip, port=arguments.node_port, log_level=arguments.log_level,
+                           look_seconds=arguments.certificate_check_period), None
     cluster = load(arguments.data)
     if cluster is None:
         raise ConfigError(f"there is no cluster in {arguments.data}", hint="start one with `sampan up`")
@@ -66,5 +69,5 @@ def _config(arguments: argparse.Namespace) -> tuple[AgentConfig, Path | None]:
         runtime_endpoint=cluster.runtime_endpoint, ip=arguments.node_ip, port=arguments.node_port + AGENT_PORT_STEP * cluster.index + arguments.node,
         bridge=cluster.bridge, nft_table=cluster.nft_table, cgroup_root=cluster.cgroup_root, node_range=cluster.node_range(arguments.node),
         pod_range=cluster.pod_range, service_range=cluster.service_range, dns_ip=cluster.dns_ip, domain=cluster.domain,
-        log_level=arguments.log_level)
+        log_level=arguments.log_level, look_seconds=arguments.certificate_check_period)
     return config, arguments.data / "run" / f"{name}.ready"

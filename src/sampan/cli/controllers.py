@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from sampan.cli import credentialflags
+from sampan.cli.durations import seconds
 from sampan.lib.errors import ConfigError
 
 # flags that name files whose contents the settings hold
 FILES = {"root-ca-file": "root_ca", "service-account-private-key-file": "service_account_private_key",
          "cluster-signing-cert-file": "cluster_signing_cert", "cluster-signing-key-file": "cluster_signing_key"}
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(text: str) -> float:
-    """A duration as Go writes it: `8s`, `1m30s`, `500ms`."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 8s, 1m30s or 500ms")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 def boolean(text: str) -> bool:
@@ -38,6 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True, metavar="FILE", help="access to the API server")
     parser.add_argument("--controllers", default="*", metavar="LIST", help="`*` all that are on by default, NAME one, -NAME not this one")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
+    credentialflags.add_check(parser, "10s")
     for flag in FILES:
         parser.add_argument(f"--{flag}", type=Path, metavar="FILE")
     # upstream's flags that have no effect on what is decided here
@@ -45,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", type=float, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--leader-elect", type=boolean, default=False, nargs="?", const=True, help="elect a leader among several of this process")
     for setting in fields(ManagerSettings):
-        if setting.name in (*FILES.values(), "controllers", "more"):
+        if setting.name in (*FILES.values(), "controllers", "more") or setting.metadata.get("internal"):
             continue
         default = setting.default
         kind: Any = {bool: boolean, int: int, float: seconds}.get(type(default), str)
@@ -63,16 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = {}
     for setting in fields(ManagerSettings):
         name = setting.name
-        if name in FILES.values() or name in ("controllers", "more"):
+        if name in FILES.values() or name in ("controllers", "more") or setting.metadata.get("internal"):
             continue
         value = getattr(arguments, name)
         given[name] = tuple(value.split(",")) if isinstance(setting.default, tuple) and isinstance(value, str) else value
+    files: dict[str, Path] = {}
     for flag, name in FILES.items():
         path: Path | None = getattr(arguments, flag.replace("-", "_"))
         if path is not None:
             try:
                 given[name] = path.read_bytes()
+                files[name] = path
             except OSError as error:
                 raise ConfigError(f"--{flag} {path} can't be read: {error.strerror}") from None
     settings = replace(ManagerSettings(controllers=tuple(arguments.controllers.split(","))), **given)
-    return run_controllers(ControllersConfig(arguments.kubeconfig, arguments.log_level, settings, leader_elect=arguments.leader_elect))
+    return run_controllers(ControllersConfig(arguments.kubeconfig, arguments.log_level, arguments.certificate_check_period, settings,
+                                             leader_elect=arguments.leader_elect, files=files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sampan.cli import securityflags
+from sampan.cli import credentialflags, securityflags
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
     parser.add_argument("--advertise", default="", metavar="ADDRESS", help="address that the Service `kubernetes` leads to")
     securityflags.add(parser)
+    credentialflags.add(parser)
     parser.add_argument("--max-requests-inflight", type=int, default=400, metavar="N",
                         help="with the next, how many requests are worked on at a time (default 400)")
     parser.add_argument("--max-mutating-requests-inflight", type=int, default=200, metavar="N",
@@ -38,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
         data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
         advertise=arguments.advertise, log_level=arguments.log_level,
         etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile),
-        security=securityflags.read(arguments),
+        security=securityflags.read(arguments), credentials=credentialflags.read(arguments),
         flow=flow_settings(fair=arguments.enable_priority_and_fairness == "true", reads=arguments.max_requests_inflight,
                            writes=arguments.max_mutating_requests_inflight)))

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api.core.v1 import Service, ServicePort, ServiceSpec
-from sampan.api.errors import NotFound
+from sampan.api.errors import AlreadyExists, NotFound
 from sampan.api.meta.v1 import ObjectMeta
-from sampan.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
+from sampan.api.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SERVICES
+from sampan.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, SERVICES
 from sampan.client.base import Client
 from sampan.cluster.provision import NETWORK_GROUP
 
@@ -27,6 +27,23 @@ def dns_service(ip: str) -> Service:
             "k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}),
         spec=ServiceSpec(clusterIP=ip, internalTrafficPolicy="Local", ports=[
             ServicePort(name="dns", port=53, protocol="UDP"), ServicePort(name="dns-tcp", port=53, protocol="TCP")]))
+
+
+async def allow_rotation(client: Client) -> None:
+    """Let nodes have their client certificates renewed without a person who approves, and be told whom to trust.
+    Source: kubeadm's `kubeadm:node-autoapprove-certificate-rotation`.
+    """
+    nodes = Subject(kind="Group", apiGroup="rbac.authorization.k8s.io", name="system:nodes")
+    role = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
+    await _ensure(client, CLUSTER_ROLE_BINDINGS, ClusterRoleBinding(
+        metadata=ObjectMeta(name="sampan:node-autoapprove-certificate-rotation"),
+        roleRef=RoleRef(apiGroup="rbac.authorization.k8s.io", kind="ClusterRole", name=role),
+        subjects=[nodes]))
+    meta = ObjectMeta(name="sampan:root-ca", namespace="kube-system")
+    await _ensure(client, ROLES, Role(metadata=meta, rules=[
+        PolicyRule(apiGroups=[""], resources=["configmaps"], resourceNames=["kube-root-ca.crt"], verbs=["get"])]))
+    await _ensure(client, ROLE_BINDINGS, RoleBinding(
+        metadata=meta, roleRef=RoleRef(apiGroup="rbac.authorization.k8s.io", kind="Role", name=meta.name), subjects=[nodes]))
 
 
 def objects(dns_ip: str) -> list[tuple[Resource[Any], Any]]:
@@ -45,9 +62,16 @@ def objects(dns_ip: str) -> list[tuple[Resource[Any], Any]]:
 async def ensure(client: Client, dns_ip: str) -> None:
     """Make what is missing."""
     for resource, wanted in objects(dns_ip):
-        meta = wanted.metadata
+        await _ensure(client, resource, wanted)
+
+
+async def _ensure(client: Client, resource: Resource[Any], wanted: Any) -> None:
+    meta = wanted.metadata
+    try:
+        # asked first: a Service that is there holds its address, so making it again says that, not that it exists
+        await client.get(resource, meta.name, meta.namespace)
+    except NotFound:
         try:
-            # asked first: a Service that is there holds its address, so making it again says that, not that it exists
-            await client.get(resource, meta.name, meta.namespace)
-        except NotFound:
             await client.create(resource, wanted)
+        except AlreadyExists:
+            return  # another server was faster

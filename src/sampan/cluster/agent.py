@@ -22,6 +22,8 @@ from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Pod
 from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
+from sampan.client.renewal import LOOK_SECONDS, Follower
+from sampan.cluster.nodecredentials import NodeCertificate, NodeCredentials, RootBundle, ServingFiles
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.drivers import leftovers, netlink, nft
@@ -66,6 +68,8 @@ class AgentConfig:
     domain: str = "cluster.local"
     labels: dict[str, str] = field(default_factory=dict)
     log_level: str = "warning"
+    look_seconds: float = LOOK_SECONDS
+    """How often the files of the node's certificates are looked at."""
 
     @property
     def network(self) -> PodNetwork:
@@ -131,7 +135,13 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
                               runtime_scheme="simulated" if config.simulated else "containerd")
             server = NodeServer(agent, runtime, Gate(client, config.node, clock=clock), clock=clock)
             tasks.start(recorder.run(), "events")
-            tasks.start(server.run("0.0.0.0", config.port, tls_context(config.credentials)), "agent port")
+            context = tls_context(config.credentials)
+            followers = (Follower(client, config.kubeconfig, clock), Follower(network_client, config.credentials / "proxy.kubeconfig", clock))
+            own = NodeCertificate(client, config.kubeconfig, config.node, clock)
+            root = RootBundle(client, config.credentials, (config.kubeconfig, config.credentials / "proxy.kubeconfig"), clock)
+            credentials = NodeCredentials(followers, ServingFiles(context, config.credentials), own, root, clock, seconds=config.look_seconds)
+            tasks.start(server.run("0.0.0.0", config.port, context), "agent port")
+            tasks.start(credentials.run(), "certificates")
             tasks.start(agent.run(), "node agent")
             tasks.start(informers.run(), "informers")
             if not config.simulated:

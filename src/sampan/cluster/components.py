@@ -7,27 +7,32 @@ started it to start it again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from sampan.aio.clock import SystemClock
+from sampan.aio.clock import AsyncClock, SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.client import kubeconfig
 from sampan.client.base import Client
 from sampan.client.remote import RemoteClient
+from sampan.client.renewal import LOOK_SECONDS, Follower
 from sampan.cluster.controllers import ALL
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.control.leader import ElectionSettings, LeaderElector
 from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
-from sampan.lib import logs
+from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
 from sampan.scheduler.config import read_settings
 from sampan.scheduler.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class ComponentConfig:
 
     kubeconfig: Path
     log_level: str = "warning"
+    look_seconds: float = LOOK_SECONDS
+    """How often the files of certificates and keys are looked at."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class ControllersConfig(ComponentConfig):
 
     settings: ManagerSettings = field(default_factory=ManagerSettings)
     leader_elect: bool = False
+    files: dict[str, Path] = field(default_factory=dict)
+    """Settings that files hold, by their names: read again when they change."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ def run_controllers(config: ControllersConfig) -> int:
 
     def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
         manager = Manager(lambda _user: client, config.settings, clock=clock, identity=identity, entries=ALL)
+        tasks.start(_follow_files(config, clock), "files of keys")
         if not config.leader_elect:
             tasks.start(manager.run(), "controllers")
             return
@@ -69,6 +79,24 @@ def run_controllers(config: ControllersConfig) -> int:
         tasks.start(elector.run(manager.run), "controllers")
 
     return _run(config, start)
+
+
+async def _follow_files(config: ControllersConfig, clock: AsyncClock) -> None:
+    """Renew the controllers' certificates and keys when their files change."""
+    now = config.settings
+    while True:
+        await clock.sleep(config.look_seconds)
+        try:
+            read: dict[str, Any] = {name: path.read_bytes() for name, path in config.files.items()}
+        except OSError as error:
+            log.warning("a certificate or key can't be read, going on with what it was: %s", error)
+            continue
+        found = replace(now, **read)
+        if found.cluster_signing_key and not pki.belongs_to(found.cluster_signing_cert, found.cluster_signing_key):
+            continue  # the other half is being written
+        if found != now:
+            now = found
+            config.settings.renewals.renew(now)
 
 
 def run_scheduler(config: SchedulerConfig) -> int:
@@ -98,7 +126,9 @@ def _run(config: ComponentConfig, start: Start) -> int:
         client = RemoteClient(access)
         try:
             async with Tasks() as tasks:
-                start(tasks, client, SystemClock(), Identity())
+                clock = SystemClock()
+                tasks.start(Follower(client, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
+                start(tasks, client, clock, Identity())
                 await until_signalled(tasks.wait)
         finally:
             await client.close()

@@ -6,8 +6,11 @@ HTTPS and is authenticated and authorized.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,16 +22,19 @@ from sampan.cluster import addons, server
 from sampan.cluster.agent import own_address
 from sampan.cluster.config import ClusterConfig
 from sampan.cluster.controllers import ALL
-from sampan.cluster.provision import NodeIdentity, provision
+from sampan.cluster.credentials import CredentialFlags, Current
+from sampan.cluster.provision import Folder, NodeIdentity, provision
 from sampan.cluster.security import SecurityFlags
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
+from sampan.lib.errors import SampanError
 from sampan.scheduler.scheduler import Scheduler
 
+log = logging.getLogger(__name__)
+
 SCHEDULER_USER = "system:kube-scheduler"
-ADMIN = User("sampan:control-plane", groups=("system:masters", "system:authenticated"))
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class ControlPlaneConfig:
     bind: str = "0.0.0.0"  # nodes and pods reach it at the machine's address
     log_level: str = "warning"
     security: SecurityFlags = SecurityFlags()
+    credentials: CredentialFlags = CredentialFlags()
 
 
 def user(name: str) -> User:
@@ -54,7 +61,8 @@ def serve(config: ControlPlaneConfig) -> int:
     """Run until a signal; the exit code."""
     cluster = config.cluster
     wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=_address(cluster),
-                                 service_cidr=cluster.service_range, log_level=config.log_level, security=config.security)
+                                 service_cidr=cluster.service_range, log_level=config.log_level, security=config.security,
+                                 credentials=config.credentials)
 
     async def beside(parts: server.Parts) -> None:
         await _beside(config, parts)
@@ -66,9 +74,10 @@ async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
     def client_for(name: str) -> Client:
         return InProcessClient(parts.api.app, user(name))
 
-    _provision(config, parts)
-    await addons.ensure(InProcessClient(parts.api.app, ADMIN), config.cluster.dns_ip)
+    _provision(config, parts, parts.credentials.current)
+    await addons.ensure(InProcessClient(parts.api.app, server.ADMIN), config.cluster.dns_ip)
     async with Tasks() as tasks:
+        tasks.start(_keep_provisioned(config, parts), "nodes' certificates")
         _start(parts, tasks, client_for)
         await tasks.wait()
 
@@ -76,7 +85,13 @@ async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
 def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> None:
     clock, identity = parts.clock, parts.identity
     informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
-    manager = Manager(client_for, manager_settings(parts), clock=clock, identity=identity, entries=ALL, informers=informers)
+    settings = manager_settings(parts)
+
+    async def renewed(current: Current) -> None:
+        settings.renewals.renew(manager_settings(parts, current))
+
+    parts.credentials.on_change(renewed)
+    manager = Manager(client_for, settings, clock=clock, identity=identity, entries=ALL, informers=informers)
     recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
     scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
     tasks.start(informers.run(), "informers")
@@ -85,11 +100,13 @@ def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client
     tasks.start(scheduler.run(), "scheduler")
 
 
-def manager_settings(parts: server.Parts) -> ManagerSettings:
+def manager_settings(parts: server.Parts, renewed: Current | None = None) -> ManagerSettings:
     """The controllers' settings, with the keys that they sign with."""
-    ca = parts.keys.ca.pair()
-    return ManagerSettings(root_ca=ca.certificate, service_account_private_key=parts.keys.signing_key.read_bytes(),
-                           cluster_signing_cert=ca.certificate, cluster_signing_key=ca.key)
+    current = renewed or parts.credentials.current
+    ca = current.keys.ca.pair()
+    return ManagerSettings(root_ca=current.authorities, service_account_private_key=current.signing_key,
+                           cluster_signing_cert=ca.certificate, cluster_signing_key=ca.key,
+                           cluster_signing_duration=parts.config.credentials.lifetimes.leaf.total_seconds())
 
 
 def _address(cluster: ClusterConfig) -> str:
@@ -97,8 +114,34 @@ def _address(cluster: ClusterConfig) -> str:
     return own_address("127.0.0.1" if cluster.simulated else str(ip_network(cluster.node_range(0))[1]))
 
 
-def _provision(config: ControlPlaneConfig, parts: server.Parts) -> None:
+async def _keep_provisioned(config: ControlPlaneConfig, parts: server.Parts) -> None:
+    """Renew what the nodes of this machine have before it ends, and whenever it should be of another authority."""
+    lock = asyncio.Lock()
+
+    async def made(current: Current) -> datetime:
+        async with lock:
+            return await asyncio.to_thread(_provision, config, parts, current)
+
+    async def renewed(current: Current) -> None:
+        await made(current)
+
+    parts.credentials.on_change(renewed)
+    look = parts.config.credentials.look_seconds
+    while True:
+        try:
+            left = (await made(parts.credentials.current) - parts.clock.now()).total_seconds()
+        except (SampanError, OSError) as error:
+            log.error("nodes' certificates can't be renewed now, trying again: %s", error)
+            left = look
+        await parts.clock.sleep(max(0.2, min(left, look)))
+
+
+def _provision(config: ControlPlaneConfig, parts: server.Parts, current: Current) -> datetime:
+    """When that is to be done again."""
     cluster, ip = config.cluster, _address(config.cluster)
+    ca, again = replace(current.keys.ca, bundle=current.trusted), list[datetime]()
     for index in range(cluster.nodes):
         name = cluster.node_name(index)
-        provision(config.folder / "nodes" / name, parts.keys.ca, f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock)
+        again.append(provision(Folder(config.folder / "nodes" / name, parts.config.credentials.lifetimes), ca,
+                               f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock))
+    return min(again, default=current.keys.renew_after())

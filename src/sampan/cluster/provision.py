@@ -28,9 +28,17 @@ class NodeIdentity:
     ips: tuple[str, ...]
 
 
-def provision(folder: Path, ca: Authority, server: str, node: NodeIdentity, clock: Clock, lifetimes: Lifetimes = Lifetimes()) -> datetime:
-    """Make or renew everything in `folder`; `server` is the API's URL. When that is to be done again."""
-    files = PkiFolder(folder, clock, lifetimes)
+@dataclass(frozen=True)
+class Folder:
+    """Where it is written, and for how long."""
+
+    path: Path
+    lifetimes: Lifetimes = Lifetimes()
+
+
+def provision(into: Folder, ca: Authority, server: str, node: NodeIdentity, clock: Clock) -> datetime:
+    """Make or renew everything in a folder; `server` is the API's URL. When that is to be done again."""
+    folder, files = into.path, PkiFolder(into.path, clock, into.lifetimes)
     serving = pki.Names(f"system:node:{node.name}", ("system:nodes",), (node.name, "localhost"), (*node.ips, "127.0.0.1"))
     port = files.ensure("kubelet", ca, serving, ("digital signature", "server auth"))
     own = files.ensure("kubelet-client", ca, pki.Names(f"system:node:{node.name}", ("system:nodes",)), CLIENT)
@@ -40,5 +48,8 @@ def provision(folder: Path, ca: Authority, server: str, node: NodeIdentity, cloc
     write_private(folder / "ca.crt", authority)
     for name, pair, user in (("kubeconfig", own.pair(), f"system:node:{node.name}"), ("proxy.kubeconfig", proxy.pair(), "system:kube-proxy")):
         access = kubeconfig.Access(server, authority, client_certificate=pair.certificate, client_key=pair.key)
-        kubeconfig.write(folder / name, kubeconfig.build("sampan", access, user=user))
+        path = folder / name
+        # whoever follows the file is not told of nothing
+        if not path.exists() or kubeconfig.read(path) != access:
+            kubeconfig.write(path, kubeconfig.build("sampan", access, user=user))
     return min(made.renew_after for made in (port, own, proxy))

@@ -20,18 +20,23 @@ from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
-from sampan.apiserver.flowcontrol.inflight import FlowSettings
 from sampan.apiserver.nodes import NodeAccess
+from sampan.apiserver.request import User
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
-from sampan.cluster import listener
-from sampan.cluster.security import SecurityFlags, handshake_ca, secured
-from sampan.lib import logs, pki, pkidir
+from sampan.client.inprocess import InProcessClient
+from sampan.cluster import addons, listener
+from sampan.cluster.credentials import CredentialFlags, Credentials, CredentialSettings, Current
+from sampan.cluster.security import SecurityFlags, secured
+from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
-from sampan.store.base import Store
+from sampan.lib.pkirotate import write_private
+from sampan.store.base import SharedStore, Store
 
 log = logging.getLogger(__name__)
+
+ADMIN = User("sampan:control-plane", groups=("system:masters", "system:authenticated"))
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class ServerConfig:
     service_cidr: str = "10.96.0.0/16"
     etcd: EtcdFiles = EtcdFiles()
     security: SecurityFlags = SecurityFlags()
-    flow: FlowSettings = FlowSettings()
+    credentials: CredentialFlags = CredentialFlags()
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Parts:
 
     config: ServerConfig
     api: ApiServer
-    keys: pkidir.ClusterPki
+    credentials: Credentials
     clock: SystemClock
     identity: Identity
     addresses: Addresses
@@ -106,27 +111,40 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
     advertise = config.advertise or advertised(config.bind)
     addresses = Addresses(advertise, config.port, (config.service_cidr,))
     names = pki.server_names(host=socket.gethostname(), addresses=_addresses(config.bind, advertise), service_address=addresses.service)
-    keys = pkidir.ensure_cluster(data / "pki", names, clock)
+    flags = config.credentials
+    credentials = Credentials(CredentialSettings(flags.lifetimes, flags.given, flags.look_seconds, data / "pki", names), clock)
     users = read_token_file(config.token_file) if config.token_file else {}
-    settings = secured(Settings(flow=config.flow), config.security)
+    settings = secured(Settings(), config.security)
     store = await open_store(config.store, data / "store", clock, config.etcd)
     try:
-        ca = keys.ca.certificate.read_bytes()
+        if isinstance(store, SharedStore):
+            await credentials.share(store)
+        now = credentials.current
         api = ApiServer(store, clock, identity, replace(
-            settings, addresses=addresses, signing_key=keys.signing_key.read_bytes(), users=users, client_ca=ca,
-            nodes=NodeAccess(str(keys.kubelet_client.certificate), str(keys.kubelet_client.key), str(keys.ca.certificate))))
+            settings, addresses=addresses, signing_key=now.signing_key, verifying_keys=now.verifying_keys, users=users, client_ca=now.authorities,
+            nodes=NodeAccess(str(now.keys.kubelet_client.certificate), str(now.keys.kubelet_client.key), str(now.trusted))))
         await api.start()
-        write_access(config, keys, ca)
+        await addons.allow_rotation(InProcessClient(api.app, ADMIN))
+        write_access(config, now)
         gc.collect()
         gc.freeze()  # what is there now stays: no need to look at it again
-        server = listener.Server(
-            listener.configure(api.app, certificate=str(keys.server.certificate), key=str(keys.server.key), client_ca=str(handshake_ca(config.security, keys.ca.certificate, data))),
-            api.stop)
+        listened = listener.configure(api.app, certificate=str(now.certificate), key=str(now.key), client_ca=str(now.trusted))
+        server = listener.Server(listened, api.stop)
+
+        async def renewed(current: Current) -> None:
+            assert listened.ssl is not None
+            # who may be shown a certificate of a new authority knows it first
+            await api.renew(current.signing_key, current.verifying_keys, current.authorities)
+            write_access(config, current)
+            listener.renew(listened.ssl, certificate=str(current.certificate), key=str(current.key), client_ca=str(current.trusted))
+
+        credentials.on_change(renewed)
         log.info("serving", extra={"address": config.bind, "port": config.port})
         async with Tasks() as tasks:
             serving = tasks.start(listener.serve_until_signalled(server, listening), "https")
+            tasks.start(credentials.run(), "certificates")
             if beside is not None:
-                tasks.start(beside(Parts(config, api, keys, clock, identity, addresses)), "beside the api server")
+                tasks.start(beside(Parts(config, api, credentials, clock, identity, addresses)), "beside the api server")
             failed = tasks.start(tasks.wait(), "failure")
             await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
         await api.stop()
@@ -165,10 +183,10 @@ async def open_store(name: str, folder: Path, clock: SystemClock, etcd: EtcdFile
     raise ConfigError(f'there is no store "{name}"', hint="choose sqlite, memory or etcd://HOST:PORT")
 
 
-def write_access(config: ServerConfig, keys: pkidir.ClusterPki, ca: bytes) -> None:
+def write_access(config: ServerConfig, current: Current) -> None:
     """`ca.crt` and `admin.kubeconfig` in the data folder."""
-    (config.data / "ca.crt").write_bytes(ca)
-    admin = keys.admin.pair()
+    ca, admin = current.authorities, current.keys.admin.pair()
+    write_private(config.data / "ca.crt", ca)
     host = reachable(config.bind)
     access = kubeconfig.Access(f"https://{host}:{config.port}", ca, client_certificate=admin.certificate, client_key=admin.key)
     kubeconfig.write(config.data / "admin.kubeconfig", kubeconfig.build("sampan", access))

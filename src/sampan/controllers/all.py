@@ -52,8 +52,10 @@ def _tokens(context: Context, settings: ManagerSettings) -> Component | None:
     from sampan.controllers.tokens.controller import TokensController
     from sampan.controllers.tokens.sign import signer
 
-    return TokensController(context, signer(settings.service_account_private_key), settings.root_ca,
+    made = TokensController(context, signer(settings.service_account_private_key), settings.root_ca,
                             workers=settings.concurrent_serviceaccount_token_syncs)
+    settings.renewals.on_change(lambda now: made.renew(signer(now.service_account_private_key), now.root_ca))
+    return made
 
 
 def _root_ca(context: Context, settings: ManagerSettings) -> Component | None:
@@ -61,7 +63,9 @@ def _root_ca(context: Context, settings: ManagerSettings) -> Component | None:
         return None
     from sampan.controllers.rootca.controller import RootCaPublisher
 
-    return RootCaPublisher(context, settings.root_ca.decode())
+    made = RootCaPublisher(context, settings.root_ca.decode())
+    settings.renewals.on_change(lambda now: made.renew(now.root_ca.decode()))
+    return made
 
 
 def _namespace(context: Context, settings: ManagerSettings) -> Component:
@@ -180,8 +184,10 @@ def _csr_signing(context: Context, settings: ManagerSettings) -> Component | Non
     from sampan.controllers.certificates.controller import SigningController
     from sampan.lib.pki import Pair
 
-    return SigningController(context, Pair(settings.cluster_signing_cert, settings.cluster_signing_key),
+    made = SigningController(context, Pair(settings.cluster_signing_cert, settings.cluster_signing_key),
                              timedelta(seconds=settings.cluster_signing_duration))
+    settings.renewals.on_change(lambda now: made.renew(Pair(now.cluster_signing_cert, now.cluster_signing_key)))
+    return made
 
 
 def _csr_cleaner(context: Context, _: ManagerSettings) -> Component:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+
+class Renewals:
+    """Who is told when certificates and keys of the settings have been renewed."""
+
+    def __init__(self) -> None:
+        self._told: list[Callable[[ManagerSettings], None]] = []
+
+    def on_change(self, told: Callable[[ManagerSettings], None]) -> None:
+        """Call this with the settings that hold from then on."""
+        self._told.append(told)
+
+    def renew(self, settings: ManagerSettings) -> None:
+        """Tell everybody. Those who were left out for want of a key stay left out."""
+        for told in self._told:
+            told(settings)
 
 
 @dataclass(frozen=True)
@@ -62,5 +79,6 @@ class ManagerSettings:
     concurrent_resourceclaim_syncs: int = 10
     concurrent_device_taint_eviction_syncs: int = 10
     legacy_service_account_token_clean_up_period: float = 365 * 24 * 3600.0
+    renewals: Renewals = field(default_factory=Renewals, metadata={"internal": True}, compare=False)
     more: dict[str, object] = field(default_factory=dict)
     """Settings of controllers that other packages list."""

@@ -150,9 +150,7 @@ class PkiFolder:
     def _put(self, name: str, pair: pki.Pair, *, wanted: str) -> Files:
         crt, key = self._paths(name)
         # the key first: a crash in between leaves a certificate that does not match and is made anew
-        if not key.exists() or key.read_bytes() != pair.key:
-            crt.unlink(missing_ok=True)
-            write_private(key, pair.key)
+        write_private(key, pair.key)
         write_private(crt, pair.certificate)
         return self._remember(name, crt, key, wanted=wanted, renew=renew_after(pki.facts_of(pair.certificate)))
 

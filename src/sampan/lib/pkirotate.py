@@ -119,13 +119,13 @@ class Authority:
 
     def _recover(self, now: datetime) -> None:
         """Make what is missing, also what a crash has left half-made."""
-        if self.crt.exists():
-            return
         if not self.key.exists():
             self._put(self.crt, self.key, pki.new_ca(self._common_name, now=now, days=self._life / timedelta(days=1)))
         elif self._next_key.exists() and self._next_crt.exists() and self._next_key.read_bytes() == self.key.read_bytes():
             write_private(self.crt, self._next_crt.read_bytes())
-        else:
+            self._next_key.unlink()
+            self._next_crt.unlink()
+        elif not self.crt.exists():
             pair = pki.new_ca(self._common_name, now=now, days=self._life / timedelta(days=1), key=self.key.read_bytes())
             write_private(self.crt, pair.certificate)
 
@@ -162,8 +162,8 @@ class Authority:
         return [end for end in old.values() if end > now]
 
     def _put(self, crt: Path, key: Path, pair: pki.Pair) -> None:
-        # the key first: a crash in between leaves a key without a certificate, which is made or found again
-        crt.unlink(missing_ok=True)
+        # the key first: a crash in between leaves a key whose certificate is made or found again, and who reads meanwhile
+        # finds two files, which do not belong together for a moment
         write_private(key, pair.key)
         write_private(crt, pair.certificate)
 

@@ -64,6 +64,10 @@ class SigningController(_Requests):
         super().__init__(context, workers=workers)
         self._ca, self._longest = ca, longest
 
+    def renew(self, ca: pki.Pair) -> None:
+        """Sign with this authority from now on."""
+        self._ca = ca
+
     async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
         await self.writer.do(key, sign(csr, self._ca, self._longest, self.clock.now()))
         return DONE

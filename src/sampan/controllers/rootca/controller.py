@@ -24,6 +24,13 @@ class RootCaPublisher(Controller):
         self.loop.wait_for(self._maps)
         self._maps.on_change(self._map_changed)
 
+    def renew(self, bundle: str) -> None:
+        """Tell every namespace of this bundle instead."""
+        if bundle != self._bundle:
+            self._bundle = bundle
+            for key in self._namespaces.keys():  # noqa: SIM118 - an informer, no dict
+                self.loop.queue.add(key)
+
     def _map_changed(self, old: Any, new: Any) -> None:
         one = old if new is None else new
         if one.metadata.name == NAME and old is not None:

@@ -33,6 +33,14 @@ class TokensController(Controller):
         self.loop.watch(self._secrets, lambda secret: [key_of(secret)] if account_of(secret) else [])
         self.loop.watch(self._accounts, lambda account: self._by_account.keys(key_of(account)))
 
+    def renew(self, sign: Sign, bundle: bytes) -> None:
+        """Sign with another key from now on, and put this bundle beside every token."""
+        self._sign, before, self._bundle = sign, self._bundle, bundle
+        if bundle != before:
+            for secret in self._secrets.items():
+                if account_of(secret):
+                    self.loop.queue.add(key_of(secret))
+
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
         secret = self._secrets.get(key)
