@@ -20,6 +20,7 @@ from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
+from sampan.apiserver.flowcontrol.inflight import FlowSettings
 from sampan.apiserver.nodes import NodeAccess
 from sampan.apiserver.request import User
 from sampan.apiserver.server import ApiServer, Settings
@@ -27,7 +28,7 @@ from sampan.client import kubeconfig
 from sampan.client.inprocess import InProcessClient
 from sampan.cluster import addons, listener
 from sampan.cluster.credentials import CredentialFlags, Credentials, CredentialSettings, Current
-from sampan.cluster.security import SecurityFlags, secured
+from sampan.cluster.security import SecurityFlags, handshake_ca, secured
 from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
@@ -62,6 +63,7 @@ class ServerConfig:
     service_cidr: str = "10.96.0.0/16"
     etcd: EtcdFiles = EtcdFiles()
     security: SecurityFlags = SecurityFlags()
+    flow: FlowSettings = FlowSettings()
     credentials: CredentialFlags = CredentialFlags()
 
 
@@ -114,7 +116,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
     flags = config.credentials
     credentials = Credentials(CredentialSettings(flags.lifetimes, flags.given, flags.look_seconds, data / "pki", names), clock)
     users = read_token_file(config.token_file) if config.token_file else {}
-    settings = secured(Settings(), config.security)
+    settings = secured(Settings(flow=config.flow), config.security)
     store = await open_store(config.store, data / "store", clock, config.etcd)
     try:
         if isinstance(store, SharedStore):
@@ -128,7 +130,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         write_access(config, now)
         gc.collect()
         gc.freeze()  # what is there now stays: no need to look at it again
-        listened = listener.configure(api.app, certificate=str(now.certificate), key=str(now.key), client_ca=str(now.trusted))
+        listened = listener.configure(api.app, certificate=str(now.certificate), key=str(now.key), client_ca=str(handshake_ca(config.security, now.trusted, data)))
         server = listener.Server(listened, api.stop)
 
         async def renewed(current: Current) -> None:
@@ -136,7 +138,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
             # who may be shown a certificate of a new authority knows it first
             await api.renew(current.signing_key, current.verifying_keys, current.authorities)
             write_access(config, current)
-            listener.renew(listened.ssl, certificate=str(current.certificate), key=str(current.key), client_ca=str(current.trusted))
+            listener.renew(listened.ssl, certificate=str(current.certificate), key=str(current.key), client_ca=str(handshake_ca(config.security, current.trusted, data)))
 
         credentials.on_change(renewed)
         log.info("serving", extra={"address": config.bind, "port": config.port})
