@@ -5,6 +5,8 @@ Source: kubernetes `cmd/kube-controller-manager/names/controller_names.go`, `app
 
 from __future__ import annotations
 
+from typing import cast
+
 from sampan.control.controller import Component, Context, ControllerEntry
 from sampan.controllers.settings import ManagerSettings
 
@@ -214,6 +216,45 @@ def _attributes_class_protection(context: Context, _: ManagerSettings) -> Compon
     return AttributesClassProtectionController(context)
 
 
+def _service_cidr(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.servicecidr.controller import ServiceCidrController
+
+    return ServiceCidrController(context)
+
+
+def _policy_status(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.policystatus.controller import PolicyStatusController
+
+    return PolicyStatusController(context)
+
+
+def _legacy_tokens(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.legacytokens.controller import LegacyTokenCleaner
+
+    return LegacyTokenCleaner(context, keep_seconds=settings.legacy_service_account_token_clean_up_period)
+
+
+def _token_cleaner(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.bootstraptokens.controller import TokenCleaner
+
+    return TokenCleaner(context)
+
+
+def _bootstrap_signer(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.bootstraptokens.controller import BootstrapSigner
+
+    return BootstrapSigner(context)
+
+
+def _service_lb(context: Context, settings: ManagerSettings) -> Component | None:
+    provider = settings.more.get("balancers")
+    if provider is None:
+        return None
+    from sampan.controllers.service.controller import BalancerProvider, ServiceController
+
+    return ServiceController(context, cast("BalancerProvider", provider))
+
+
 ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
@@ -246,6 +287,12 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("persistentvolume-protection-controller", "pv-protection-controller", _volume_protection),
     ControllerEntry("volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
                     _attributes_class_protection),
+    ControllerEntry("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner", _legacy_tokens),
+    ControllerEntry("token-cleaner-controller", "token-cleaner", _token_cleaner, by_default=False),
+    ControllerEntry("bootstrap-signer-controller", "bootstrap-signer", _bootstrap_signer, by_default=False),
+    ControllerEntry("service-cidr-controller", "service-cidrs-controller", _service_cidr),
+    ControllerEntry("validatingadmissionpolicy-status-controller", "validatingadmissionpolicy-status-controller", _policy_status),
+    ControllerEntry("service-lb-controller", "service-controller", _service_lb),
 )
 
 # the names that --controllers took before 1.28, which it still takes

@@ -1,0 +1,1 @@
+"""Bootstrap tokens: deleted when they expire, and signatures by them on `kube-public/cluster-info`. Off by default."""

@@ -1,0 +1,1 @@
+"""What the types of matched objects say about the expressions of a ValidatingAdmissionPolicy."""

@@ -1,0 +1,1 @@
+"""Services of type LoadBalancer, given addresses by whoever provides balancers."""

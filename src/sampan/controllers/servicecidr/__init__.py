@@ -1,0 +1,1 @@
+"""ServiceCIDRs: ready once protected, gone once no address needs them."""
