@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import pytest
+
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import Conflict
-from sampan.control.controller import ControlLoop, Result
+from sampan.control.controller import ControlLoop, Postponed, Result
 from sampan.control.key import Key
 
 
@@ -56,3 +58,24 @@ def test_a_result_asks_to_be_called_again() -> None:
             assert times == [0.0, 60.0, 120.0]
 
     asyncio.run(main())
+
+
+def test_what_is_postponed_comes_again_with_back_off_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        clock, times = VirtualClock(), list[float]()
+
+        async def reconcile(_: Key) -> None:
+            times.append(round(clock.monotonic(), 3))
+            if len(times) < 4:
+                raise Postponed("somebody else's")
+
+        loop = ControlLoop("test", reconcile, clock)
+        async with Tasks() as tasks:
+            tasks.start(loop.run(), "loop")
+            loop.queue.add(Key("", "a"))
+            await clock.advance(60)
+            assert times == [0.0, 0.005, 0.015, 0.035]
+
+    asyncio.run(main())
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+    assert all(record.exc_info is None for record in caplog.records)

@@ -24,6 +24,7 @@ from sampan.control.key import Key, key_of
 from sampan.control.queue import WorkQueue
 from sampan.control.writer import Writer
 from sampan.lib.clock import Identity
+from sampan.lib.errors import SampanError
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,12 @@ class Result:
 
 
 DONE = Result()
+
+
+class Postponed(SampanError):
+    """What is in the way has been told; a reconcile raises this to be called again with back-off."""
+
+
 Reconcile = Callable[[Key], Awaitable[Result | None]]
 
 
@@ -126,7 +133,7 @@ class ControlLoop:
             # somebody was quicker: the cache will tell what became of it
             delay = self.queue.add_rate_limited(key)
             log.debug("reconcile was overtaken", extra=self._about(key, error, delay))
-        except ApiError as error:
+        except (ApiError, Postponed) as error:
             delay = self.queue.add_rate_limited(key)
             log.warning("reconcile failed, will be tried again", extra=self._about(key, error, delay))
         except Exception as error:

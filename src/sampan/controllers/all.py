@@ -216,6 +216,30 @@ def _attributes_class_protection(context: Context, _: ManagerSettings) -> Compon
     return AttributesClassProtectionController(context)
 
 
+def _ephemeral_volume(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.ephemeralvolume.controller import EphemeralVolumeController
+
+    return EphemeralVolumeController(context, workers=settings.concurrent_ephemeralvolume_syncs)
+
+
+def _expand(context: Context, _: ManagerSettings) -> Component:
+    from sampan.controllers.expand.controller import ExpandController
+
+    return ExpandController(context)
+
+
+def _resource_claim(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.resourceclaim.controller import ResourceClaimController
+
+    return ResourceClaimController(context, workers=settings.concurrent_resourceclaim_syncs)
+
+
+def _device_taint_eviction(context: Context, settings: ManagerSettings) -> Component:
+    from sampan.controllers.devicetainteviction.controller import DeviceTaintEvictionController
+
+    return DeviceTaintEvictionController(context, workers=settings.concurrent_device_taint_eviction_syncs)
+
+
 def _service_cidr(context: Context, _: ManagerSettings) -> Component:
     from sampan.controllers.servicecidr.controller import ServiceCidrController
 
@@ -287,6 +311,10 @@ ALL: tuple[ControllerEntry, ...] = (
     ControllerEntry("persistentvolume-protection-controller", "pv-protection-controller", _volume_protection),
     ControllerEntry("volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
                     _attributes_class_protection),
+    ControllerEntry("ephemeral-volume-controller", "ephemeral-volume-controller", _ephemeral_volume),
+    ControllerEntry("persistentvolume-expander-controller", "expand-controller", _expand),
+    ControllerEntry("resourceclaim-controller", "resource-claim-controller", _resource_claim),
+    ControllerEntry("device-taint-eviction-controller", "device-taint-eviction-controller", _device_taint_eviction),
     ControllerEntry("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner", _legacy_tokens),
     ControllerEntry("token-cleaner-controller", "token-cleaner", _token_cleaner, by_default=False),
     ControllerEntry("bootstrap-signer-controller", "bootstrap-signer", _bootstrap_signer, by_default=False),

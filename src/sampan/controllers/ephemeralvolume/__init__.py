@@ -1,0 +1,1 @@
+"""Claims for the ephemeral volumes of pods."""

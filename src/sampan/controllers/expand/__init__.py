@@ -1,0 +1,1 @@
+"""Claims that ask for more than their volume has: who will enlarge it."""

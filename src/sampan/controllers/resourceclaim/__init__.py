@@ -1,0 +1,1 @@
+"""Resource claims: made from templates for pods, reserved, and freed when nobody uses them."""
