@@ -13,7 +13,7 @@ from sampan.api.core.v1 import Event, Pod
 from sampan.api.errors import ServiceUnavailable
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import EVENTS
-from sampan.control.events import EventRecorder, reference_to
+from sampan.control.events import MOST_WAITING, EventRecorder, reference_to
 from sampan.lib.clock import Identity
 
 POD = Pod(metadata=ObjectMeta(name="web", namespace="shop", uid="u1"))
@@ -31,8 +31,8 @@ def run(scenario: Callable[[FakeClient, EventRecorder, VirtualClock], Awaitable[
     asyncio.run(main())
 
 
-async def written(client: FakeClient, clock: VirtualClock) -> list[Event]:
-    await clock.turns(200)
+async def written(client: FakeClient, clock: VirtualClock, turns: int = 200) -> list[Event]:
+    await clock.turns(turns)
     return list(client.objects.get(EVENTS, {}).values())
 
 
@@ -84,17 +84,58 @@ def test_one_object_can_not_flood_the_server() -> None:
     run(scenario)
 
 
-def test_an_outage_delays_events_and_a_full_queue_drops_the_newest() -> None:
+def pod(number: int) -> Pod:
+    return Pod(metadata=ObjectMeta(name=f"web-{number}", namespace="shop", uid=f"u{number}"))
+
+
+def test_a_burst_about_thousands_of_objects_loses_nothing() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for number in range(4000):
+            recorder.record(pod(number), "Normal", "Scheduled", "assigned")
+        assert len(await written(client, clock, turns=3000)) == 4000
+        assert recorder.dropped == 0
+
+    run(scenario)
+
+
+def test_repeats_of_what_still_waits_are_one_write() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for _ in range(20):
+            recorder.record(POD, "Warning", "BackOff", "again")
+        (event,) = await written(client, clock)
+        assert (event.count, recorder.idle()) == (20, True)
+        recorder.record(POD, "Warning", "BackOff", "again")
+        assert [event.count for event in await written(client, clock)] == [21]
+
+    run(scenario)
+
+
+def test_an_outage_delays_events_and_drops_the_newest_when_too_many_wait() -> None:
     async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
         client.fail = lambda verb, resource, obj: ServiceUnavailable("down")
-        for number in range(1500):
-            recorder.record(POD, "Normal", f"Reason{number}", "x")
+        for number in range(MOST_WAITING + 500):
+            recorder.record(pod(number), "Normal", "Scheduled", "assigned")
         assert recorder.dropped == 500
         await clock.advance(5)
         assert await written(client, clock) == []
         client.fail = lambda verb, resource, obj: None
         await clock.advance(30)
-        assert len(await written(client, clock)) == 25
+        events = await written(client, clock, turns=3000)
+        assert len(events) == MOST_WAITING
+        assert all(int(event.involvedObject.name[4:]) < MOST_WAITING for event in events)
+
+    run(scenario)
+
+
+def test_an_object_whose_event_is_refused_does_not_hold_up_others() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        slow = pod(0)
+        client.fail = lambda verb, resource, obj: ServiceUnavailable("down") if getattr(obj, "involvedObject", slow).name == "web-0" else None
+        recorder.record(slow, "Normal", "Scheduled", "assigned")
+        for number in range(1, 50):
+            recorder.record(pod(number), "Normal", "Scheduled", "assigned")
+        assert len(await written(client, clock)) == 49
+        assert not recorder.idle()
 
     run(scenario)
 

@@ -22,8 +22,9 @@ def test_selection_takes_upstreams_syntax() -> None:
     def names(*wanted: str) -> set[str]:
         return {entry.name for entry in select(ALL, wanted)}
 
-    every = {entry.name for entry in ALL}
+    every = {entry.name for entry in ALL if entry.by_default}
     assert names("*") == every
+    assert names("*", "tokencleaner") == every | {"token-cleaner-controller"}
     assert names("*,-node-lifecycle-controller") == every - {"node-lifecycle-controller"}
     assert names("*", "-nodelifecycle") == every - {"node-lifecycle-controller"}
     assert names("deployment-controller") == {"deployment-controller"}

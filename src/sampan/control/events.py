@@ -1,8 +1,9 @@
 """Recording events: `recorder.record(pod, "Normal", "Scheduled", "…")` returns at once, a task writes.
 
-Owns the correlator (repeats raise `count`, similar ones are combined, a noisy source is limited per object), the
-bounded queue of events not yet written (full: the newest is dropped and counted), and the writing as core/v1 Events.
-Source: client-go `tools/record` (event.go, events_cache.go).
+Owns the correlator (repeats raise `count`, similar ones are combined, a noisy source is limited per object), what is not
+yet written (bounded: when it is full a new event is dropped, counted and logged), and the writing as core/v1 Events, several
+at once but those of one name in their order. Repeats of an event that still waits cost no write of their own.
+Source: client-go `tools/record` (event.go, events_cache.go), `tools/events` (writes in flight).
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
 from sampan.aio.clock import AsyncClock
-from sampan.api import codec
+from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Event, EventSource, ObjectReference
 from sampan.api.errors import ApiError, NotFound
 from sampan.api.meta.v1 import ObjectMeta
@@ -33,7 +34,8 @@ CACHE_SIZE = 4096
 MAX_SIMILAR = 10
 SIMILAR_SECONDS = 600.0
 SPAM_BURST, SPAM_RATE = 25, 1.0 / 300
-QUEUE_SIZE = 1000
+MOST_WAITING = 5000  # a burst of so many objects loses nothing; about 2 KB each
+IN_FLIGHT = 16
 MAX_TRIES = 12
 RETRY_SECONDS = 10.0
 
@@ -75,10 +77,16 @@ class _Similar:
 
 @dataclass(frozen=True)
 class Correlated:
-    """An event ready to be written; `seen` is set when it repeats one that was written under that name."""
+    """An event ready to be written; `repeats`: one of that name was there before. `key`: what the correlator knows it by."""
 
     event: Event
     repeats: bool
+    key: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it is written."""
+        return self.event.metadata.namespace, self.event.metadata.name
 
 
 class Correlator:
@@ -107,12 +115,13 @@ class Correlator:
             key = group
         repeated = self._count(key, event)
         bucket = _entry(self._buckets, source, lambda: TokenBucket(SPAM_RATE, SPAM_BURST, now))
-        return Correlated(event, repeated) if bucket.take(now) else None
+        return Correlated(event, repeated, key) if bucket.take(now) else None
 
-    def forget(self, event: Event) -> None:
+    def forget(self, correlated: Correlated) -> None:
         """The event could not be written or is gone: its next repeat is a new one."""
-        for key in [key for key, seen in self._seen.items() if seen.name == event.metadata.name]:
-            del self._seen[key]
+        seen = self._seen.get(correlated.key)
+        if seen is not None and seen.name == correlated.event.metadata.name:
+            del self._seen[correlated.key]
 
     def _count(self, key: tuple[str, ...], event: Event) -> bool:
         seen = self._seen.get(key)
@@ -148,8 +157,9 @@ class EventRecorder:
         self._client, self._clock, self._identity = client, clock, identity
         self._component, self._host = component, host
         self._correlator = Correlator()
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_SIZE)
-        self._writing = False
+        self._waiting: OrderedDict[tuple[str, str], Correlated] = OrderedDict()
+        self._writing: set[tuple[str, str]] = set()
+        self._wake = asyncio.Event()
         self._made = 0
         self.dropped = 0
 
@@ -159,11 +169,9 @@ class EventRecorder:
         event = self._event(reference_to(about), kind, reason, message)
         event.action, event.related = action, reference_to(related) if related is not None else None
         event.metadata.annotations = annotations or {}
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self.dropped += 1
-            log.warning("event dropped: too many wait to be written", extra={"reason": reason, "dropped": self.dropped})
+        correlated = self._correlator.correlate(event, self._clock.monotonic())
+        if correlated is not None:
+            self._put(correlated)
 
     def emit(self, record: EventRecord) -> None:
         """The same, for an event of a `Plan`."""
@@ -171,19 +179,51 @@ class EventRecorder:
 
     def idle(self) -> bool:
         """Everything recorded has been written."""
-        return self._queue.empty() and not self._writing
+        return not self._waiting and not self._writing
 
     async def run(self) -> None:
         """Write events until cancelled."""
-        while True:
-            event = await self._queue.get()
-            self._writing = True
-            try:
-                correlated = self._correlator.correlate(event, self._clock.monotonic())
-                if correlated is not None:
-                    await self._write(correlated)
-            finally:
-                self._writing = False
+        async with Tasks() as tasks:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while len(self._writing) < IN_FLIGHT and (taken := self._take()) is not None:
+                    tasks.start(self._one(taken), "event")
+
+    def _put(self, correlated: Correlated) -> None:
+        before = self._waiting.get(correlated.place)
+        if before is not None:
+            # it has not been written since: the newer count is all there is to tell
+            self._waiting[correlated.place] = replace(correlated, repeats=before.repeats)
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._drop(correlated)
+            return
+        self._waiting[correlated.place] = correlated
+        self._wake.set()
+
+    def _drop(self, correlated: Correlated) -> None:
+        self.dropped += 1
+        if not correlated.repeats:
+            self._correlator.forget(correlated)
+        if self.dropped & (self.dropped - 1) == 0:  # at 1, 2, 4, 8 …: a flood of events is no flood of lines
+            log.warning("event dropped: too many wait to be written",
+                        extra={"reason": correlated.event.reason, "component": self._component, "dropped": self.dropped})
+
+    def _take(self) -> Correlated | None:
+        """The first that waits and at whose place nothing is being written."""
+        place = next((place for place in self._waiting if place not in self._writing), None)
+        if place is None:
+            return None
+        self._writing.add(place)
+        return self._waiting.pop(place)
+
+    async def _one(self, correlated: Correlated) -> None:
+        try:
+            await self._write(correlated)
+        finally:
+            self._writing.discard(correlated.place)
+            self._wake.set()
 
     async def _write(self, correlated: Correlated) -> None:
         event, repeats = correlated.event, correlated.repeats
@@ -204,12 +244,12 @@ class EventRecorder:
                 if not error.retriable and error.code < 500:
                     # refused for good: a namespace that is going away, a right that is missing
                     log.debug("event refused", extra={"event": event.metadata.name, "error": str(error)})
-                    self._correlator.forget(event)
+                    self._correlator.forget(correlated)
                     return
                 log.warning("event not written", extra={"event": event.metadata.name, "error": str(error)})
                 # not all recorders at once when the server comes back
                 await self._clock.sleep(RETRY_SECONDS * (self._identity.rng.random() if attempt == 0 else 1.0))
-        self._correlator.forget(event)
+        self._correlator.forget(correlated)
 
     def _event(self, about: ObjectReference, kind: str, reason: str, message: str) -> Event:
         now = self._clock.now()
@@ -217,10 +257,10 @@ class EventRecorder:
         # the count keeps names apart where the clock stands still
         nanoseconds = int(now.timestamp() * 1_000_000) * 1000 + self._made % 1000
         name = f"{about.name}.{nanoseconds:x}"
-        return codec.clone(Event(
+        return Event(
             kind="Event", apiVersion="v1", metadata=ObjectMeta(name=name, namespace=about.namespace or "default"),
             involvedObject=about, reason=reason, message=message[:1024], type=kind, count=1,
             source=EventSource(component=self._component, host=self._host),
             firstTimestamp=Time.of(now), lastTimestamp=Time.of(now),
             reportingComponent=self._component, reportingInstance=self._host,
-        ))
+        )
