@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -70,9 +70,11 @@ def first_address(cidr: str) -> Any:
 class Bootstrap:
     """Makes what is missing."""
 
-    def __init__(self, registry: Registry, deleter: Deleter, catalog: Catalog, addresses: Addresses, *, client_ca: bytes = b"") -> None:
+    def __init__(self, registry: Registry, deleter: Deleter, catalog: Catalog, addresses: Addresses, *, client_ca: bytes = b"",
+                 trust: Callable[[], dict[str, str]] = dict) -> None:
+        """`trust`: what else extension API servers are told, read each time."""
         self._registry, self._deleter, self._catalog = registry, deleter, catalog
-        self._addresses, self._client_ca = addresses, client_ca
+        self._addresses, self._client_ca, self._trust = addresses, client_ca, trust
 
     async def run(self, *, rbac: bool = True, full: bool = True) -> None:
         """Everything; without `full` only the namespaces and the Service, which is enough for most tests."""
@@ -152,7 +154,7 @@ class Bootstrap:
     async def authentication(self, client_ca: bytes) -> None:
         """Tell extension API servers whose client certificates to believe. Source: `clusterauthenticationtrust`."""
         meta = ObjectMeta(namespace="kube-system", name="extension-apiserver-authentication")
-        data = {"client-ca-file": client_ca.decode()} if client_ca else {}
+        data = ({"client-ca-file": client_ca.decode()} if client_ca else {}) | self._trust()
         await self._ensure(CONFIG_MAPS, ConfigMap(metadata=meta, data=dict(data)))
         there = self._registry.readers.of(CONFIG_MAPS).get(meta.namespace, meta.name)
         if there is None or all((there.object.data or {}).get(key) == value for key, value in data.items()):

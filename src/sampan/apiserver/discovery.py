@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.api import codec
 from sampan.api.resourceinfo import Resource, Subresource
@@ -32,16 +32,35 @@ _STORED_VERSIONS = {
 """Where the storage version that upstream tells of is not the version that we store."""
 _KUBE_VERSION = re.compile(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?")
 
-Groups = dict[str, dict[str, list[Served]]]
+Foreign = dict[str, Any]
+"""The APIVersionDiscovery of a version that another API server serves."""
+Groups = dict[str, dict[str, "list[Served] | Foreign"]]
+FIRST = "apiregistration.k8s.io"
+BUILT_IN_PRIORITY, CUSTOM_PRIORITY, VERSION_PRIORITY = 18000, 1000, 100
+"""Where groups and versions stand that have no APIService."""
+
+
+class Others(Protocol):
+    """What API servers behind this one serve, and where groups stand; keys are (group, version)."""
+
+    @property
+    def generation(self) -> Any: ...
+
+    @property
+    def priorities(self) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """Priorities of the group and of the version within it."""
+        ...
+
+    def versions(self) -> Mapping[tuple[str, str], Foreign]: ...
 
 
 class Discovery:
     """Answers /api, /apis and what lies between them and the resources."""
 
-    def __init__(self, catalog: Catalog, server_address: str = "") -> None:
+    def __init__(self, catalog: Catalog, server_address: str = "", others: Others | None = None) -> None:
         """`server_address`: host and port that /api tells of; empty: what the client has called."""
-        self._catalog, self._address = catalog, server_address
-        self._generation = -1
+        self._catalog, self._address, self._others = catalog, server_address, others
+        self._generation: Any = None
         self._groups: Groups = {}
         self._made: dict[str, Answer] = {}
 
@@ -72,7 +91,7 @@ class Discovery:
         if not rest:
             return self._cached(info, "/".join(parts), lambda: {"kind": "APIGroup", "apiVersion": "v1"} | _group(group, versions))
         served = versions.get(rest[0])
-        if served is None or len(rest) > 1:
+        if not isinstance(served, list) or len(rest) > 1:
             raise no_such_path()
         return self._cached(info, "/".join(parts), lambda: _resource_list(group, rest[0], served))
 
@@ -85,9 +104,12 @@ class Discovery:
         return ["/apis", "/apis/", *found]
 
     def _refresh(self) -> None:
-        if self._generation != self._catalog.generation:
-            self._generation = self._catalog.generation
+        generation = (self._catalog.generation, self._others.generation if self._others is not None else None)
+        if self._generation != generation:
+            self._generation = generation
             self._groups = _ordered(self._catalog)
+            if self._others is not None:
+                self._groups = with_others(self._groups, self._others)
             self._made.clear()
 
     def _cached(self, info: RequestInfo, path: str, make: Callable[[], dict[str, Any]]) -> Answer:
@@ -147,8 +169,8 @@ def _wants_aggregated(accept: str) -> bool:
 
 def _ordered(catalog: Catalog) -> Groups:
     """Built-in groups in the catalog's order, which is upstream's; then custom ones by name, newest version first."""
-    built_in: Groups = {}
-    custom: Groups = {}
+    built_in: dict[str, dict[str, list[Served]]] = {}
+    custom: dict[str, dict[str, list[Served]]] = {}
     for served in catalog:
         resource = served.resource
         groups = built_in if served.custom is None or resource.group in built_in else custom
@@ -157,7 +179,30 @@ def _ordered(catalog: Catalog) -> Groups:
         versions = custom[group]
         built_in[group] = {version: sorted(versions[version], key=lambda one: one.resource.plural)
                            for version in sorted(versions, key=version_rank)}
-    return built_in
+    return dict(built_in)  # type: ignore[arg-type]
+
+
+def with_others(groups: Groups, others: Others) -> Groups:
+    """With what others serve, in the order that priorities say; of equal ones built-in groups come first, then by name."""
+    foreign, priorities = others.versions(), others.priorities
+    merged: Groups = {name: dict(versions) for name, versions in groups.items()}
+    for (group, version), discovery in foreign.items():
+        merged.setdefault(group, {})[version] = discovery
+    built_in = {name for name, versions in groups.items() if any(isinstance(some, list) and some[0].custom is None for some in versions.values())}
+
+    def place(name: str) -> tuple[bool, bool, int, bool, str]:
+        usual = BUILT_IN_PRIORITY if name in built_in else CUSTOM_PRIORITY
+        highest = max((priorities[name, version][0] for version in merged[name] if (name, version) in priorities), default=usual)
+        return name != "", name != FIRST, -highest, name not in built_in, "" if name in built_in else name
+
+    out: Groups = {}
+    for name in sorted(merged, key=place):
+        versions = merged[name]
+        if name not in built_in or any(group == name for group, _ in foreign):
+            order = sorted(versions, key=lambda one: (-priorities.get((name, one), (0, VERSION_PRIORITY))[1], version_rank(one)))
+            versions = {version: versions[version] for version in order}
+        out[name] = versions
+    return out
 
 
 def version_rank(version: str) -> tuple[int, int, int, str]:
@@ -223,7 +268,7 @@ def storage_version_hash(stored: Resource[Any]) -> str:
 
 def _discovery_list(groups: Groups) -> dict[str, Any]:
     items = [{"metadata": {"name": name} if name else {}, "versions": [
-        {"version": version, "resources": [_discovered(one) for one in served], "freshness": "Current"}
+        {"version": version, "resources": [_discovered(one) for one in served], "freshness": "Current"} if isinstance(served, list) else served
         for version, served in versions.items()]} for name, versions in groups.items()]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from sampan.api.errors import ApiError, InternalError, Unauthorized, UnsupportedMediaType
+from sampan.apiserver.aggregation.aggregator import Aggregator
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.catalog import Served
@@ -93,6 +94,7 @@ class Pipeline:
         self._impersonation, self._audit, self._flow = impersonation, audit, flow
         self._other, self._subresources = other, subresources or {}
         self._freshness: Freshness | None = api.parts.get("freshness")
+        self._aggregator: Aggregator | None = api.parts.get("aggregator")
         self._unreadable: Mapping[str, str] = api.parts.get("unreadable", {})
 
     async def handle(self, info: RequestInfo, body: Body) -> Response:
@@ -157,6 +159,8 @@ class Pipeline:
         return await self._dispatch(info, body)
 
     async def _dispatch(self, info: RequestInfo, body: Body) -> Response:
+        if self._aggregator is not None and (remote := self._aggregator.find(info)) is not None:
+            return await self._aggregator.pass_on(remote, info, body)
         if not info.is_resource:
             return await self._other(info) if self._other is not None else page_not_found()
         if self._freshness is not None:

@@ -78,10 +78,13 @@ class Tunnel:
     """A WebSocket to be opened to `url` and joined with the client's."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] | Sequence[tuple[str, str]]
     trusted: bool
     """The far end is a node agent: show our certificate, check its."""
     code: int = 101
+    opener: Any = None
+    """What opens it, if not the connections to nodes; `through` is for that one."""
+    through: Any = None
     ended: Callable[[], None] | None = None
     """Called once, when both sides are done or the far one could not be reached."""
 

@@ -6,6 +6,7 @@ Source: `k8s.io/apiserver/pkg/server/routes`.
 from __future__ import annotations
 
 from sampan.apiserver import health
+from sampan.apiserver.aggregation.aggregator import Aggregator
 from sampan.apiserver.auth.serviceaccounts import Issuer, jwks, openid_configuration
 from sampan.apiserver.discovery import Discovery
 from sampan.apiserver.flowcontrol import dump
@@ -28,9 +29,10 @@ class Routes:
                  metrics: Metrics | None = None, flow: FlowControl | None = None) -> None:
         """`server_address`: host and port that /api tells of; empty: what the client has called."""
         self._health, self._issuer, self._metrics, self._flow = checks, issuer, metrics, flow
-        self._discovery = Discovery(api.catalog, server_address)
+        aggregator: Aggregator | None = api.parts.get("aggregator")
+        self._discovery = Discovery(api.catalog, server_address, aggregator)
         texts = descriptions.find(f"{health.MAJOR}.{health.MINOR}")
-        self._openapi = Documents(api.catalog, health.GIT_VERSION, lambda: descriptions.read(texts))
+        self._openapi = Documents(api.catalog, health.GIT_VERSION, lambda: descriptions.read(texts), aggregator)
 
     async def answer(self, info: RequestInfo) -> Response:
         """The page, or Go's 404."""

@@ -20,6 +20,9 @@ from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
 from sampan.apiserver.admission.policy_plugins import finder
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
+from sampan.apiserver.aggregation import trust
+from sampan.apiserver.aggregation.aggregator import Aggregator
+from sampan.apiserver.aggregation.connections import AggregationSettings
 from sampan.apiserver.allocation.addresses import Addresses
 from sampan.apiserver.allocation.ports import Ports
 from sampan.apiserver.allocation.repair import Repair
@@ -95,6 +98,8 @@ class Settings:
     encryption: Encryption | None = None
     """Which resources are sealed in the store, with which keys."""
     flow: FlowSettings = FlowSettings()
+    aggregation: AggregationSettings = AggregationSettings()
+    """How API servers behind this one are asked."""
     bootstrap_rbac: bool = True
     bootstrap_full: bool = True
 
@@ -137,13 +142,15 @@ class ApiServer:
         repair = Repair(self.store, self.caches, self.clock)
         await repair.once(alone=self._shared is None)
         self._tasks.start(repair.run(), "repair of addresses")
-        self._bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca)
+        self._bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca,
+                                    trust=lambda: trust.published(self.aggregator.connections.authority()))
         await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
         if self.flow is not None:
             upkeep = Upkeep(self.flow, self.registry, self.catalog, self.caches, self.clock)
             if self.settings.bootstrap_full:
                 await upkeep.ensure()
             self._tasks.start(upkeep.run(keep=self.settings.bootstrap_full), "flow control")
+        self._tasks.start(self.aggregator.run(), "aggregation")
         self._started = True
 
     def _assemble(self) -> None:
@@ -177,6 +184,8 @@ class ApiServer:
         if settings.flow.fair:
             self.flow = FlowControl(caches, CacheWorld(self.catalog, caches), clock, self._tasks, settings.flow)
             self.metrics.more.append(FlowMetrics(self.flow).collect)
+        self.aggregator = self.api.parts["aggregator"] = Aggregator(
+            self.registry, self.deleter, self.catalog, caches, clock, self.identity, settings.aggregation)
         address = f"{settings.addresses.advertise}:{settings.addresses.port}"
         routes = Routes(self.api, self.health, self.issuer, address, metrics=self.metrics, flow=self.flow)
         pipeline: Handles = Pipeline(
@@ -211,6 +220,7 @@ class ApiServer:
         self.issuer.renew(signing_key, _keys(verifying_keys))
         if self._nodes is not None:
             self._nodes.renewed()
+            self.aggregator.connections.renewed()
         if self._bootstrap is not None:
             await self._bootstrap.authentication(client_ca)
 
@@ -220,6 +230,7 @@ class ApiServer:
         await self._tasks.stop()
         if self._nodes is not None:
             await self._nodes.close()
+            await self.aggregator.close()
         if self._webhooks is not None:
             await self._webhooks.close()
         if self._configured is not None:

@@ -50,7 +50,7 @@ class NodeSockets:
         # a bearer token in the protocols is for us alone
         passed = tuple(name for name in offered if not name.startswith("base64url.bearer.authorization.k8s.io."))
         try:
-            far = await self._nodes.open(tunnel, passed)
+            far = await (tunnel.opener or self._nodes).open(tunnel, passed)
         except Refused as refusal:
             kind = refusal.content_type.encode("latin-1") or b"text/plain"
             await _refuse(Answer(refusal.status, refusal.body, kind), scope, send)

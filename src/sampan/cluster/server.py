@@ -18,6 +18,7 @@ from typing import Any
 
 from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
+from sampan.apiserver.aggregation.connections import AggregationSettings
 from sampan.apiserver.auth.tokens import read_token_file
 from sampan.apiserver.bootstrap import Addresses
 from sampan.apiserver.flowcontrol.inflight import FlowSettings
@@ -124,7 +125,9 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         now = credentials.current
         api = ApiServer(store, clock, identity, replace(
             settings, addresses=addresses, signing_key=now.signing_key, verifying_keys=now.verifying_keys, users=users, client_ca=now.authorities,
-            nodes=NodeAccess(str(now.keys.kubelet_client.certificate), str(now.keys.kubelet_client.key), str(now.trusted))))
+            nodes=NodeAccess(str(now.keys.kubelet_client.certificate), str(now.keys.kubelet_client.key), str(now.trusted)),
+            aggregation=AggregationSettings(str(now.keys.front_proxy_client.certificate), str(now.keys.front_proxy_client.key),
+                                            str(now.keys.front_proxy_ca.bundle))))
         await api.start()
         await addons.allow_rotation(InProcessClient(api.app, ADMIN))
         write_access(config, now)

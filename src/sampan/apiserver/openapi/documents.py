@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sampan.api import codec, schema
 from sampan.api.errors import NotAcceptable
 from sampan.api.resourceinfo import Subresource
 from sampan.apiserver.catalog import Catalog, Served
-from sampan.apiserver.openapi import paths, protov2, schemas, v2
+from sampan.apiserver.openapi import merge, paths, protov2, schemas, v2
 from sampan.apiserver.openapi.schemas import META, Descriptions
 from sampan.apiserver.options import first
 from sampan.apiserver.request import RequestInfo
@@ -29,13 +29,33 @@ _COMMON = tuple(f"{META}.{name}" for name in ("DeleteOptions", "Patch", "Status"
 _SECURITY = {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}}
 
 
+Part = tuple[dict[str, Any], dict[str, Any]]
+
+
+class Others(Protocol):
+    """What API servers behind this one tell."""
+
+    @property
+    def generation(self) -> Any: ...
+
+    def openapi(self) -> Mapping[str, tuple[Any, Any]]:
+        """Who has the document at a key below /openapi/v3, and what he told (`openapi` is its address there)."""
+        ...
+
+    async def document(self, remote: Any, location: str) -> bytes:
+        """One of his documents; empty where it can't be had."""
+        ...
+
+
 class Documents:
     """Answers OpenAPI's paths from the catalog."""
 
-    def __init__(self, catalog: Catalog, version: str, descriptions: Callable[[], Descriptions] = dict) -> None:
+    def __init__(self, catalog: Catalog, version: str, descriptions: Callable[[], Descriptions] = dict,
+                 others: Others | None = None) -> None:
         """`version` is the server's; `descriptions` is called for every document that is made."""
-        self._catalog, self._version, self._texts = catalog, version, descriptions
-        self._generation = -1
+        self._catalog, self._version, self._texts, self._others = catalog, version, descriptions, others
+        self._generation: Any = None
+        self._foreign: Mapping[str, tuple[Any, Any]] = {}
         self._groups: dict[str, list[Served]] = {}
         self._hashes: dict[str, str] = {}
         self._pages: dict[str, tuple[str, bytes]] = {}
@@ -52,13 +72,14 @@ class Documents:
         self._refresh()
         path = info.path.rstrip("/")
         if path == "/openapi/v3":
-            index = {"paths": {key: {"serverRelativeURL": self._url(key)} for key in self._groups}}
+            keys = [key for key in self._hashes if key != "v2"]
+            index = {"paths": {key: {"serverRelativeURL": self._url(key)} for key in keys}}
             return Answer(200, codec.encode(index), TEXT)
         key = "v2" if path == "/openapi/v2" else path.removeprefix("/openapi/v3/")
         if key not in self._hashes or path not in ("/openapi/v2", f"/openapi/v3/{key}"):
             return Answer(404, b"", b"")
         asked = first(info.query, "hash")
-        if asked and asked != self._hashes[key] and key != "v2":
+        if asked and asked != self._hashes[key] and key != "v2" and key not in self._foreign:
             return Answer(301, b"", b"", [(b"location", self._url(key).encode())])
         protobuf = _wants_protobuf(info.headers.get("accept", ""), there_is=key == "v2")
         tag = f'"{self._hashes[key]}"'
@@ -67,22 +88,49 @@ class Documents:
             return Answer(304, b"", b"", headers)
         if protobuf:
             return Answer(200, await self._v2_protobuf(), PROTOBUF, headers)
-        return Answer(200, await self._body(key), headers=headers)
+        body = await self._body(key)
+        return Answer(200, body, headers=headers) if body else Answer(503, b"", b"")
 
     def _url(self, key: str) -> str:
+        if key in self._foreign:
+            return str(self._foreign[key][1].openapi)
         return f"/openapi/v3/{key}?hash={self._hashes[key]}"
 
     async def _body(self, key: str) -> bytes:
         digest = self._hashes[key]
         known = self._pages.get(key)
         if known is None or known[0] != digest:
-            groups = list(self._groups.values())
             if key == "v2":
-                body = await asyncio.to_thread(lambda: codec.encode(self._everything(groups)))
+                groups = [some for name, some in self._groups.items() if name not in self._foreign]
+                more = await self._theirs()
+                body = await asyncio.to_thread(lambda: codec.encode(self._everything(groups, more)))
+            elif key in self._foreign:
+                assert self._others is not None
+                remote, told = self._foreign[key]
+                body = await self._others.document(remote, told.openapi)
+                if not body:
+                    return b""
             else:
                 body = codec.encode(self._document(key))
             known = self._pages[key] = (digest, body)
         return known[1]
+
+    async def _theirs(self) -> list[Part]:
+        """What other servers have at /openapi/v2 of the versions that are theirs."""
+        if self._others is None:
+            return []
+        by_target: dict[Any, tuple[Any, list[str]]] = {}
+        for remote, _ in self._foreign.values():
+            by_target.setdefault(remote.target, (remote, []))[1].append(remote.path)
+        found = []
+        for remote, roots in by_target.values():
+            body = await self._others.document(remote, "/openapi/v2")
+            try:
+                document = codec.loads(body) if body else {}
+            except (codec.DecodeError, RecursionError):
+                document = {}
+            found.append(merge.part(document if isinstance(document, dict) else {}, tuple(roots)))
+        return found
 
     async def _v2_protobuf(self) -> bytes:
         digest, body = self._hashes["v2"], await self._body("v2")
@@ -91,13 +139,16 @@ class Documents:
         return self._protobuf[1]
 
     def _refresh(self) -> None:
-        if self._generation == self._catalog.generation:
+        generation = (self._catalog.generation, self._others.generation if self._others is not None else None)
+        if self._generation == generation:
             return
-        self._generation = self._catalog.generation
+        self._generation = generation
+        self._foreign = self._others.openapi() if self._others is not None else {}
         self._groups = {}
         for served in self._catalog:
             self._groups.setdefault(served.resource.root.lstrip("/"), []).append(served)
         self._hashes = {key: _digest(self._version, key, *map(_fingerprint, some)) for key, some in self._groups.items()}
+        self._hashes |= {key: _digest(told.openapi) for key, (_, told) in self._foreign.items()}
         self._hashes["v2"] = _digest(*self._hashes.values())
         self._pages = {key: known for key, known in self._pages.items() if self._hashes.get(key) == known[0]}
 
@@ -142,7 +193,7 @@ class Documents:
             many = named(resource.group_version, f"{resource.kind}List") or {}
         return paths.of_resource(resource, dict(own), dict(many), custom=served.custom is not None, subresource_schema=of_subresource)
 
-    def _everything(self, groups: list[list[Served]]) -> dict[str, Any]:
+    def _everything(self, groups: list[list[Served]], more: Sequence[Part] = ()) -> dict[str, Any]:
         items: dict[str, Any] = {}
         definitions: dict[str, Any] = {}
         texts = self._texts()
@@ -150,7 +201,10 @@ class Documents:
             found = self._parts(some, texts)
             items |= found[0]
             definitions |= found[1]
-        return v2.document(self._version, items, definitions)
+        document = v2.document(self._version, items, definitions)
+        for part in more:
+            merge.into(document["paths"], document["definitions"], part)
+        return document
 
 
 def _wants_protobuf(accept: str, *, there_is: bool) -> bool:
