@@ -25,7 +25,7 @@ from sampan.api.apiextensions.v1 import (
 )
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.kinds import checks, meta
-from sampan.kinds.apiextensions import openapi, structural
+from sampan.kinds.apiextensions import openapi, structural, variants
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Kind, SubKind
 
@@ -60,6 +60,9 @@ def is_established(crd: CustomResourceDefinition) -> bool:
 
 def default(crd: CustomResourceDefinition) -> None:
     spec = crd.spec
+    for version in spec.versions or ():
+        if version.schema is not None and version.schema.openAPIV3Schema is not None:
+            version.schema.openAPIV3Schema = variants.read(version.schema.openAPIV3Schema)
     spec.names.singular = spec.names.singular or spec.names.kind.lower()
     if not spec.names.listKind and spec.names.kind:
         spec.names.listKind = f"{spec.names.kind}List"
