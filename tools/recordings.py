@@ -54,7 +54,7 @@ class Processes:
         self.data = Path(self._folder.name) / "data"
         self.kubeconfig = self.data / "admin.kubeconfig"
         self._running: list[subprocess.Popen[bytes]] = []
-        self.start("server", "--data", str(self.data), "--port", str(self.port), "--token-file", str(tokens))
+        self.start("server", "--data", str(self.data), "--port", str(self.port), "--token-file", str(tokens), "--front-proxy=false")
 
     @property
     def address(self) -> str:

@@ -27,6 +27,10 @@ def add(parser: argparse.ArgumentParser) -> None:
                         help="without priority and fairness: bounds writes, the other reads (default 200)")
     parser.add_argument("--enable-priority-and-fairness", default="true", choices=("true", "false"), nargs="?", const="true",
                         help="let requests wait by priority levels and flow schemas (default true)")
+    parser.add_argument("--enable-aggregator-routing", default="false", choices=("true", "false"), nargs="?", const="true",
+                        help="reach API servers behind Services at an endpoint, not at the Service's address (default false)")
+    parser.add_argument("--front-proxy", default="true", choices=("true", "false"), nargs="?", const="true",
+                        help="prove who we are to API servers behind Services, and tell in kube-system how (default true)")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
 
 
@@ -39,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         data=arguments.data, port=arguments.port, bind=arguments.bind, store=arguments.store, token_file=arguments.token_file,
         advertise=arguments.advertise, log_level=arguments.log_level,
         etcd=EtcdFiles(arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile),
+        front_proxy=arguments.front_proxy == "true", aggregator_routing=arguments.enable_aggregator_routing == "true",
         security=securityflags.read(arguments), credentials=credentialflags.read(arguments),
         flow=flow_settings(fair=arguments.enable_priority_and_fairness == "true", reads=arguments.max_requests_inflight,
                            writes=arguments.max_mutating_requests_inflight)))

@@ -65,6 +65,8 @@ class ServerConfig:
     etcd: EtcdFiles = EtcdFiles()
     security: SecurityFlags = SecurityFlags()
     flow: FlowSettings = FlowSettings()
+    front_proxy: bool = True
+    aggregator_routing: bool = False
     credentials: CredentialFlags = CredentialFlags()
 
 
@@ -126,8 +128,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         api = ApiServer(store, clock, identity, replace(
             settings, addresses=addresses, signing_key=now.signing_key, verifying_keys=now.verifying_keys, users=users, client_ca=now.authorities,
             nodes=NodeAccess(str(now.keys.kubelet_client.certificate), str(now.keys.kubelet_client.key), str(now.trusted)),
-            aggregation=AggregationSettings(str(now.keys.front_proxy_client.certificate), str(now.keys.front_proxy_client.key),
-                                            str(now.keys.front_proxy_ca.bundle))))
+            aggregation=_aggregation(config, now)))
         await api.start()
         await addons.allow_rotation(InProcessClient(api.app, ADMIN))
         write_access(config, now)
@@ -155,6 +156,13 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         await api.stop()
     finally:
         await store.close()
+
+
+def _aggregation(config: ServerConfig, now: Current) -> AggregationSettings:
+    client, authority = now.keys.front_proxy_client, now.keys.front_proxy_ca
+    if not config.front_proxy:
+        return AggregationSettings(to_endpoints=config.aggregator_routing)
+    return AggregationSettings(str(client.certificate), str(client.key), str(authority.bundle), to_endpoints=config.aggregator_routing)
 
 
 def _folder(path: Path) -> Path:
