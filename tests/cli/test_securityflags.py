@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from sampan.cli import securityflags
-from sampan.cluster.security import AuditFlags, HeaderFlags, OidcFlags, SecurityFlags, TokenWebhookFlags
+from sampan.cluster.security import (
+    AuditFlags,
+    AuthorizationFlags,
+    HeaderFlags,
+    OidcFlags,
+    SecurityFlags,
+    TokenWebhookFlags,
+)
 
 
 def given(*arguments: str) -> SecurityFlags:
@@ -41,3 +48,9 @@ def test_identity_flags() -> None:
     assert flags.token_webhook == TokenWebhookFlags(Path("w"), version="v1")
     with pytest.raises(SystemExit):
         given("--anonymous-auth=perhaps")
+
+
+def test_authorization_flags() -> None:
+    flags = given("--authorization-mode=RBAC,Webhook", "--authorization-webhook-config-file=w", "--authorization-webhook-cache-authorized-ttl=1m")
+    assert flags.authorization == AuthorizationFlags(modes=("RBAC", "Webhook"), webhook=Path("w"), authorized="1m")
+    assert given("--authorization-config=a").authorization == AuthorizationFlags(Path("a"))

@@ -9,9 +9,12 @@ import pytest
 
 from sampan.aio.clock import SystemClock
 from sampan.apiserver.audit.file import Rotation
+from sampan.apiserver.auth.authzwebhook import WebhookSettings
 from sampan.apiserver.server import Settings
+from sampan.client import kubeconfig
 from sampan.cluster.security import (
     AuditFlags,
+    AuthorizationFlags,
     HeaderFlags,
     OidcFlags,
     SecurityFlags,
@@ -116,3 +119,17 @@ def test_durations_are_gos() -> None:
     for wrong in ("x", "-1s"):
         with pytest.raises(ConfigError, match="--flag"):
             seconds(wrong, "--flag")
+
+
+def test_authorization_flags(tmp_path: Path) -> None:
+    path = tmp_path / "w.kubeconfig"
+    kubeconfig.write(path, kubeconfig.build("w", kubeconfig.Access("https://remote/reviews")))
+    assert secured(Settings(), SecurityFlags(authorization=AuthorizationFlags(modes=("RBAC", "Node")))).authorization.chain == ("RBAC", "Node")
+    flags = AuthorizationFlags(modes=("RBAC", "Webhook"), webhook=path, version="v1", authorized="1m", unauthorized="0s")
+    hook = secured(Settings(), SecurityFlags(authorization=flags)).authorization.chain[1]
+    assert isinstance(hook, WebhookSettings)
+    assert (hook.access.server, hook.authorized_seconds, hook.unauthorized_seconds, hook.version) == ("https://remote/reviews", 60, 0, "v1")
+    for wrong, why in ((AuthorizationFlags(webhook=path), "without mode Webhook"), (AuthorizationFlags(modes=("ABAC",)), "not a valid mode"),
+                       (AuthorizationFlags(path, modes=("RBAC",)), "can not be specified"), (AuthorizationFlags(path), "is no AuthorizationConfiguration|can't be read")):
+        with pytest.raises(ConfigError, match=why):
+            secured(Settings(), SecurityFlags(authorization=wrong))

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from sampan.api.errors import ApiError, InternalError, Unauthorized, UnsupportedMediaType
 from sampan.apiserver.aggregation.aggregator import Aggregator
+from sampan.apiserver.auth.asking import Undecided, decided
 from sampan.apiserver.auth.base import Authenticator
-from sampan.apiserver.auth.denial import denial
+from sampan.apiserver.auth.denial import refusal
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.encryption.store import refuse
 from sampan.apiserver.flowcontrol.queueset import Ticket
@@ -122,7 +123,7 @@ class Pipeline:
     async def _handle(self, info: RequestInfo, body: Body) -> Response:
         info.user = info.authenticated = await self._who(info)
         if info.trusted_user is None and self._impersonation is not None and _impersonates(info.headers):
-            info.user = self._impersonation.impersonate(info)
+            info.user = await decided(partial(self._impersonation.impersonate, info))
         flow = self._flow
         if flow is None or (_long_running(info) and info.verb != "watch"):
             return await self._permitted(info, body)
@@ -151,11 +152,14 @@ class Pipeline:
     async def _permitted(self, info: RequestInfo, body: Body) -> Response:
         if info.trusted_user is None:
             attributes = info.attributes()
-            decision = self._api.authorizer.authorize(attributes)
+            try:
+                decision = self._api.authorizer.authorize(attributes)
+            except Undecided as question:
+                decision = await decided(partial(self._api.authorizer.authorize, attributes), question)
             info.audit_annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
             info.audit_annotations["authorization.k8s.io/reason"] = decision.reason
             if not decision.allowed:
-                raise denial(attributes, decision.reason)
+                raise refusal(attributes, decision)
         return await self._dispatch(info, body)
 
     async def _dispatch(self, info: RequestInfo, body: Body) -> Response:

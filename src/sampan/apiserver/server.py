@@ -33,6 +33,7 @@ from sampan.apiserver.audit.log import Audited
 from sampan.apiserver.audit.policy import Policy
 from sampan.apiserver.auth.authenticators import Configured, Sources, default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
+from sampan.apiserver.auth.authzconfig import Authorization
 from sampan.apiserver.auth.impersonation import Impersonator
 from sampan.apiserver.auth.jwt import PublicKey, read_public_key
 from sampan.apiserver.auth.reviews import Reviewer
@@ -85,6 +86,7 @@ class Settings:
     users: Mapping[str, User] = field(default_factory=dict)
     """Static tokens and whose they are."""
     anonymous: bool = True
+    authorization: Authorization = Authorization()
     sources: Sources = Sources()
     """OIDC issuers, webhooks, front proxies."""
     client_ca: bytes = b""
@@ -155,7 +157,7 @@ class ApiServer:
 
     def _assemble(self) -> None:
         settings, clock, caches = self.settings, self.clock, self.caches
-        self.authorizer = default_authorizers(caches)
+        self.authorizer = default_authorizers(caches, settings.authorization, clock)
         self._configured = Configured(settings.sources, clock, self.issuer.audiences, client_ca=settings.client_ca)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous,
                                             configured=self._configured)
@@ -235,6 +237,7 @@ class ApiServer:
             await self._webhooks.close()
         if self._configured is not None:
             await self._configured.close()
+            await self.authorizer.close()
         if self._audit_file is not None:
             self._audit_file.close()
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     _identity(parser.add_argument_group("identity"))
+    _authorization(parser.add_argument_group("authorization"))
     _audit(parser.add_argument_group("audit"))
     parser.add_argument_group("encryption at rest").add_argument(
         "--encryption-provider-config", type=Path, metavar="FILE", help="which resources are stored with which keys (EncryptionConfiguration)")
@@ -40,6 +41,15 @@ def _identity(group: argparse._ArgumentGroup) -> None:
         group.add_argument(f"--requestheader-{name}", default="", metavar="LIST", help=text)
 
 
+def _authorization(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--authorization-config", type=Path, metavar="FILE", help="authorizers in their order (AuthorizationConfiguration)")
+    group.add_argument("--authorization-mode", default="", metavar="LIST", help="Node,RBAC (default), Webhook, AlwaysAllow, AlwaysDeny")
+    group.add_argument("--authorization-webhook-config-file", type=Path, metavar="FILE", help="kubeconfig of a server that answers SubjectAccessReviews")
+    group.add_argument("--authorization-webhook-version", default="v1beta1", choices=("v1", "v1beta1"), help="of SubjectAccessReview (default v1beta1)")
+    group.add_argument("--authorization-webhook-cache-authorized-ttl", default="5m0s", metavar="TIME", help="how long a yes counts (default 5m0s)")
+    group.add_argument("--authorization-webhook-cache-unauthorized-ttl", default="30s", metavar="TIME", help="how long a no counts (default 30s)")
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0", "t", "f"):
         raise argparse.ArgumentTypeError(f'"{text}" is neither true nor false')
@@ -60,7 +70,14 @@ def _audit(group: argparse._ArgumentGroup) -> None:
 
 def read(arguments: argparse.Namespace) -> SecurityFlags:
     """What was given."""
-    from sampan.cluster.security import AuditFlags, HeaderFlags, OidcFlags, SecurityFlags, TokenWebhookFlags
+    from sampan.cluster.security import (
+        AuditFlags,
+        AuthorizationFlags,
+        HeaderFlags,
+        OidcFlags,
+        SecurityFlags,
+        TokenWebhookFlags,
+    )
 
     given = arguments
     return SecurityFlags(
@@ -73,4 +90,7 @@ def read(arguments: argparse.Namespace) -> SecurityFlags:
                                         given.authentication_token_webhook_version),
         headers=HeaderFlags(given.requestheader_client_ca_file, _list(given.requestheader_allowed_names), _list(given.requestheader_username_headers),
                             _list(given.requestheader_uid_headers), _list(given.requestheader_group_headers),
-                            _list(given.requestheader_extra_headers_prefix)))
+                            _list(given.requestheader_extra_headers_prefix)),
+        authorization=AuthorizationFlags(
+            given.authorization_config, _list(given.authorization_mode), given.authorization_webhook_config_file, given.authorization_webhook_version,
+            given.authorization_webhook_cache_authorized_ttl, given.authorization_webhook_cache_unauthorized_ttl))

@@ -68,6 +68,18 @@ class HeaderFlags:
 
 
 @dataclass(frozen=True)
+class AuthorizationFlags:
+    """`--authorization-*`. No modes: not said."""
+
+    config: Path | None = None
+    modes: tuple[str, ...] = ()
+    webhook: Path | None = None
+    version: str = "v1beta1"
+    authorized: str = "5m0s"
+    unauthorized: str = "30s"
+
+
+@dataclass(frozen=True)
 class SecurityFlags:
     """All of them. `anonymous` None: not said."""
 
@@ -78,6 +90,7 @@ class SecurityFlags:
     oidc: OidcFlags = OidcFlags()
     token_webhook: TokenWebhookFlags = TokenWebhookFlags()
     headers: HeaderFlags = HeaderFlags()
+    authorization: AuthorizationFlags = AuthorizationFlags()
 
 
 def content(path: Path, what: str) -> bytes:
@@ -101,7 +114,7 @@ def secured(settings: Settings, flags: SecurityFlags) -> Settings:
     settings = _encrypted(_audited(settings, flags.audit), flags.encryption)
     if flags.anonymous is not None:
         settings = replace(settings, anonymous=flags.anonymous)
-    settings = _issuers(settings, flags)
+    settings = _authorized(_issuers(settings, flags), flags.authorization)
     return _headers(_token_webhook(settings, flags.token_webhook), flags.headers)
 
 
@@ -174,6 +187,25 @@ def _issuer(flags: OidcFlags) -> JwtAuthenticator:
         claimValidationRules=rules, algorithms=flags.algorithms)
     jwtconfig.check(made)
     return made
+
+
+def _authorized(settings: Settings, flags: AuthorizationFlags) -> Settings:
+    if flags == AuthorizationFlags():
+        return settings
+    from sampan.apiserver.auth import authzconfig
+    from sampan.apiserver.auth.authzwebhook import WebhookSettings
+    from sampan.client import kubeconfig
+
+    if flags.config is not None:
+        if flags != AuthorizationFlags(flags.config):
+            raise ConfigError("--authorization-config can not be specified when --authorization-mode or --authorization-webhook-* flags are defined")
+        return replace(settings, authorization=authzconfig.load(content(flags.config, "authorization configuration"), str(flags.config)))
+    webhook = None
+    if flags.webhook is not None:
+        webhook = WebhookSettings(
+            "default", kubeconfig.read(flags.webhook), seconds(flags.authorized, "--authorization-webhook-cache-authorized-ttl"),
+            seconds(flags.unauthorized, "--authorization-webhook-cache-unauthorized-ttl"), version=flags.version)
+    return replace(settings, authorization=authzconfig.modes(flags.modes or ("Node", "RBAC"), webhook))
 
 
 def _token_webhook(settings: Settings, flags: TokenWebhookFlags) -> Settings:

@@ -6,6 +6,7 @@ import pytest
 
 from apiserver.readers import MemoryReaders
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from sampan.apiserver.auth.base import Decision
 from sampan.apiserver.auth.nodes import NodeAuthorizer, PodsByNode
 from sampan.apiserver.request import Attributes, User
 
@@ -30,7 +31,7 @@ def readers() -> MemoryReaders:
 
 
 def _ask(readers: MemoryReaders, verb: str, resource: str, name: str = "", namespace: str = "a", user: User = NODE,
-         group: str = "", **values: Any) -> tuple[bool, str]:
+         group: str = "", **values: Any) -> Decision:
     plural, _, sub = resource.partition("/")
     return NodeAuthorizer(readers).authorize(Attributes(
         user=user, verb=verb, path="", is_resource=True, group=group, version="v1", resource=plural, subresource=sub,
@@ -45,7 +46,7 @@ def _ask(readers: MemoryReaders, verb: str, resource: str, name: str = "", names
     ("create", "pods", "", "a"), ("list", "services", "", ""), ("create", "events", "", "a"),
 ])
 def test_a_node_may_what_its_pods_need(readers: MemoryReaders, verb: str, resource: str, name: str, namespace: str) -> None:
-    assert _ask(readers, verb, resource, name, namespace) == (True, "")
+    assert _ask(readers, verb, resource, name, namespace) == Decision(allowed=True, reason="")
 
 
 UNRELATED = "no relationship found between node 'n1' and this object"
@@ -65,7 +66,7 @@ UNRELATED = "no relationship found between node 'n1' and this object"
     ("create", "serviceaccounts/token", "other", "a", UNRELATED),
 ])
 def test_a_node_may_nothing_else(readers: MemoryReaders, verb: str, resource: str, name: str, namespace: str, why: str) -> None:
-    assert _ask(readers, verb, resource, name, namespace) == (False, why)
+    assert _ask(readers, verb, resource, name, namespace) == Decision(allowed=False, reason=why)
 
 
 def test_its_own_lease_and_its_own_pods_by_selector(readers: MemoryReaders) -> None:
@@ -79,10 +80,10 @@ def test_its_own_lease_and_its_own_pods_by_selector(readers: MemoryReaders) -> N
 
 
 def test_others_are_not_judged_and_nameless_nodes_refused(readers: MemoryReaders) -> None:
-    assert _ask(readers, "get", "secrets", "pull", user=User("alice")) == (False, "")
-    assert _ask(readers, "get", "secrets", "pull", user=User("system:node:n1")) == (False, "")
+    assert _ask(readers, "get", "secrets", "pull", user=User("alice")) == Decision(allowed=False, reason="")
+    assert _ask(readers, "get", "secrets", "pull", user=User("system:node:n1")) == Decision(allowed=False, reason="")
     nameless = User("system:node:", groups=("system:nodes",))
-    assert _ask(readers, "get", "secrets", "pull", user=nameless) == (False, 'unknown node for user "system:node:"')
+    assert _ask(readers, "get", "secrets", "pull", user=nameless) == Decision(allowed=False, reason='unknown node for user "system:node:"')
 
 
 def test_the_index_follows_the_pods(readers: MemoryReaders) -> None:

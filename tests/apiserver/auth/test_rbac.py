@@ -4,6 +4,7 @@ import pytest
 
 from apiserver.readers import MemoryReaders
 from sampan.api.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
+from sampan.apiserver.auth.base import Decision
 from sampan.apiserver.auth.denial import denial
 from sampan.apiserver.auth.policy import bootstrap_objects
 from sampan.apiserver.auth.rbac import Rbac
@@ -42,11 +43,11 @@ def test_a_role_binding_allows_in_its_namespace_and_says_why(readers: MemoryRead
     readers.put(ROLE_BINDINGS, _binding("b", "Role", "r", {"kind": "User", "name": "alice"}), "a")
     # then it holds there and nowhere else
     allowed = rbac.authorize(_asks(ALICE, "get", "pods", namespace="a", name="x"))
-    assert allowed == (True, 'RBAC: allowed by RoleBinding "b/a" of Role "r" to User "alice"')
-    assert rbac.authorize(_asks(ALICE, "get", "pods", namespace="b")) == (False, "")
-    assert rbac.authorize(_asks(ALICE, "list", "pods")) == (False, "")
-    assert rbac.authorize(_asks(ALICE, "delete", "pods", namespace="a")) == (False, "")
-    assert rbac.authorize(_asks(ALICE, "get", "pods/log", namespace="a")) == (False, "")
+    assert allowed == Decision(allowed=True, reason='RBAC: allowed by RoleBinding "b/a" of Role "r" to User "alice"')
+    assert rbac.authorize(_asks(ALICE, "get", "pods", namespace="b")) == Decision(allowed=False, reason="")
+    assert rbac.authorize(_asks(ALICE, "list", "pods")) == Decision(allowed=False, reason="")
+    assert rbac.authorize(_asks(ALICE, "delete", "pods", namespace="a")) == Decision(allowed=False, reason="")
+    assert rbac.authorize(_asks(ALICE, "get", "pods/log", namespace="a")) == Decision(allowed=False, reason="")
 
 
 def test_a_change_counts_at_once(readers: MemoryReaders) -> None:
@@ -92,7 +93,7 @@ def test_a_service_account_is_found_by_its_namespace(readers: MemoryReaders) -> 
     readers.put(ROLE_BINDINGS, _binding("b", "Role", "r", {"kind": "ServiceAccount", "name": "bot", "namespace": "tools"}), "a")
     bot = User("system:serviceaccount:tools:bot")
     decision = rbac.authorize(_asks(bot, "list", "pods", namespace="a"))
-    assert decision == (True, 'RBAC: allowed by RoleBinding "b/a" of Role "r" to ServiceAccount "bot/tools"')
+    assert decision == Decision(allowed=True, reason='RBAC: allowed by RoleBinding "b/a" of Role "r" to ServiceAccount "bot/tools"')
     assert not rbac.authorize(_asks(User("system:serviceaccount:a:bot"), "list", "pods", namespace="a")).allowed
 
 
@@ -103,7 +104,7 @@ def test_a_binding_to_nothing_is_told_with_the_denial(readers: MemoryReaders) ->
     asked = _asks(ALICE, "get", "pods", namespace="a", name="x")
     reason = ('RBAC: [clusterrole.rbac.authorization.k8s.io "lost" not found, '
               'role.rbac.authorization.k8s.io "gone" not found]')
-    assert rbac.authorize(asked) == (False, reason)
+    assert rbac.authorize(asked) == Decision(allowed=False, reason=reason)
     assert str(denial(asked, reason)) == (
         f'pods "x" is forbidden: User "alice" cannot get resource "pods" in API group "" in the namespace "a": {reason}')
 

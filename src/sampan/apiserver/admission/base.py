@@ -59,7 +59,8 @@ class Admission(Protocol):
 
 class Mutating(Admission, Protocol):
     async def admit(self, request: AdmissionRequest) -> None:
-        """Change `request.object`, or refuse.
+        """Change `request.object`, or refuse. It is called again when a webhook authorizer has to be asked first (`Undecided`):
+        until then it has changed nothing.
 
         Raises:
             ApiError: Forbidden as a rule; it becomes the answer.

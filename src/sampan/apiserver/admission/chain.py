@@ -8,9 +8,11 @@ Source: apiserver `pkg/admission/chain.go`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from sampan.apiserver.admission.base import Admission, AdmissionRequest, Mutating, Validating
+from sampan.apiserver.auth.asking import Undecided, settled
 
 
 class _Asked(NamedTuple):
@@ -32,12 +34,18 @@ class Chain:
             ApiError: The first refusal.
         """
         plugins = self._of(request).mutating
-        for plugin in plugins:
-            await plugin.admit(request)
+        await self._admit(plugins, request)
         if request.reinvocation.wanted:
             request.reinvocation.second = True
-            for plugin in plugins:
+            await self._admit(plugins, request)
+
+    @staticmethod
+    async def _admit(plugins: Sequence[Mutating], request: AdmissionRequest) -> None:
+        for plugin in plugins:
+            try:
                 await plugin.admit(request)
+            except Undecided as question:
+                await settled(partial(plugin.admit, request), question)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Let the validating plugins judge the final object.
@@ -46,7 +54,10 @@ class Chain:
             ApiError: The first refusal.
         """
         for plugin in self._of(request).validating:
-            await plugin.validate(request)
+            try:
+                await plugin.validate(request)
+            except Undecided as question:
+                await settled(partial(plugin.validate, request), question)
 
     def forget(self) -> None:
         """Ask `handles` again: a custom resource came or went."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sampan.api import codec, patch
@@ -15,6 +16,7 @@ from sampan.api.errors import ApiError, BadRequest
 from sampan.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS
 from sampan.apiserver import metadata
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.watchcache import Readers
 from sampan.apiserver.webhooks.dispatch import Unanswered, Webhooks, internal
 from sampan.apiserver.webhooks.matching import exempt
@@ -59,7 +61,7 @@ class MutatingWebhook:
         if rounds.second and memory.invoked and codec.encode(request.object) != memory.output:
             memory.changed()
         for index, hook in enumerate(hooks):
-            seen = self._webhooks.seen(hook, request)
+            seen = await decided(partial(self._webhooks.seen, hook, request))
             if seen is None or (rounds.second and hook.uid not in memory.again):
                 continue
             changed = await self._call(hook, request, seen, f"round_{int(rounds.second)}_index_{index}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import MUTATING_ADMISSION_POLICY_BINDINGS, VALIDATING_ADMISSION_POLICY_BINDINGS
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.auth.asking import Undecided
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.catalog import Catalog
 from sampan.apiserver.watchcache import Readers
@@ -92,4 +93,9 @@ class MutatingAdmissionPolicies:
         if self._policies is None:
             from sampan.apiserver.admission.mutating_policies import MutatingPolicies
             self._policies = MutatingPolicies(self._readers, self._authorizers, self._find)
-        self._policies.admit(request, bindings)
+        before = request.object
+        try:
+            self._policies.admit(request, bindings)
+        except Undecided:
+            request.object = before
+            raise

@@ -6,12 +6,14 @@ Source: apiserver `pkg/admission/plugin/webhook/validating`.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import NamedTuple
 
 from sampan.aio.each import each
 from sampan.api.errors import ApiError
 from sampan.api.resources import VALIDATING_WEBHOOK_CONFIGURATIONS
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.watchcache import Readers
 from sampan.apiserver.webhooks.dispatch import Unanswered, Webhooks, internal
 from sampan.apiserver.webhooks.matching import exempt
@@ -43,7 +45,8 @@ class ValidatingWebhook:
         hooks = self._source.hooks()
         if not hooks:
             return
-        calls = [_Call(index, hook, seen) for index, hook in enumerate(hooks) if (seen := self._webhooks.seen(hook, request)) is not None]
+        calls = [_Call(index, hook, seen) for index, hook in enumerate(hooks)
+                 if (seen := await decided(partial(self._webhooks.seen, hook, request))) is not None]
         refusals: dict[int, ApiError] = {}
 
         async def call(one: _Call) -> None:

@@ -1,4 +1,4 @@
-"""The authorizers in their order: system:masters, nodes, RBAC. The first that allows decides.
+"""The authorizers in their order: system:masters, nodes, RBAC, webhooks. The first that allows or denies decides.
 
 Source: kubernetes `pkg/kubeapiserver/authorizer`, apiserver `authorization/union`, `authorizerfactory`.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sampan.aio.clock import AsyncClock
+from sampan.apiserver.auth.authzconfig import Authorization
+from sampan.apiserver.auth.authzwebhook import WebhookAuthorizer
 from sampan.apiserver.auth.base import Authorizer, Decision
 from sampan.apiserver.auth.nodes import NodeAuthorizer
 from sampan.apiserver.auth.rbac import Rbac
@@ -20,10 +23,7 @@ Rules = tuple[list[dict[str, list[str]]], list[dict[str, list[str]]], bool]
 
 
 class Authorizers:
-    """Members of system:masters may do everything; everybody else what one of `chain` allows.
-
-    A webhook authorizer takes its place in `chain`.
-    """
+    """Members of system:masters may do everything; everybody else what one of `chain` allows."""
 
     def __init__(self, rbac: Rbac, chain: Sequence[Authorizer]) -> None:
         self.rbac = rbac
@@ -33,14 +33,18 @@ class Authorizers:
         """The first that allows; otherwise all reasons, a line each."""
         if MASTERS in attributes.user.groups:
             return _ALLOWED
-        reasons = []
+        reasons, errors = [], []
         for authorizer in self._chain:
             decision = authorizer.authorize(attributes)
             if decision.allowed:
                 return decision
             if decision.reason:
                 reasons.append(decision.reason)
-        return Decision(False, "\n".join(reasons))
+            if decision.error:
+                errors.append(decision.error)
+            if decision.denied:
+                return Decision(False, "\n".join(reasons), True, "; ".join(errors))
+        return Decision(False, "\n".join(reasons), False, "; ".join(errors))
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """What all of them would allow, as far as they can tell."""
@@ -55,7 +59,40 @@ class Authorizers:
         return resources, urls, incomplete
 
 
-def default_authorizers(readers: Readers) -> Authorizers:
-    """What `--authorization-mode=Node,RBAC` means."""
+    async def close(self) -> None:
+        """Close the webhooks' connections."""
+        for authorizer in self._chain:
+            if isinstance(authorizer, WebhookAuthorizer):
+                await authorizer.close()
+
+
+class Always:
+    """The modes AlwaysAllow and AlwaysDeny."""
+
+    def __init__(self, *, allowed: bool) -> None:
+        self._decision = _ALLOWED if allowed else Decision(False, "Everything is forbidden.")
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        """Always the same."""
+        return self._decision
+
+    def rules_for(self, user: User, namespace: str) -> Rules:
+        """Everything, or nothing."""
+        if not self._decision.allowed:
+            return [], [], False
+        return [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}], [{"verbs": ["*"], "nonResourceURLs": ["*"]}], False
+
+
+def default_authorizers(readers: Readers, authorization: Authorization = Authorization(), clock: AsyncClock | None = None) -> Authorizers:
+    """The configured ones; by default what `--authorization-mode=Node,RBAC` means. Webhooks need the clock."""
     rbac = Rbac(readers)
-    return Authorizers(rbac, (NodeAuthorizer(readers), rbac))
+    made: list[Authorizer] = []
+    for one in authorization.chain:
+        if not isinstance(one, str):
+            assert clock is not None
+            made.append(WebhookAuthorizer(one, clock))
+        elif one == "RBAC":
+            made.append(rbac)
+        else:
+            made.append(NodeAuthorizer(readers) if one == "Node" else Always(allowed=one == "AlwaysAllow"))
+    return Authorizers(rbac, made)

@@ -20,16 +20,27 @@ class Authenticator(Protocol):
 
 
 class Decision(NamedTuple):
-    """`allowed`, or why not (`reason` may be empty; upstream's words)."""
+    """`allowed`, or why not (`reason` may be empty; upstream's words). `denied`: nobody further is asked.
+
+    `error`: why an authorizer could not tell.
+    """
 
     allowed: bool
     reason: str = ""
+    denied: bool = False
+    error: str = ""
 
 
 class Authorizer(Protocol):
-    """Tells whether it may be done. The first authorizer that allows decides; none: forbidden."""
+    """Tells whether it may be done. The first authorizer that allows or denies decides; none: forbidden."""
 
-    def authorize(self, attributes: Attributes) -> Decision: ...
+    def authorize(self, attributes: Attributes) -> Decision:
+        """Decide at once.
+
+        Raises:
+            Undecided: Another server has to be asked first: see `asking`.
+        """
+        ...
 
     def rules_for(self, user: User, namespace: str) -> tuple[list[dict[str, list[str]]], list[dict[str, list[str]]], bool]:
         """(resource rules, non-resource rules, incomplete) for SelfSubjectRulesReview."""

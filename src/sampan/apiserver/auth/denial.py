@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api import goprint
-from sampan.api.errors import Forbidden
+from sampan.api.errors import ApiError, Forbidden, InternalError
+from sampan.apiserver.auth.base import Decision
 from sampan.apiserver.request import Attributes
 
 
@@ -28,6 +29,13 @@ class PathForbidden(Forbidden):
         """With the empty details."""
         body = super().status()
         return {**{key: value for key, value in body.items() if key != "code"}, "details": {}, "code": body["code"]}
+
+
+def refusal(attributes: Attributes, decision: Decision) -> ApiError:
+    """The answer to what was not allowed: an authorizer that could not tell is the server's fault."""
+    if decision.error:
+        return InternalError(f"Internal Server Error: {goprint.quote(attributes.path)}: {decision.error}")
+    return denial(attributes, decision.reason)
 
 
 def denial(attributes: Attributes, reason: str = "") -> Forbidden:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from sampan.api import goprint, names
 from sampan.api.errors import BadRequest, Forbidden
 from sampan.apiserver.auth.base import Authorizer
-from sampan.apiserver.auth.denial import denial
+from sampan.apiserver.auth.denial import denial, refusal
 from sampan.apiserver.auth.serviceaccounts import groups_of, split_username
 from sampan.apiserver.auth.tokens import AUTHENTICATED, UNAUTHENTICATED
 from sampan.apiserver.request import Attributes, RequestInfo, User
@@ -167,7 +167,7 @@ class Impersonator:
     def _ask(self, asked: Attributes) -> None:
         decision = self._authorizer.authorize(asked)
         if not decision.allowed:
-            raise denial(asked, decision.reason)
+            raise refusal(asked, decision) if decision.error else denial(asked, decision.reason)
 
 
 def _only_name(wanted: User) -> bool:

@@ -41,6 +41,7 @@ from sampan.api.resources import (
     TOKEN_REVIEWS,
 )
 from sampan.api.scalars import Time
+from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.auth.base import Authorizer
 from sampan.apiserver.auth.nodes import node_identity
 from sampan.apiserver.auth.tokens import DEFAULT_AUDIENCE, BadCredentials, TokenUnion
@@ -105,7 +106,7 @@ async def subject_access_review(reviewer: Reviewer, user: User, namespace: str,
         Invalid: The question is not one.
     """
     _refuse([*_spec_errors(review.spec), *_subject_errors(review.spec), *_metadata_errors(review.metadata)])
-    review.status = _answer(reviewer, review.spec, _subject(review.spec))
+    review.status = await _answer(reviewer, review.spec, _subject(review.spec))
     return review
 
 
@@ -131,7 +132,7 @@ async def local_subject_access_review(reviewer: Reviewer, user: User, namespace:
         errors.append(field.invalid("spec.nonResourceAttributes", _go_struct(review.spec.nonResourceAttributes),
                                     "disallowed on this kind of request"))
     _refuse(errors)
-    review.status = _answer(reviewer, review.spec, _subject(review.spec))
+    review.status = await _answer(reviewer, review.spec, _subject(review.spec))
     return review
 
 
@@ -143,7 +144,7 @@ async def self_subject_access_review(reviewer: Reviewer, user: User, namespace: 
         Invalid: The question is not one.
     """
     _refuse([*_spec_errors(review.spec), *_metadata_errors(review.metadata)])
-    review.status = _answer(reviewer, review.spec, user)
+    review.status = await _answer(reviewer, review.spec, user)
     return review
 
 
@@ -178,7 +179,7 @@ def _subject(spec: SubjectAccessReviewSpec) -> User:
     return User(spec.user, spec.uid, tuple(spec.groups), {key: tuple(values) for key, values in spec.extra.items()})
 
 
-def _answer(reviewer: Reviewer, spec: Any, user: User) -> SubjectAccessReviewStatus:
+async def _answer(reviewer: Reviewer, spec: Any, user: User) -> SubjectAccessReviewStatus:
     resource, path = spec.resourceAttributes, spec.nonResourceAttributes
     if resource is not None:
         attributes = Attributes(
@@ -187,8 +188,8 @@ def _answer(reviewer: Reviewer, spec: Any, user: User) -> SubjectAccessReviewSta
             label_selector=_label_selector(resource.labelSelector), field_selector=_field_selector(resource.fieldSelector))
     else:
         attributes = Attributes(user=user, verb=path.verb, path=path.path)
-    decision = reviewer.authorizer.authorize(attributes)
-    return SubjectAccessReviewStatus(allowed=decision.allowed, reason=decision.reason)
+    decision = await decided(lambda: reviewer.authorizer.authorize(attributes))
+    return SubjectAccessReviewStatus(allowed=decision.allowed, denied=decision.denied, reason=decision.reason, evaluationError=decision.error)
 
 
 def _label_selector(selector: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from sampan.api import codec, field, patch, schema, strict
 from sampan.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from sampan.apiserver import bodies, metadata
+from sampan.apiserver.auth.asking import settled
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
 from sampan.apiserver.handlers.update import authorize_create
@@ -73,9 +74,8 @@ def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: Wr
             if problems and options.validation == "Strict":
                 raise strict.Undecodable(f"strict decoding error: {', '.join(problems)}")
         except strict.Undecodable as error:
-            shown = codec.encode(tree).decode()
-            raise Invalid.of("", "", "", [field.invalid("patch", shown, str(error))]) from None
-        check_identity(served, info, tree)
+            raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), str(error))]) from None
+        check_identity(served, info, tree, parsed)
         if problems and not warned[0]:
             info.warnings += problems
             warned[0] = True
@@ -84,7 +84,7 @@ def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: Wr
     return change
 
 
-def check_identity(served: Served, info: RequestInfo, tree: Any) -> None:
+def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.Patch) -> None:
     """A patch changes neither the kind nor the name.
 
     Raises:
@@ -95,7 +95,7 @@ def check_identity(served: Served, info: RequestInfo, tree: Any) -> None:
     said = tree.get("apiVersion"), tree.get("kind")
     if said not in ((resource.group_version, resource.kind), (None, None)):
         why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
-        raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(tree).decode(), why)])
+        raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), why)])
     meta = tree.get("metadata") or {}
     if not meta.get("name"):
         raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
@@ -129,5 +129,6 @@ async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, option
         return new
 
     namespace = info.namespace if served.resource.namespaced else ""
-    written = await api.registry.update(served, namespace, info.name, change, write, missing=None if info.subresource else missing)
+    written = await settled(lambda: api.registry.update(
+        served, namespace, info.name, change, write, missing=None if info.subresource else missing))
     return object_answer(api, info, served, written.object, written.body, code=201 if written.created else 200, form=form)

@@ -6,7 +6,8 @@ from typing import Any
 
 from sampan.api.errors import BadRequest, Conflict
 from sampan.apiserver import bodies, metadata
-from sampan.apiserver.auth.denial import denial
+from sampan.apiserver.auth.asking import settled
+from sampan.apiserver.auth.denial import refusal
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
 from sampan.apiserver.options import write_options
@@ -41,7 +42,7 @@ async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
             return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
 
     namespace = info.namespace if served.resource.namespaced else ""
-    written = await api.registry.update(served, namespace, info.name, produce, write_of(info, options), missing=missing)
+    written = await settled(lambda: api.registry.update(served, namespace, info.name, produce, write_of(info, options), missing=missing))
     return object_answer(api, info, served, written.object, written.body, code=201 if written.created else 200, form=form)
 
 
@@ -57,7 +58,7 @@ def check_names(served: Served, obj: Any, info: RequestInfo) -> None:
     if not meta.name:
         raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
     if served.resource.namespaced and meta.namespace and meta.namespace != info.namespace:
-        raise BadRequest(f"the namespace of the object ({meta.namespace}) does not match the namespace on the request ({info.namespace})")
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
 def uid_conflict(served: Served, info: RequestInfo, wanted: str, found: str) -> Conflict:
@@ -82,4 +83,4 @@ def authorize_create(api: Api, info: RequestInfo) -> None:
     if info.trusted_user is None:
         decision = api.authorizer.authorize(attributes)
         if not decision.allowed:
-            raise denial(attributes, decision.reason)
+            raise refusal(attributes, decision)
