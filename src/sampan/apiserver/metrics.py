@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sampan.apiserver.catalog import Served
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer
 
@@ -20,22 +21,23 @@ _VERBS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE
 class Metrics:
     """Counts requests; keeps the pipeline's `Audit` contract."""
 
-    def __init__(self, objects: Callable[[], dict[str, int]]) -> None:
-        """`objects` counts what is stored, by `resource.group`."""
-        self._objects = objects
+    def __init__(self, objects: Callable[[], dict[str, int]], find: Callable[[str, str, str], Served | None]) -> None:
+        """`objects` counts what is stored, by `resource.group`; `find` knows what is served."""
+        self._objects, self._find = objects, find
         self.more: list[Callable[[], Iterator[Any]]] = []
         """Further families, asked at every scrape."""
         self._requests: dict[tuple[str, ...], int] = {}
         self._registry: Any = None
 
     def answered(self, request: RequestInfo, code: int) -> None:
-        """Count one request."""
-        if request.is_resource:
-            scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
-            key = (_VERBS.get(request.verb, request.method), request.group, request.version, request.resource,
-                   request.subresource, scope, str(code))
-        else:
+        """Count one request. Words that a client made up are no labels: there is no end of them."""
+        served = self._find(request.group, request.version, request.resource) if request.is_resource else None
+        if served is None:
             key = (request.method, "", "", "", "", "", str(code))
+        else:
+            scope = "resource" if request.name else "namespace" if request.namespace else "cluster"
+            subresource = request.subresource if request.subresource in served.subresources else ""
+            key = (_VERBS.get(request.verb, request.method), request.group, request.version, request.resource, subresource, scope, str(code))
         requests = self._requests
         if key in requests:
             requests[key] += 1

@@ -119,7 +119,7 @@ class ApiServer:
         self._store_problem = ""
         self.health = Health({"etcd": self._store_health, "etcd-readiness": self._store_health, "informer-sync": self._cache_health,
                               "shutdown": self._shutdown_health}, self._ask_store if self._shared else None)
-        self.metrics = Metrics(self._stored_objects)
+        self.metrics = Metrics(self._stored_objects, self.catalog.find)
         self.app = App(lifespan=self)
         self._tasks = Tasks()
         self._started = self._stopping = False
