@@ -222,6 +222,8 @@ class ApiServer:
         self.issuer.renew(signing_key, _keys(verifying_keys))
         if self._nodes is not None:
             self._nodes.renewed()
+        if self._configured is not None:
+            self._configured.trust(client_ca)
             self.aggregator.connections.renewed()
         if self._bootstrap is not None:
             await self._bootstrap.authentication(client_ca)
