@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -62,6 +62,17 @@ class Addresses:
         return str(first_address(self.service_cidrs[0]))
 
 
+Server = tuple[str, int]
+"""Address and port."""
+
+
+def subsets_of(servers: Sequence[Server]) -> list[EndpointSubset]:
+    """Addresses by port, both in order."""
+    return [EndpointSubset(addresses=[EndpointAddress(ip=ip) for ip, its in servers if its == port],
+                           ports=[EndpointPort(name="https", port=port, protocol="TCP")])
+            for port in sorted({port for _, port in servers})]
+
+
 def first_address(cidr: str) -> Any:
     network: IPv4Network | IPv6Network = ip_network(cidr)
     return network.network_address + 1
@@ -76,12 +87,16 @@ class Bootstrap:
         self._registry, self._deleter, self._catalog = registry, deleter, catalog
         self._addresses, self._client_ca, self._trust = addresses, client_ca, trust
 
-    async def run(self, *, rbac: bool = True, full: bool = True) -> None:
-        """Everything; without `full` only the namespaces and the Service, which is enough for most tests."""
+    async def run(self, *, rbac: bool = True, full: bool = True, alone: bool = True) -> None:
+        """Everything; without `full` only the namespaces and the Service, which is enough for most tests. Not `alone`:
+        somebody else tells with `endpoints` which servers there are.
+        """
         for name in NAMESPACE_NAMES:
             await self._ensure(NAMESPACES, Namespace(metadata=ObjectMeta(name=name)))
         await self._ensure(SERVICE_CIDRS, self._cidr())
         await self._service()
+        if alone:
+            await self.endpoints([(self._addresses.advertise, self._addresses.port)])
         if full:
             await asyncio.gather(*(self._ensure(served.resource, obj) for served, obj in self._static()))
             await self.authentication(self._client_ca)
@@ -175,14 +190,22 @@ class Bootstrap:
                      "ipFamilies": ["IPv6" if ":" in at.service else "IPv4"], "ipFamilyPolicy": "SingleStack",
                      "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": at.port}]}})
         await self._ensure_service(service)
+
+    async def endpoints(self, servers: Sequence[Server]) -> None:
+        """Make the Service `kubernetes` lead to these servers. A slice has one list of ports and one family: it names the
+        servers that listen where the first one does.
+        """
+        if not servers:
+            return  # the last one leaves: whoever comes next will say so
         meta = ObjectMeta(name="kubernetes", namespace="default", labels={"endpointslice.kubernetes.io/skip-mirror": "true"})
-        port = EndpointPort(name="https", port=at.port, protocol="TCP")
-        endpoints = Endpoints(metadata=meta, subsets=[EndpointSubset(addresses=[EndpointAddress(ip=at.advertise)], ports=[port])])
-        family = "IPv6" if ":" in at.advertise else "IPv4"
+        endpoints = Endpoints(metadata=meta, subsets=subsets_of(servers))
+        first, port = servers[0]
+        alike = [ip for ip, its in servers if its == port and (":" in ip) == (":" in first)]
         slice_ = EndpointSlice(
             metadata=ObjectMeta(name="kubernetes", namespace="default", labels={"kubernetes.io/service-name": "kubernetes"}),
-            addressType=family, endpoints=[Endpoint(addresses=[at.advertise], conditions=EndpointConditions(ready=True))],
-            ports=[SlicePort(name="https", port=at.port, protocol="TCP")])
+            addressType="IPv6" if ":" in first else "IPv4",
+            endpoints=[Endpoint(addresses=[ip], conditions=EndpointConditions(ready=True)) for ip in alike],
+            ports=[SlicePort(name="https", port=port, protocol="TCP")])
         await self._follow(ENDPOINTS, endpoints, "subsets")
         await self._follow(ENDPOINT_SLICES, slice_, "endpoints", "ports")
 
@@ -201,6 +224,10 @@ class Bootstrap:
         """Make it, or set its fields where the server has moved."""
         await self._ensure(resource, codec.clone(wanted))
         served = self._catalog.of(resource)
+
+        there = self._registry.readers.of(served.stored).get("default", "kubernetes")
+        if there is not None and all(getattr(there.object, name) == getattr(wanted, name) for name in fields):
+            return
 
         def produce(old: Any) -> Any:
             new, fresh = codec.clone(old), codec.clone(wanted)

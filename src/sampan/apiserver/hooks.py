@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sampan.api.errors import ApiError
 from sampan.store.base import Delete, Put
 
 
@@ -19,6 +20,8 @@ class Claim:
 
     before: list[Put] = field(default_factory=list)
     """New keys, each written ahead in a transaction of its own: they are what keeps other servers out."""
+    within: list[tuple[Put, ApiError]] = field(default_factory=list)
+    """New keys, written together with the object if none of them is there; else the error of the one that is."""
     after: list[Put | Delete] = field(default_factory=list)
     """Written together with the object."""
     undo: list[Callable[[], None]] = field(default_factory=list)

@@ -420,16 +420,29 @@ class Registry:
 
         Where the store leaves that open, the claim stays: an object that has its address is better than two that share one.
         """
-        for one in claim.before:
-            try:
-                await self._transact([one], [Compare(one.key, 0)])
-            except CompareFailed:
-                raise InternalError(f"{one.key.rpartition('/')[2]} was taken by another server; try again") from None
+        taken: list[Put] = []
         try:
-            return await self._transact([put, *claim.after], [compare])
+            for one in claim.before:
+                try:
+                    await self._transact([one], [Compare(one.key, 0)])
+                except CompareFailed:
+                    raise InternalError(f"{one.key.rpartition('/')[2]} was taken by another server; try again") from None
+                taken.append(one)
+            return await self._write_with(put, compare, claim)
         except (CompareFailed, ApiError) as error:
-            if claim.before and not isinstance(error.__cause__, StoreUnavailable):
-                await self._transact([Delete(one.key) for one in claim.before], [])
+            if taken and not isinstance(error.__cause__, StoreUnavailable):
+                await self._transact([Delete(one.key) for one in taken], [])
+            raise
+
+    async def _write_with(self, put: Put, compare: Compare, claim: Claim) -> int:
+        """The object and what must be there with it, or nothing of them."""
+        within = [one for one, _ in claim.within]
+        try:
+            return await self._transact([put, *within, *claim.after], [compare, *(Compare(one.key, 0) for one in within)])
+        except CompareFailed as error:
+            for one, taken in claim.within:
+                if error.found.get(one.key) is not None:
+                    raise taken from None
             raise
 
     async def _transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare]) -> int:

@@ -62,6 +62,7 @@ from sampan.apiserver.pipeline import Handles, Pipeline
 from sampan.apiserver.registry import Registry
 from sampan.apiserver.request import User
 from sampan.apiserver.routes import Routes
+from sampan.apiserver.servers import LivingServers
 from sampan.apiserver.sockets import NodeSockets
 from sampan.apiserver.table import Tables
 from sampan.apiserver.watchcache import Caches
@@ -125,6 +126,7 @@ class ApiServer:
         self._started = self._stopping = False
         self._nodes: NodeConnections | None = None
         self._bootstrap: Bootstrap | None = None
+        self._living: LivingServers | None = None
         self._webhooks: Webhooks | None = None
         self._configured: Configured | None = None
         self._audit_file: AuditFile | None = None
@@ -143,10 +145,17 @@ class ApiServer:
         self._tasks.start(self.definitions.run(), "definitions")
         repair = Repair(self.store, self.caches, self.clock)
         await repair.once(alone=self._shared is None)
-        self._tasks.start(repair.run(), "repair of addresses")
+        if self._shared is not None:
+            await repair.ports()
+        self._tasks.start(repair.run(shared=self._shared is not None), "repair of addresses")
         self._bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca,
                                     trust=lambda: trust.published(self.aggregator.connections.authority()))
-        await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full)
+        await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full, alone=self._shared is None)
+        if self._shared is not None:
+            self._living = LivingServers(self.store, self.registry, self.deleter, self.catalog, self._bootstrap,
+                                         at=self.settings.addresses, clock=self.clock, identity=self.identity)
+            await self._living.join()
+            self._tasks.start(self._living.run(), "living servers")
         if self.flow is not None:
             upkeep = Upkeep(self.flow, self.registry, self.catalog, self.caches, self.clock)
             if self.settings.bootstrap_full:
@@ -170,7 +179,7 @@ class ApiServer:
         self.registry = Registry(
             self.store, caches, clock, self.identity, gate=gate, fields=fields, hooks=hooks)
         ranges = Addresses(caches, self.identity, self.registry.now, settings.addresses.service_cidrs)
-        hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports))
+        hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports, shared=self._shared is not None))
         set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
         self.definitions = Definitions(self.registry, self.deleter, self.catalog, caches, clock, changed=gate.forget, rules_for=rules_for)
@@ -220,6 +229,8 @@ class ApiServer:
         `NodeAccess` are read again.
         """
         self.issuer.renew(signing_key, _keys(verifying_keys))
+        if self._configured is not None:
+            self._configured.trust(client_ca)
         if self._nodes is not None:
             self._nodes.renewed()
         if self._configured is not None:
@@ -232,6 +243,9 @@ class ApiServer:
         """End all watches; the store stays open, it is its maker's."""
         self._stopping = True
         await self._tasks.stop()
+        if self._living is not None:
+            leaving, self._living = self._living, None
+            await leaving.leave()
         if self._nodes is not None:
             await self._nodes.close()
             await self.aggregator.close()

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from sampan.api import field
-from sampan.api.errors import FieldError, InternalError, Invalid
+from sampan.api.errors import ApiError, FieldError, InternalError, Invalid
 from sampan.apiserver.allocation.addresses import Addresses, Unavailable
 from sampan.apiserver.allocation.ports import Ports, ports_of
 from sampan.apiserver.hooks import Claim
@@ -67,6 +67,8 @@ class ServiceHook:
             self._families(new, old)
             self._allocate_addresses(new, old, claim)
             self._allocate_ports(new, old, claim)
+            for port in sorted(ports_of(old) - ports_of(new)):
+                self._ports.release(port, claim)
         except BaseException:
             claim.release()
             raise
@@ -76,6 +78,8 @@ class ServiceHook:
         claim = Claim()
         for text in addresses_of(obj):
             self._addresses.release(text, claim)
+        for port in sorted(ports_of(obj)):
+            self._ports.release(port, claim)
         return claim
 
     # -- families -------------------------------------------------------------------------------------------------
@@ -170,10 +174,13 @@ class ServiceHook:
             return
         if spec.healthCheckNodePort:
             if spec.healthCheckNodePort not in before:
+                def taken(why: str) -> ApiError:
+                    return InternalError(f"failed to allocate requested HealthCheck NodePort {spec.healthCheckNodePort}: {why}")
+
                 try:
-                    self._ports.claim(spec.healthCheckNodePort, claim)
+                    self._ports.claim(spec.healthCheckNodePort, claim, taken)
                 except Unavailable as error:
-                    raise InternalError(f"failed to allocate requested HealthCheck NodePort {spec.healthCheckNodePort}: {error}") from None
+                    raise taken(str(error)) from None
             return
         try:
             spec.healthCheckNodePort = self._ports.next(claim)
@@ -212,11 +219,13 @@ class ServiceHook:
             raise InternalError(f"failed to allocate a nodePort: {error}") from None
 
     def _claim_port(self, new: Any, index: int, port: int, claim: Claim) -> None:
+        def taken(why: str) -> ApiError:
+            return Invalid.of("Service", "", new.metadata.name, [field.invalid(f"spec.ports[{index}].nodePort", port, why)])
+
         try:
-            self._ports.claim(port, claim)
+            self._ports.claim(port, claim, taken)
         except Unavailable as error:
-            shown = field.invalid(f"spec.ports[{index}].nodePort", port, str(error))
-            raise Invalid.of("Service", "", new.metadata.name, [shown]) from None
+            raise taken(str(error)) from None
 
 
 def addresses_of(service: Any) -> list[str]:
