@@ -11,6 +11,8 @@ _PARTS: tuple[tuple[str, str], ...] = (
     ("2006", "[0-9]{4}"), ("-", "-"), ("01", "[0-9]{2}"), ("-", "-"), ("02", "[0-9]{2}"), ("T", "T"), ("15", "[0-9]{1,2}"), (":", ":"),
     ("04", "[0-9]{2}"), (":", ":"), ("05", r"[0-9]{2}(?:[.,][0-9]+)?"), ("Z07:00", r"Z|[+-][0-9]{2}:[0-9]{2}"),
 )
+MICROS = "2006-01-02T15:04:05.000000Z07:00"
+_MICRO_PARTS = (*_PARTS[:-2], ("05", "[0-9]{2}"), (".000000", "[.,][0-9]{6}"), _PARTS[-1])
 _RANGES = {"01": (1, 12, "month"), "15": (0, 23, "hour"), "04": (0, 59, "minute"), "05": (0, 59, "second")}
 
 
@@ -18,7 +20,7 @@ def explain(text: str, layout: str = _LAYOUT) -> str:
     """Go's error about a text that is no time."""
     prefix = f"parsing time {quote(text)}"
     at = 0
-    for element, pattern in _PARTS:
+    for element, pattern in _MICRO_PARTS if layout == MICROS else _PARTS:
         match = re.compile(pattern).match(text, at)
         if match is None:
             return f"{prefix} as {quote(layout)}: cannot parse {quote(text[at:])} as {quote(element)}"

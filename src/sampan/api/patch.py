@@ -56,6 +56,10 @@ class Patch(Protocol):
         """
         ...
 
+    def shown(self, tree: Any) -> Any:
+        """The patched tree as upstream's messages show it: what the patch has gone through is in the order of the alphabet."""
+        ...
+
 
 def parse(content_type: str, body: bytes, shape: Shape | None) -> Patch:
     """A patch of one of the three types; `shape` is the objects', None for custom ones.
@@ -110,6 +114,16 @@ class JsonPatch:
         except PatchError as error:
             raise Unprocessable(str(error)) from None
         return document
+
+    def shown(self, tree: Any) -> Any:
+        """See `Patch.shown`."""
+        for operation in codec.loads(self.body) or ():
+            for pointer in filter(None, ((operation or {}).get("path"), (operation or {}).get("from"))):
+                way: dict[str, Any] = {}
+                for key in reversed(pointer.split("/")[1:-1]):
+                    way = {key.replace("~1", "/").replace("~0", "~"): way}
+                tree = _sorted_along(tree, way)
+        return tree
 
 
 def _parse_json(body: bytes) -> JsonPatch:
@@ -252,6 +266,10 @@ class MergePatch:
     def apply(self, tree: dict[str, Any]) -> Any:
         return merge(tree, codec.loads(self.body) or {})
 
+    def shown(self, tree: Any) -> Any:
+        """See `Patch.shown`."""
+        return _sorted_along(tree, codec.loads(self.body) or {})
+
 
 def merge(tree: Any, patch: Any) -> Any:
     """`tree` after the merge patch, changed in place where both are objects."""
@@ -287,3 +305,18 @@ class StrategicPatch:
 
     def apply(self, tree: dict[str, Any]) -> Any:
         return strategic.merge(tree, codec.loads(self.body) or {}, self.shape)
+
+    def shown(self, tree: Any) -> Any:
+        """See `Patch.shown`."""
+        return tree
+
+
+def _sorted_along(tree: Any, way: Any) -> Any:
+    """Objects of `tree` with their keys sorted, as far as `way` has objects and arrays in the same places."""
+    if isinstance(tree, dict) and isinstance(way, dict):
+        return {key: _sorted_along(tree[key], way[key]) if key in way else tree[key] for key in sorted(tree)}
+    if isinstance(tree, list) and isinstance(way, list):
+        return [_sorted_along(one, way[index]) if index < len(way) else one for index, one in enumerate(tree)]
+    if isinstance(tree, list) and isinstance(way, dict):
+        return [_sorted_along(one, way[str(index)]) if str(index) in way else one for index, one in enumerate(tree)]
+    return tree

@@ -482,7 +482,7 @@ class _Walk:
         try:
             return (MicroTime if shape.form == "microtime" else Time).parse(value)
         except ValueError:
-            raise Undecodable(gotime.explain(value)) from None
+            raise Undecodable(gotime.explain(value, gotime.MICROS) if shape.form == "microtime" else gotime.explain(value)) from None
 
     def untyped(self, value: Any) -> Any:
         """Any JSON, whose repeated keys nobody minds."""

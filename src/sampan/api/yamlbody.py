@@ -47,7 +47,7 @@ def to_json(body: bytes) -> Converted:
         _check_depth(body)
         loader = _loader_class()(body)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise YAMLError(f"yaml: {' '.join(str(error).split())}") from None
+        raise YAMLError(_explain(error)) from None
     try:
         node = loader.get_single_node()
         if node is None:
@@ -57,11 +57,27 @@ def to_json(body: bytes) -> Converted:
         value = loader.construct_document(node)
         return Converted(codec.encode(value), _problems(loader.repeated))
     except yaml.YAMLError as error:
-        raise YAMLError(f"yaml: {' '.join(str(error).split())}") from None
+        raise YAMLError(_explain(error)) from None
     except RecursionError:
         raise YAMLError("yaml: exceeded max depth") from None
     finally:
         loader.dispose()
+
+
+def _explain(error: Exception) -> str:
+    """In the words of go-yaml, whose parser is the same: the line, where it is not the first, and the problem.
+
+    Source: go-yaml v2 `decode.go`, `parser.fail`.
+    """
+    import yaml
+
+    problem = getattr(error, "problem", None)
+    if not isinstance(error, yaml.MarkedYAMLError) or not problem:
+        return f"yaml: {' '.join(str(error).split())}"
+    line = next((mark.line for mark in (error.context_mark, error.problem_mark) if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
 
 
 def _check_depth(body: bytes) -> None:

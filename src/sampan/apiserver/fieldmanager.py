@@ -35,6 +35,13 @@ _ONLY: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("pods", "ephemeralcontainers"): (("spec", "ephemeralContainers"),),
     ("scales.autoscaling", "scale"): (("spec", "replicas"),),
 }
+_RESET: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
+    ("pods", "resize"): (("status",),),
+    ("namespaces", "finalize"): (("status",),),
+    ("tokenrequests.authentication.k8s.io", "token"): (),
+    ("certificatesigningrequests.certificates.k8s.io", "*"): (("spec",), ("status",)),
+}
+"""What the endpoint (`*`: each) never owns, where that is another rule than for others of its kind."""
 
 
 class Shaped(Protocol):
@@ -217,8 +224,8 @@ def _endpoint_filter(group_resource: str, subresource: str, has_status: bool, *,
     if only := _ONLY.get((group_resource, subresource)):
         kept = fieldset.of_paths(*only)
         return lambda fields: fieldset.within(fields, kept)
-    if (group_resource, subresource) == ("pods", "resize"):
-        reset = fieldset.of_paths(("status",))
+    if (always := _RESET.get((group_resource, subresource))) is not None or (always := _RESET.get((group_resource, "*"))) is not None:
+        reset = fieldset.of_paths(*always)
     elif subresource:
         reset = fieldset.of_paths(("spec",), *((("metadata",),) if custom else _RESET_BY_STATUS.get(group_resource, ())))
     else:

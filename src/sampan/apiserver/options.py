@@ -18,6 +18,7 @@ from sampan.apiserver.request import RequestInfo
 
 Query = Mapping[str, list[str]]
 GROUP = "meta.k8s.io"
+FIELD_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
 def first(query: Query, name: str) -> str:
@@ -76,8 +77,8 @@ def write_options(info: RequestInfo, kind: str) -> WriteOptions:
     dry_run, manager, validation = query.get("dryRun", []), first(query, "fieldManager"), first(query, "fieldValidation")
     found = dry_run_errors(dry_run)
     found += metadata.manager_errors("fieldManager", manager)
-    if validation not in ("", "Ignore", "Warn", "Strict"):
-        found.append(field.not_supported("fieldValidation", validation, ("Ignore", "Strict", "Warn")))
+    if validation not in FIELD_VALIDATIONS:
+        found.append(field.not_supported("fieldValidation", validation, FIELD_VALIDATIONS))
     force = boolean(query, "force")
     if kind == "PatchOptions":
         if apply and not manager:

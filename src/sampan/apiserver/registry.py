@@ -143,7 +143,7 @@ class Registry:
         metadata.put_meta(obj, meta)
         for _ in range(NAME_TRIES - 1 if generated else 0):
             try:
-                return await self._create(served, obj, write)
+                return await self._create(served, obj, write, generated=True)
             except AlreadyExists:
                 obj = codec.decode(type(obj), original)
                 meta = metadata.meta_of(obj)
@@ -151,7 +151,7 @@ class Registry:
                 meta.name, meta.resourceVersion = self._generate(meta.generateName), ""
                 metadata.put_meta(obj, meta)
         try:
-            return await self._create(served, obj, write)
+            return await self._create(served, obj, write, generated=generated)
         except AlreadyExists as error:
             if not generated:
                 raise
@@ -166,12 +166,16 @@ class Registry:
     def _generate(self, prefix: str) -> str:
         return prefix[:LONGEST_PREFIX] + self.identity.suffix()
 
-    async def _create(self, served: Served, obj: Any, write: Write) -> Written:
+    async def _create(self, served: Served, obj: Any, write: Write, *, generated: bool) -> Written:
         resource, kind = served.resource, served.kind
         meta = metadata.meta_of(obj)
-        kind.default(obj)
-        if not write.applying:
-            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
+        if generated:
+            self._default_unnamed(served, obj, write)
+        else:
+            kind.default(obj)
+            if not write.applying:
+                self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
+        kind.as_stored(obj)
         request = self._request("CREATE", served, meta.namespace, meta.name, write, obj, None)
         await self.gate.admit(request)
         obj = request.object
@@ -204,6 +208,19 @@ class Registry:
         finally:
             claim.release()
         return self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
+
+    def _default_unnamed(self, served: Served, obj: Any, write: Write) -> None:
+        """Who asks for a generated name does not own what follows from it."""
+        meta = metadata.meta_of(obj)
+        name, meta.name = meta.name, ""
+        metadata.put_meta(obj, meta)
+        served.kind.default(obj)
+        if not write.applying:
+            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
+        meta = metadata.meta_of(obj)
+        meta.name = name
+        metadata.put_meta(obj, meta)
+        served.kind.default(obj)
 
     def _taken(self, served: Served, namespace: str, name: str) -> AlreadyExists:
         error = AlreadyExists.of(served.stored.plural, served.stored.group, name)
@@ -251,6 +268,7 @@ class Registry:
         kind.default(new)
         if not write.applying:
             self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
+        kind.as_stored(new)
         request = self._request("UPDATE", served, entry.namespace, entry.name, write, new, old)
         await self.gate.admit(request)
         new = request.object

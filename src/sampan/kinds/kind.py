@@ -87,6 +87,8 @@ class Kind(Generic[T]):
     resource: Resource[T]
     default: Callable[[T], None] = _nothing
     """Fill what was left out, in place. Idempotent."""
+    as_stored: Callable[[T], None] = _nothing
+    """What upstream's storage loses, and every answer with it, in place: empty lists that are null."""
     prepare_create: Callable[[T], None] = _nothing
     """Strategy: drop what a creator may not set (status), set generation 1 where the kind has generations."""
     prepare_update: Callable[[T, T], None] = _keep

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from msgspec import Raw
+
 from sampan.api import codec
-from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 from sampan.api.networking.v1 import IPAddress, IPAddressSpec, ParentReference
 from sampan.api.resources import IP_ADDRESSES, SERVICE_CIDRS, SERVICES
 from sampan.api.scalars import Time
@@ -23,6 +25,9 @@ from sampan.lib.clock import Identity
 from sampan.store.base import Delete, Put
 
 Network = IPv4Network | IPv6Network
+OWNED = Raw(b'{"f:metadata":{"f:labels":{".":{},"f:ipaddress.kubernetes.io/ip-family":{},"f:ipaddress.kubernetes.io/managed-by":{}}},'
+            b'"f:spec":{"f:parentRef":{".":{},"f:name":{},"f:namespace":{},"f:resource":{}}}}')
+"""The fields of an IPAddress that the server writes: all."""
 TRIES = 64
 MOST_SCANNED = 1 << 16
 
@@ -116,13 +121,15 @@ class Addresses:
         text = address.compressed
         self._pending.add(text)
         claim.undo.append(lambda: self._pending.discard(text))
-        meta = service.metadata
+        meta, now = service.metadata, self._now()
         obj = IPAddress(
             kind="IPAddress", apiVersion="networking.k8s.io/v1",
             metadata=ObjectMeta(
-                name=text, uid=self._identity.uid(), creationTimestamp=self._now(),
+                name=text, uid=self._identity.uid(), creationTimestamp=now,
                 labels={"ipaddress.kubernetes.io/ip-family": f"IPv{address.version}",
-                        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}),
+                        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"},
+                managedFields=[ManagedFieldsEntry(manager="kube-apiserver", operation="Update", apiVersion="networking.k8s.io/v1", time=now,
+                                                  fieldsType="FieldsV1", fieldsV1=OWNED)]),
             spec=IPAddressSpec(parentRef=ParentReference(resource="services", namespace=meta.namespace, name=meta.name)))
         claim.before.append(Put(key_of(text), codec.encode(obj)))
 

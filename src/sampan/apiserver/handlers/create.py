@@ -25,6 +25,7 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     check_namespace(served, obj, info.namespace)
     if served.virtual:
         if served.resource in REVIEWS:
+            api.registry.fields.record(served, obj, None, manager=options.manager, subresource="", now=api.registry.now())
             return await review(api.parts["reviewer"], info, served, obj)
         raise not_allowed()
     written = await api.registry.create(served, info.namespace, obj, write_of(info, options))

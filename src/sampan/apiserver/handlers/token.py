@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampan.api.authentication.v1 import TokenRequest
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver import bodies
+from sampan.apiserver.auth.serviceaccounts import DEFAULT_SECONDS
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, needs_verb, render, write_of
 from sampan.apiserver.options import write_options
@@ -23,6 +24,9 @@ async def token(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     raw = bodies.as_json(await body(), info.headers.get("content-type", ""), "TokenRequest")
     options = write_options(info, "CreateOptions")
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
+    if sent.spec.expirationSeconds is None:
+        sent.spec.expirationSeconds = DEFAULT_SECONDS
+    api.registry.fields.record(_SERVED, sent, None, manager=options.manager, subresource=info.subresource, now=api.registry.now())
     issuer = api.parts["tokens"]
     sent = await api.registry.admit_other(served, "CREATE", info.namespace, info.name, write_of(info, options), sent,
                                           lambda request: issuer.prepare(info.namespace, info.name, request))

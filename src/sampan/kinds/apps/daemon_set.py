@@ -60,6 +60,8 @@ def default(obj: DaemonSet) -> None:
         rolling.maxSurge = 0 if rolling.maxSurge is None else rolling.maxSurge
     if spec.revisionHistoryLimit is None:
         spec.revisionHistoryLimit = 10
+    if TEMPLATE_GENERATION not in obj.metadata.annotations:
+        _set_template_generation(obj, 0)  # the internal form has it as a number, so converting back always writes it
 
 
 def prepare_create(obj: DaemonSet) -> None:

@@ -60,6 +60,8 @@ def _with_defaults(rules: HPAScalingRules | None, window: int | None, policies: 
 def default_v1(hpa: wire_v1.HorizontalPodAutoscaler) -> None:
     if hpa.spec.minReplicas is None:
         hpa.spec.minReplicas = 1
+    if hpa.spec.targetCPUUtilizationPercentage is None and v1.METRICS not in hpa.metadata.annotations:
+        hpa.spec.targetCPUUtilizationPercentage = DEFAULT_CPU_PERCENT
 
 
 def prepare_create(hpa: HorizontalPodAutoscaler) -> None:

@@ -17,13 +17,16 @@ TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 
 def default(limits: LimitRange) -> None:
     """A container's limit is the most it may have, its request the limit or the least, unless said otherwise."""
-    limits.spec.limits = limits.spec.limits or None  # as it comes back from upstream's storage
     for item in limits.spec.limits or ():
         for amounts in (item.max, item.min, item.default, item.defaultRequest, item.maxLimitRequestRatio):
             round_up(amounts)
         if item.type == "Container":
             item.default = {**item.max, **item.default}
             item.defaultRequest = {**item.min, **item.default, **item.defaultRequest}
+
+
+def as_stored(limits: LimitRange) -> None:
+    limits.spec.limits = limits.spec.limits or None
 
 
 def validate(limits: LimitRange) -> Errors:
@@ -108,4 +111,4 @@ def _ratio(errors: Errors, item: LimitRangeItem, key: str, path: str) -> None:
             errors.append(field.invalid(at, ratio, f"ratio {ratio} is greater than max/min = {limit:f}"))
 
 
-KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, default=default, validate=validate, allow_create_on_update=True)
+KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, default=default, as_stored=as_stored, validate=validate, allow_create_on_update=True)

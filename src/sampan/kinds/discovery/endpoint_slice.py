@@ -39,6 +39,13 @@ def is_terminating(conditions: EndpointConditions) -> bool:
     return conditions.terminating is True
 
 
+def as_stored(obj: EndpointSlice) -> None:
+    obj.endpoints = obj.endpoints or None
+    obj.ports = obj.ports or None
+    for endpoint in obj.endpoints or ():
+        endpoint.addresses = endpoint.addresses or None
+
+
 def default(obj: EndpointSlice) -> None:
     obj.endpoints = obj.endpoints or None
     obj.ports = obj.ports or None
@@ -185,6 +192,7 @@ def _endpoints_text(obj: EndpointSlice, _: datetime) -> str:
 KIND: Kind[EndpointSlice] = Kind(
     resource=ENDPOINT_SLICES,
     default=default,
+    as_stored=as_stored,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,

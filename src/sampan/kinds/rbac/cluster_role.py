@@ -11,7 +11,7 @@ from sampan.kinds.kind import Kind
 from sampan.kinds.rbac import rules
 
 
-def default(role: ClusterRole) -> None:
+def as_stored(role: ClusterRole) -> None:
     role.rules = role.rules or None
 
 
@@ -29,7 +29,7 @@ def validate(role: ClusterRole) -> Findings:
 
 KIND: Kind[ClusterRole] = Kind(
     resource=CLUSTER_ROLES,
-    default=default,
+    as_stored=as_stored,
     validate=validate,
     name_check=names.path_segment_name,
     allow_create_on_update=True,

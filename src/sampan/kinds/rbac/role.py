@@ -10,7 +10,7 @@ from sampan.kinds.kind import Kind
 from sampan.kinds.rbac import rules
 
 
-def default(role: Role) -> None:
+def as_stored(role: Role) -> None:
     role.rules = role.rules or None
 
 
@@ -20,7 +20,7 @@ def validate(role: Role) -> Findings:
 
 KIND: Kind[Role] = Kind(
     resource=ROLES,
-    default=default,
+    as_stored=as_stored,
     validate=validate,
     name_check=names.path_segment_name,
     allow_create_on_update=True,

@@ -25,7 +25,7 @@ def attach_limit(node: CSINode, driver: str) -> int | None:
     return None
 
 
-def default(node: CSINode) -> None:
+def as_stored(node: CSINode) -> None:
     node.spec.drivers = node.spec.drivers or None
     for driver in node.spec.drivers or ():
         driver.topologyKeys = driver.topologyKeys or None
@@ -78,7 +78,7 @@ def validate_update(new: CSINode, old: CSINode) -> Findings:
 
 KIND: Kind[CSINode] = Kind(
     resource=CSI_NODES,
-    default=default,
+    as_stored=as_stored,
     validate=validate,
     validate_update=validate_update,
     columns=(
