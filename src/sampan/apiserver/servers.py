@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 PREFIX = "/registry/masterleases/"
 TTL_SECONDS, RENEW_SECONDS = 15.0, 10.0
 LEASE_SECONDS = 3600
+TELL_TRIES = 10
 IDENTITY, HOSTNAME = "apiserver.kubernetes.io/identity", "kubernetes.io/hostname"
 
 
@@ -65,7 +66,16 @@ class LivingServers:
         address = EndpointSubset(addresses=[EndpointAddress(ip=self._at.advertise)],
                                  ports=[EndpointPort(name="https", port=self._at.port, protocol="TCP")])
         await self._store.transact([Put(self.key, codec.encode(Endpoints(subsets=[address])), ttl_seconds=TTL_SECONDS)])
-        await self._bootstrap.endpoints(await self.living())
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Name all that live. Who comes or goes meanwhile may have been faster: what was written last is of what is true."""
+        servers: list[Server] = []
+        for _ in range(TELL_TRIES):
+            before, servers = servers, await self.living()
+            if servers == before:
+                return
+            await self._bootstrap.endpoints(servers)
 
     async def living(self) -> list[Server]:
         """All servers that live."""
@@ -88,7 +98,7 @@ class LivingServers:
         """Nobody is to be sent here any more. What can't be written goes by itself."""
         try:
             await self._store.transact([Delete(self.key)])
-            await self._bootstrap.endpoints(await self.living())
+            await self._tell()
         except (StoreError, ApiError) as error:
             log.warning("this server can't take its address away, it goes by itself: %s", error.message)
 
