@@ -69,8 +69,8 @@ class FreeVolumes:
     def from_size(self, home: tuple[str, str], modes: Modes, least: int) -> Iterator[PersistentVolume]:
         """The free ones with exactly these access modes and at least so many bytes, the smallest first."""
         entries = self._homes.get(home, {}).get(modes, [])
-        for _, name in entries[bisect_left(entries, (least, "")):]:
-            yield self._volumes[name]
+        for at in range(bisect_left(entries, (least, "")), len(entries)):
+            yield self._volumes[entries[at][1]]
 
 
 def best(claim: PersistentVolumeClaim, kept: Sequence[PersistentVolume], free: FreeVolumes, *, delayed: bool) -> PersistentVolume | None:
