@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from sampan.api.errors import ApiError, InternalError, Unauthorized, UnsupportedMediaType
+from sampan.api.errors import ApiError, BadRequest, InternalError, Unauthorized, UnsupportedMediaType
 from sampan.apiserver.aggregation.aggregator import Aggregator
 from sampan.apiserver.auth.asking import Undecided, decided
 from sampan.apiserver.auth.base import Authenticator
 from sampan.apiserver.auth.denial import refusal
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.depth import TOO_DEEP
 from sampan.apiserver.encryption.store import refuse
 from sampan.apiserver.flowcontrol.queueset import Ticket
 from sampan.apiserver.freshness import Freshness
@@ -106,6 +107,9 @@ class Pipeline:
             response = _error(info, error)
         except (StoreFull, StoreRefused, StoreUnavailable) as error:
             response = _error(info, translated(error))
+        except RecursionError:  # what is stored is bounded, so it is the request's own body
+            log.info("request nested too deep", extra={"method": info.method, "path": info.path})
+            response = _error(info, BadRequest(TOO_DEEP))
         except Exception:  # the last line of defence: logged here, told without details
             log.exception("request failed", extra={"method": info.method, "path": info.path})
             response = error_answer(InternalError(

@@ -25,7 +25,7 @@ from sampan.api.errors import (
 )
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.scalars import Time
-from sampan.apiserver import deletion, metadata
+from sampan.apiserver import deletion, depth, metadata
 from sampan.apiserver.admission.base import AdmissionRequest, Operation
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
@@ -420,7 +420,9 @@ class Registry:
             metadata.put_meta(stored, meta)
         else:
             stored.metadata.resourceVersion = ""
-        return codec.encode(stored)
+        value = codec.encode(stored)
+        depth.check(value)
+        return value
 
     def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
         meta = metadata.meta_of(obj)
