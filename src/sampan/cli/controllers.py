@@ -36,6 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     # upstream's flags that have no effect on what is decided here
     for flag in ("kube-api-qps", "kube-api-burst"):
         parser.add_argument(f"--{flag}", type=float, default=0, help=argparse.SUPPRESS)
+    # attachments are read as they are at each look, not now and then
+    for flag in ("attach-detach-reconcile-sync-period", "disable-attach-detach-reconcile-sync"):
+        parser.add_argument(f"--{flag}", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--leader-elect", type=boolean, default=False, nargs="?", const=True, help="elect a leader among several of this process")
     for setting in fields(ManagerSettings):
         if setting.name in (*FILES.values(), "controllers", "more") or setting.metadata.get("internal"):
