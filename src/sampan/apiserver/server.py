@@ -170,7 +170,7 @@ class ApiServer:
         self._configured = Configured(settings.sources, clock, self.issuer.audiences, client_ca=settings.client_ca)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous,
                                             configured=self._configured)
-        self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches))
+        self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches), self.authorizer)
         dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
         gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission,
                              find=finder(self.catalog))

@@ -216,6 +216,8 @@ def test_rules_say_what_is_asked_about(rule: dict[str, Any], asked_about: bool) 
     ({"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["default"]}]}}, False),
     ({"matchConditions": [{"name": "a", "expression": "object.metadata.labels.tier == 'web'"}]}, True),
     ({"matchConditions": [{"name": "a", "expression": "request.userInfo.username != 'kubernetes-admin'"}]}, False),
+    ({"matchConditions": [{"name": "a", "expression": "authorizer.group('').resource('secrets').namespace('x').check('get').allowed()"}]}, True),
+    ({"matchConditions": [{"name": "a", "expression": "!authorizer.requestResource.check('create').allowed()"}]}, False),
 ])
 def test_selectors_and_conditions_say_which_objects_are_asked_about(selector: dict[str, Any], asked_about: bool) -> None:
     assert called(selector) is asked_about

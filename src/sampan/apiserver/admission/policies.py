@@ -135,16 +135,21 @@ def tree_of(obj: Any) -> Any:
 
 def values_of(request: AdmissionRequest, readers: Readers, authorizers: Authorizers) -> dict[str, Any]:
     """The variables of one request, `params` aside."""
-    ask = asker(authorizers, request.user)
     resource = request.resource
-    check = Question(group=resource.group, resource=resource.plural, subresource=request.subresource, namespace=request.namespace,
-                     name=request.name)
     namespace = readers.of(NAMESPACES).get("", request.namespace) if request.namespace and resource.plural != "namespaces" else None
     return {
         "object": tree_of(request.object), "oldObject": tree_of(request.old), "request": request_value(request),
         "namespaceObject": tree_of(namespace.object) if namespace is not None else None, "params": None,
-        "authorizer": Authorizer(ask), "authorizer.requestResource": ResourceCheck(ask, check),
+        **authorizer_values(request, authorizers),
     }
+
+
+def authorizer_values(request: AdmissionRequest, authorizers: Authorizers) -> dict[str, Any]:
+    """`authorizer` and `authorizer.requestResource`."""
+    ask, resource = asker(authorizers, request.user), request.resource
+    check = Question(group=resource.group, resource=resource.plural, subresource=request.subresource, namespace=request.namespace,
+                     name=request.name)
+    return {"authorizer": Authorizer(ask), "authorizer.requestResource": ResourceCheck(ask, check)}
 
 
 def request_value(request: AdmissionRequest) -> dict[str, Any]:
@@ -175,7 +180,7 @@ def asker(authorizers: Authorizers, user: User) -> Callable[[Question], tuple[bo
             attributes = Attributes(who, question.verb, "", is_resource=True, group=question.group, version="*", resource=question.resource,
                                     subresource=question.subresource, namespace=question.namespace, name=question.name)
         decision = authorizers.authorize(attributes)
-        return decision.allowed, decision.reason, ""
+        return decision.allowed, decision.reason, decision.error
     return ask
 
 

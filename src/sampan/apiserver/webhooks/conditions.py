@@ -1,6 +1,6 @@
 """Match conditions: CEL expressions that must all be true for a webhook to be asked.
 
-Owns what becomes of false and of errors. Leaves the language to `sampan.api.cel`; `authorizer` is no variable here yet.
+Owns what becomes of false and of errors. Leaves the language to `sampan.api.cel`. May raise `Undecided`, as every decision may.
 Source: apiserver `pkg/admission/plugin/webhook/matchconditions/matcher.go`.
 """
 
@@ -13,6 +13,7 @@ from sampan.api import codec
 from sampan.api.admissionregistration.v1 import MatchCondition
 from sampan.api.errors import Forbidden
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.webhooks.review import Seen, attributes
 from sampan.apiserver.webhooks.source import Hook
 
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 @cache
 def _environment() -> Environment:
     from sampan.api.cel.environment import Environment  # the language is imported with the first condition
+    from sampan.api.cel.library.authorizer import AUTHORIZER, RESOURCE_CHECK
     from sampan.api.cel.types import DYN
 
-    return Environment(dict.fromkeys(("object", "oldObject", "request"), DYN))
+    return Environment({**dict.fromkeys(("object", "oldObject", "request"), DYN), "authorizer": AUTHORIZER, "authorizer.requestResource": RESOURCE_CHECK})
 
 
-def hold(hook: Hook, request: AdmissionRequest, seen: Seen) -> bool:
+def hold(hook: Hook, request: AdmissionRequest, seen: Seen, authorizers: Authorizers) -> bool:
     """Whether the webhook's conditions are all true; an error counts as false where the webhook fails open.
 
     Raises:
@@ -37,9 +39,12 @@ def hold(hook: Hook, request: AdmissionRequest, seen: Seen) -> bool:
     conditions = hook.webhook.matchConditions
     if not conditions:
         return True
+    from sampan.apiserver.admission.policies import authorizer_values
+
     asked = attributes(request, seen)
     known: dict[str, Any] = {
-        "object": codec.to_builtins(asked.pop("object")), "oldObject": codec.to_builtins(asked.pop("oldObject")), "request": codec.to_builtins(asked)}
+        "object": codec.to_builtins(asked.pop("object")), "oldObject": codec.to_builtins(asked.pop("oldObject")), "request": codec.to_builtins(asked),
+        **authorizer_values(request, authorizers)}
     errors = []
     for condition in conditions:
         held = _judge(condition, known)

@@ -14,6 +14,7 @@ from sampan.api import codec, goprint, strict
 from sampan.api.errors import ApiError, BadRequest, InternalError
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.watchcache import Readers
 from sampan.apiserver.webhooks import conditions, matching, review
@@ -44,8 +45,8 @@ def internal(message: str) -> InternalError:
 class Webhooks:
     """Asks webhooks."""
 
-    def __init__(self, readers: Readers, catalog: Catalog, identity: Identity, client: WebhookClient) -> None:
-        self._readers, self._catalog, self._identity, self._client = readers, catalog, identity, client
+    def __init__(self, readers: Readers, catalog: Catalog, identity: Identity, client: WebhookClient, authorizers: Authorizers) -> None:
+        self._readers, self._catalog, self._identity, self._client, self._authorizers = readers, catalog, identity, client, authorizers
 
     async def close(self) -> None:
         """Close the connections that are kept."""
@@ -71,7 +72,7 @@ class Webhooks:
         if missing is not None:
             raise missing
         seen = self._as(request, resource)
-        return seen if conditions.hold(hook, request, seen) else None
+        return seen if conditions.hold(hook, request, seen, self._authorizers) else None
 
     def _as(self, request: AdmissionRequest, resource: Resource[Any]) -> Seen:
         kind = matching.kind_of(resource, request.subresource)
