@@ -102,8 +102,12 @@ def _schedule(decision: Decision, jobs: Sequence[Job], now: datetime) -> None:
         decision.tell("Warning", "UnparseableSchedule", f'unparseable schedule: "{obj.spec.schedule}" : {error}')
         return
     following = cron_job.next_run(obj, times, now)
-    if following is not None:
-        decision.requeue_after_seconds = max(0.0, (following - now).total_seconds())
+    if following is None:
+        # a 31st of February: upstream finds no time between two runs
+        decision.tell("Warning", "InvalidSchedule",
+                      f"invalid schedule: {obj.spec.schedule} : time difference between two schedules is less than 1 second")
+        return
+    decision.requeue_after_seconds = max(0.0, (following - now).total_seconds())
     due = cron_job.due(obj, times, now)
     if due.too_many:
         decision.tell("Warning", "TooManyMissedTimes", f"too many missed start times: {due.missed}. Set or decrease "
