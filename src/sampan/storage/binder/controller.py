@@ -18,7 +18,7 @@ from sampan.api.errors import AlreadyExists, ApiError, NotFound
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from sampan.api.storage.v1 import StorageClass
 from sampan.client.base import DeleteOptions
-from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.controller import DONE, Context, Controller, Postponed, Result
 from sampan.control.informer import Informer
 from sampan.control.key import Key, key_of, revision_of
 from sampan.control.volumes import (
@@ -40,6 +40,7 @@ from sampan.storage.provision.recycle import NAMESPACE, PREFIX, failed, recycler
 
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 WOKEN_BY_A_VOLUME = 8  # claims that are tried at once when a volume gets free; the others wait for the next round
+MOST_STEPS = 6  # of one binding: four writes, and what others undo meanwhile
 _ALL = ""
 
 
@@ -247,12 +248,16 @@ class VolumeBinder(Controller):
         self._written[informer] = max(self._written.get(informer, 0), revision_of(answer))
 
     async def _bind(self, key: Key, volume: PersistentVolume, claim: PersistentVolumeClaim) -> None:
-        while (write := bind.step(volume, claim)) is not None:
+        for _ in range(MOST_STEPS):
+            write = bind.step(volume, claim)
+            if write is None:
+                return
             [answer] = await self._do(key, Plan((write,)))
             if isinstance(answer, PersistentVolume):
                 volume = answer
             else:
                 claim = answer
+        raise Postponed(f"the server does not keep what binds {key} to {volume.metadata.name}")
 
     async def _provision(self, key: Key, claim: PersistentVolumeClaim, found: StorageClass) -> None:
         if self._volumes.get(Key("", volume_name(claim))) is not None:
