@@ -10,6 +10,7 @@ from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
 from sampan.api.errors import BadRequest, Invalid, UnsupportedMediaType
+from sampan.api.resources import ALL
 from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.asking import settled
 from sampan.apiserver.catalog import Served
@@ -95,6 +96,10 @@ def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.P
     said = tree.get("apiVersion"), tree.get("kind")
     if said not in ((resource.group_version, resource.kind), (None, None)):
         why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        group, _, version = str(said[0] or "").rpartition("/")
+        if any(one.kind == said[1] and one.group == group and one.version == version for one in ALL):
+            package = served.resource.group.partition(".")[0] or "core"
+            why = f"converting ({version}.{said[1]}) to ({package}.{resource.kind}): unknown conversion"
         raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), why)])
     meta = tree.get("metadata") or {}
     if not meta.get("name"):

@@ -1,7 +1,7 @@
 """Objects in the form that upstream's messages about changes show them: JSON under the names of Go's fields.
 
 Owns the unified difference of two Structs of one type. A message about a forbidden change ends with it; the order of
-fields is that of upstream's unversioned types as far as `ORDER` tells, else the order on the wire.
+fields is that of upstream's unversioned types as far as `FIELDS` tells, else the order on the wire.
 Source: apimachinery `pkg/util/diff`, kubernetes `pkg/apis/core/types.go`.
 """
 
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
-from sampan.kinds.core.internal_names import FIELDS
+from sampan.api import codec
+from sampan.api.core.v1 import PodSecurityContext, PodSpec
+from sampan.kinds.core.internal_names import FIELDS, HOST_FIELDS
 
 
 def difference(old: Any, new: Any) -> str:
@@ -29,7 +33,8 @@ def _lines(value: Any) -> list[str]:
 def internal(value: Any) -> Any:
     """A Struct as a dict under Go's names, empty lists and maps as null."""
     if isinstance(value, Struct):
-        return _struct(value)
+        # metadata's types have but one form
+        return codec.to_builtins(value) if type(value).__module__.startswith("sampan.api.meta.") else _struct(value)
     if isinstance(value, list):
         return [internal(one) for one in value] or None
     if isinstance(value, dict):
@@ -38,11 +43,23 @@ def internal(value: Any) -> Any:
 
 
 def _struct(value: Struct) -> dict[str, Any]:
-    known = FIELDS.get(type(value).__name__)
+    shown = {name: internal(getattr(value, attribute)) for name, attribute in _fields(type(value))}
+    if isinstance(value, PodSpec):
+        host = {name: internal(getattr(value, attribute)) for name, attribute in _named(PodSpec, HOST_FIELDS)}
+        shown["SecurityContext"] = host | internal(value.securityContext or PodSecurityContext())
+    return shown
+
+
+@cache
+def _fields(wire: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """Each field's name inside, and that of the attribute."""
+    known = FIELDS.get(wire.__name__)
     if known is None:
-        return {_title(name): internal(getattr(value, name)) for name in value.__struct_fields__}
-    return {shown: internal(getattr(value, name)) for shown, name in known}
+        return tuple((name[:1].upper() + name[1:], name) for name in wire.__struct_fields__)
+    return _named(wire, known.split())
 
 
-def _title(name: str) -> str:
-    return name[:1].upper() + name[1:]
+def _named(wire: type[Struct], words: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    attributes = {name.lower(): attribute for name, attribute in zip(wire.__struct_encode_fields__, wire.__struct_fields__, strict=True)}
+    pairs = (word.partition("=") for word in words)
+    return tuple((name, attributes[(other or name).lower()]) for name, _, other in pairs)

@@ -47,10 +47,6 @@ def as_stored(obj: EndpointSlice) -> None:
 
 
 def default(obj: EndpointSlice) -> None:
-    obj.endpoints = obj.endpoints or None
-    obj.ports = obj.ports or None
-    for endpoint in obj.endpoints or ():
-        endpoint.addresses = endpoint.addresses or None
     for port in obj.ports or ():
         if port.name is None:
             port.name = ""
