@@ -14,7 +14,7 @@ from sampan.store.sqlite import SqliteStore
 
 async def main(folder: Path) -> None:
     ballast = folder / "ballast"
-    ballast.write_bytes(bytes(1 << 20))
+    ballast.write_bytes(bytes(3 << 20))  # as much as the log may hold: closing moves that into the file
     store = await SqliteStore.open(folder / "data", SystemClock())
     acknowledged = 0
     full = 0
@@ -42,5 +42,5 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", sys.argv[1]], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", sys.argv[1]], check=True)
     asyncio.run(main(Path(sys.argv[1])))
