@@ -39,7 +39,7 @@ from sampan.node.agent import NodeAgent
 from sampan.node.config import NodeSettings
 from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.cri import CriRuntime
-from sampan.node.server.app import NodeServer
+from sampan.node.server.app import NodeServer, Served
 from sampan.node.server.auth import Gate
 from sampan.node.surroundings import parse_resolv_conf
 
@@ -133,7 +133,8 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
             settings = node_settings(config, ip)
             agent = NodeAgent(client, runtime, settings, informers, clock=clock, identity=identity, event=event,
                               runtime_scheme="simulated" if config.simulated else "containerd")
-            server = NodeServer(agent, runtime, Gate(client, config.node, clock=clock), clock=clock)
+            served = Served(agent, runtime, Gate(client, config.node, clock=clock))
+            server = NodeServer(lambda _: served, clock=clock)
             tasks.start(recorder.run(), "events")
             context = tls_context(config.credentials)
             followers = (Follower(client, config.kubeconfig, clock), Follower(network_client, config.credentials / "proxy.kubeconfig", clock))

@@ -10,6 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ def _read(path: str) -> str:
     return file.read_text().strip() if file.is_file() else ""
 
 
+@cache
 def system_info(runtime_version: str) -> NodeSystemInfo:
-    """What the node is made of."""
+    """What the node is made of; read only. It stays so while the process runs."""
     release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
     return NodeSystemInfo(
         machineID=_read("/etc/machine-id"), systemUUID=_read("/etc/machine-id"), bootID=_read("/proc/sys/kernel/random/boot_id"),

@@ -15,7 +15,7 @@ from sampan.api.core.v1 import Container
 from sampan.apiserver.request import ADMIN, User
 from sampan.apiserver.server import Settings
 from sampan.node.runtimes.programs import Process, Program
-from sampan.node.server.app import NodeServer
+from sampan.node.server.app import NodeServer, Served
 from sampan.node.server.auth import Gate
 
 TOKEN, STRANGER = {"Authorization": "Bearer admin"}, {"Authorization": "Bearer stranger"}
@@ -28,7 +28,8 @@ def with_port(root: Path, check: Check, **programs: Program) -> None:
         async with one_node(root, programs, settings=SETTINGS) as node:
             assert node.agent is not None
             clock = SystemClock()
-            server = NodeServer(node.agent, node.runtime, Gate(node.client, "node-1", clock=clock), clock=clock)
+            served = Served(node.agent, node.runtime, Gate(node.client, "node-1", clock=clock))
+            server = NodeServer({"127.0.0.1": served}.get, clock=clock)
             runner = web.AppRunner(server.app())
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)

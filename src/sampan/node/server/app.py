@@ -9,7 +9,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aiohttp import web
@@ -36,11 +36,29 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN_PATHS = ("/healthz",)
 
 
-class NodeServer:
-    """Serves one agent."""
+@dataclass(frozen=True)
+class Served:
+    """A node, what runs its containers, and who may ask it."""
 
-    def __init__(self, agent: NodeAgent, runtime: Runtime, gate: Gate, *, clock: AsyncClock) -> None:
-        self._agent, self._runtime, self._gate, self._clock = agent, runtime, gate, clock
+    agent: NodeAgent
+    runtime: Runtime
+    gate: Gate
+
+
+class NodeServer:
+    """Serves one agent, or many behind one port, each at an address of its own."""
+
+    def __init__(self, node: Callable[[str], Served | None], *, clock: AsyncClock) -> None:
+        """`node` finds the one at the address that was asked."""
+        self._node, self._clock = node, clock
+
+    def _served(self, request: web.Request) -> Served:
+        transport = request.transport
+        name = transport.get_extra_info("sockname") if transport is not None else None
+        served = self._node(name[0] if name else "")
+        if served is None:
+            raise NotFound("there is no node at this address")
+        return served
 
     def app(self) -> web.Application:
         """The routes."""
@@ -80,8 +98,9 @@ class NodeServer:
             if request.path not in OPEN_PATHS:
                 transport = request.transport
                 certificate = transport.get_extra_info("peercert") if transport is not None else None
-                caller = await self._gate.identify(certificate, request.headers.get("Authorization", ""))
-                await self._gate.check(caller, request.method, request.path)
+                gate = self._served(request).gate
+                caller = await gate.identify(certificate, request.headers.get("Authorization", ""))
+                await gate.check(caller, request.method, request.path)
             return await handler(request)
         except ApiError as error:
             return web.Response(status=error.code, body=codec.encode(error.status()), content_type="application/json")
@@ -92,32 +111,33 @@ class NodeServer:
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(text="ok")
 
-    async def _pods(self, _request: web.Request) -> web.StreamResponse:
-        items = b",".join(codec.encode(pod) for pod in self._agent.pods())
+    async def _pods(self, request: web.Request) -> web.StreamResponse:
+        items = b",".join(codec.encode(pod) for pod in self._served(request).agent.pods())
         return web.Response(body=b'{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[' + items + b"]}",
                             content_type="application/json")
 
-    async def _stats(self, _request: web.Request) -> web.StreamResponse:
-        body = await summary(self._agent, self._runtime)
+    async def _stats(self, request: web.Request) -> web.StreamResponse:
+        served = self._served(request)
+        body = await summary(served.agent, served.runtime)
         return web.Response(body=codec.encode(body), content_type="application/json")
 
     # finding things
 
     def _pod(self, request: web.Request) -> Pod:
         namespace, name = request.match_info["namespace"], request.match_info["pod"]
-        pod = self._agent.pod(namespace, name)
+        pod = self._served(request).agent.pod(namespace, name)
         if pod is None:
             raise NotFound(f'pod "{name}" does not exist')
         return pod
 
-    async def _containers(self, pod: Pod, name: str) -> list[Container]:
+    async def _containers(self, runtime: Runtime, pod: Pod, name: str) -> list[Container]:
         """The container's attempts, the newest first."""
         labels = {POD_UID: pod.metadata.uid, CONTAINER_NAME: name}
-        found = await self._runtime.list_containers(labels=labels)
+        found = await runtime.list_containers(labels=labels)
         return sorted(found, key=lambda c: (c.attempt, c.created_at), reverse=True)
 
-    async def _running(self, pod: Pod, name: str) -> str:
-        for container in await self._containers(pod, name):
+    async def _running(self, runtime: Runtime, pod: Pod, name: str) -> str:
+        for container in await self._containers(runtime, pod, name):
             if container.state is State.RUNNING:
                 return container.id
         raise NotFound(f'container not found ("{name}")')
@@ -125,33 +145,28 @@ class NodeServer:
     # logs
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
-        pod, name = self._pod(request), request.match_info["container"]
+        pod, name, served = self._pod(request), request.match_info["container"], self._served(request)
+        runtime = served.runtime
         options, previous = log_options(request.query, self._clock.now())
-        attempts = await self._containers(pod, name)
+        attempts = await self._containers(runtime, pod, name)
         wanted = attempts[1:2] if previous else attempts[:1]
         if not wanted:
             raise BadRequest(why_no_log(pod, name, previous=previous))
         container = wanted[0]
-        path = str(self._agent.settings.log_root / log_folder(pod) / name / f"{container.attempt}.log")
+        path = str(served.agent.settings.log_root / log_folder(pod) / name / f"{container.attempt}.log")
         running = not previous and container.state is State.RUNNING
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        await self._runtime.log_end(path)  # a 404 while the answer can still say so
+        await runtime.log_end(path)  # a 404 while the answer can still say so
         await response.prepare(request)
         if options.follow and not running:
             options = replace(options, follow=False)
         try:
-            async for piece in read(self._runtime, path, options, lambda: self._runs(container.id), self._clock):
+            async for piece in read(runtime, path, options, lambda: _runs(runtime, container.id), self._clock):
                 await response.write(piece)
         except (ConnectionError, runtime_errors.NotFound):
             return response  # the client has gone, or the log has
         await response.write_eof()
         return response
-
-    async def _runs(self, container_id: str) -> bool:
-        try:
-            return (await self._runtime.container_status(container_id)).container.state is State.RUNNING
-        except runtime_errors.NotFound:
-            return False
 
     # streams
 
@@ -164,33 +179,33 @@ class NodeServer:
         return socket
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
-        pod = self._pod(request)
-        container_id = await self._running(pod, request.match_info["container"])
+        pod, runtime = self._pod(request), self._served(request).runtime
+        container_id = await self._running(runtime, pod, request.match_info["container"])
         stdin, stdout, stderr, tty = stream_flags(request.query)
         command = request.query.getall("command", [])
         if not command:
             raise BadRequest("you must specify at least 1 command")
-        session = await self._runtime.exec(container_id, command, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
+        session = await runtime.exec(container_id, command, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
         socket = await self._socket(request, channels.PROTOCOLS)
         await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
         return socket
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
-        pod = self._pod(request)
-        container_id = await self._running(pod, request.match_info["container"])
+        pod, runtime = self._pod(request), self._served(request).runtime
+        container_id = await self._running(runtime, pod, request.match_info["container"])
         stdin, stdout, stderr, tty = stream_flags(request.query)
-        session = await self._runtime.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
+        session = await runtime.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
         socket = await self._socket(request, channels.PROTOCOLS)
         await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
         return socket
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
-        pod = self._pod(request)
-        sandboxes = await self._runtime.list_sandboxes({POD_UID: pod.metadata.uid})
+        pod, runtime = self._pod(request), self._served(request).runtime
+        sandboxes = await runtime.list_sandboxes({POD_UID: pod.metadata.uid})
         ready = next((sandbox for sandbox in sandboxes if sandbox.ready), None)
         if ready is None:
             raise NotFound(f'pod not found ("{pod.metadata.name}_{pod.metadata.namespace}")')
-        session = await self._runtime.port_forward(ready.id)
+        session = await runtime.port_forward(ready.id)
         socket = await self._socket(request, (portforward.TUNNEL, "v4.channel.k8s.io"))
         if socket.ws_protocol == portforward.TUNNEL:
             await portforward.tunnel(socket, session)
@@ -198,6 +213,13 @@ class NodeServer:
             ports = [int(port) for key in ("port", "ports") for port in request.query.getall(key, []) if port.isdigit()]
             await streams.port_forward_v4(socket, session, ports)
         return socket
+
+
+async def _runs(runtime: Runtime, container_id: str) -> bool:
+    try:
+        return (await runtime.container_status(container_id)).container.state is State.RUNNING
+    except runtime_errors.NotFound:
+        return False
 
 
 def _flag(query: Mapping[str, str], *names: str) -> bool:
