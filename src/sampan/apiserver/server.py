@@ -17,7 +17,7 @@ from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
-from sampan.apiserver.admission.policy_plugins import finder
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
 from sampan.apiserver.aggregation import trust
@@ -173,7 +173,7 @@ class ApiServer:
         self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches), self.authorizer)
         dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
         gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission,
-                             find=finder(self.catalog))
+                             versions=Versions(self.catalog))
         hooks: dict[str, Hook] = {}
         fields = FieldManager()
         self.registry = Registry(

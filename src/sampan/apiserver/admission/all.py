@@ -27,7 +27,6 @@ from sampan.apiserver.admission.pod_resize import PodResizeValidator
 from sampan.apiserver.admission.pod_security import PodSecurity
 from sampan.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from sampan.apiserver.admission.policy_plugins import (
-    FindResource,
     MutatingAdmissionPolicies,
     ValidatingAdmissionPolicies,
 )
@@ -41,6 +40,7 @@ from sampan.apiserver.admission.storage import (
     StorageObjectInUseProtection,
 )
 from sampan.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
 from sampan.lib.clock import Clock, Identity
@@ -73,10 +73,10 @@ ALL: tuple[type[Admission], ...] = (
 
 def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, identity: Identity, *,
                   quota_writer: StatusWriter | None = None, dynamic: Sequence[Admission] = (),
-                  disabled: frozenset[str] = frozenset(), find: FindResource | None = None) -> Chain:
+                  disabled: frozenset[str] = frozenset(), versions: Versions | None = None) -> Chain:
     """The chain. `dynamic` (webhooks) run behind all but the check of escalation and the quotas.
 
-    `find` tells policies which resource has their parameters; None: only built-in ones can.
+    `versions` tells policies what is served; None: parameters are built-in objects, and nothing is equivalent.
     """
     plugins: list[Admission] = [
         NamespaceLifecycle(readers), LimitRanger(readers), ServiceAccount(readers, identity), NodeRestriction(readers),
@@ -84,8 +84,8 @@ def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, iden
         DefaultStorageClass(readers), StorageObjectInUseProtection(), PersistentVolumeClaimResize(readers), RuntimeClass(readers),
         CertificateApproval(authorizers), CertificateSigning(authorizers), CertificateSubjectRestriction(),
         DefaultIngressClass(readers), PodTopologyLabels(readers), PodResizeValidator(readers),
-        MutatingAdmissionPolicies(readers, authorizers, find),
-        ValidatingAdmissionPolicies(readers, authorizers, find), *dynamic, RbacEscalation(authorizers),
+        MutatingAdmissionPolicies(readers, authorizers, versions),
+        ValidatingAdmissionPolicies(readers, authorizers, versions), *dynamic, RbacEscalation(authorizers),
         ResourceQuota(readers, clock, quota_writer),
     ]
     return Chain([plugin for plugin in plugins if plugin.name not in disabled])

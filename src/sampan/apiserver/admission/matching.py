@@ -5,14 +5,17 @@ Source: apiserver `pkg/admission/plugin/webhook/predicates`, `pkg/admission/plug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sampan.api import selectors
 from sampan.api.admissionregistration.v1 import MatchResources
+from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.watchcache import Readers
+
+Others = Callable[[Resource[Any]], Sequence[Resource[Any]]]
 
 
 class RuleLike(Protocol):
@@ -25,9 +28,8 @@ class RuleLike(Protocol):
     scope: str | None
 
 
-def rule_matches(rule: RuleLike, request: AdmissionRequest) -> bool:
-    """Whether one rule names the request."""
-    resource = request.resource
+def rule_matches(rule: RuleLike, request: AdmissionRequest, resource: Resource[Any]) -> bool:
+    """Whether one rule names the request, taken as one about `resource`."""
     if not (_has(rule.operations, request.operation) and _has(rule.apiGroups, resource.group) and _has(rule.apiVersions, resource.version)):
         return False
     namespaced = bool(request.namespace) and resource.plural != "namespaces"
@@ -45,19 +47,28 @@ def _resource(pattern: str, plural: str, subresource: str) -> bool:
     return name in ("*", plural) and sub in ("*", subresource) if "/" in pattern else name in ("*", plural) and not subresource
 
 
-def matches(match: MatchResources | None, request: AdmissionRequest, readers: Readers) -> bool:
-    """Whether rules, exclusions and selectors let the request through; None: everything does."""
+def matched(match: MatchResources | None, request: AdmissionRequest, readers: Readers, others: Others) -> Resource[Any] | None:
+    """As what resource rules, exclusions and selectors let the request through; None: not at all.
+
+    `others` tells what else shows a resource's objects: the policy Equivalent takes their rules for this one's.
+    """
     if match is None:
-        return True
-    if not any(_named(rule, request) for rule in match.resourceRules) and match.resourceRules:
-        return False
-    if any(_named(rule, request) for rule in match.excludeResourceRules):
-        return False
-    return namespace_selected(match.namespaceSelector, request, readers) and object_selected(match.objectSelector, request)
+        return request.resource
+    if not (namespace_selected(match.namespaceSelector, request, readers) and object_selected(match.objectSelector, request)):
+        return None
+    if _named(match.excludeResourceRules, request, match.matchPolicy, others) is not None:
+        return None
+    return _named(match.resourceRules, request, match.matchPolicy, others) if match.resourceRules else request.resource
 
 
-def _named(rule: Any, request: AdmissionRequest) -> bool:
-    return rule_matches(rule, request) and (not rule.resourceNames or request.name in rule.resourceNames)
+def _named(rules: Sequence[Any], request: AdmissionRequest, policy: str | None, others: Others) -> Resource[Any] | None:
+    named = [rule for rule in rules if not rule.resourceNames or request.name in rule.resourceNames]
+    if any(rule_matches(rule, request, request.resource) for rule in named):
+        return request.resource
+    if not named or policy == "Exact":
+        return None
+    also = others(request.resource)
+    return next((other for rule in named for other in also if rule_matches(rule, request, other)), None)
 
 
 def namespace_selected(selector: Any, request: AdmissionRequest, readers: Readers) -> bool:

@@ -20,16 +20,17 @@ from sampan.api.patch import JsonPatch
 from sampan.api.resources import MUTATING_ADMISSION_POLICIES
 from sampan.api.schema import Shape
 from sampan.apiserver.admission.base import AdmissionRequest
-from sampan.apiserver.admission.matching import matches
+from sampan.apiserver.admission.matching import matched
 from sampan.apiserver.admission.policies import (
     Expressions,
     PolicyError,
+    no_others,
     parameters,
     selected,
     values_of,
 )
-from sampan.apiserver.admission.policy_plugins import FindResource
 from sampan.apiserver.admission.refusal import forbidden
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
 from sampan.kinds.all import kind_of
@@ -101,8 +102,9 @@ def plain(value: Any) -> Any:
 class MutatingPolicies:
     """Changes objects by every policy that a binding puts to work."""
 
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None) -> None:
-        self._readers, self._authorizers, self._find = readers, authorizers, find
+    def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None) -> None:
+        self._readers, self._authorizers, self._versions = readers, authorizers, versions
+        self._others = versions.others if versions is not None else no_others
         self._compiled: dict[str, tuple[Any, _Policy]] = {}
 
     def admit(self, request: AdmissionRequest, bindings: list[MutatingAdmissionPolicyBinding]) -> None:
@@ -127,13 +129,15 @@ class MutatingPolicies:
                 yield policy, binding
 
     def _apply(self, policy: _Policy, binding: MutatingAdmissionPolicyBinding, request: AdmissionRequest) -> bool:
-        if not (matches(policy.spec.matchConstraints, request, self._readers) and matches(binding.spec.matchResources, request, self._readers)):
+        resource = matched(policy.spec.matchConstraints, request, self._readers, self._others)
+        if resource is None or matched(binding.spec.matchResources, request, self._readers, self._others) is None:
             return False
+        seen = self._versions.shown(request, resource) if self._versions is not None else request
         try:
-            values = values_of(request, self._readers, self._authorizers)
-            shape = schema.of_resource(request.resource) or _DEDUCED
+            values = values_of(request, seen, self._readers, self._authorizers)
+            shape = schema.of_resource(seen.resource) or _DEDUCED
             tree = values["object"]
-            for params in parameters(policy.spec.paramKind, binding.spec.paramRef, request.namespace, self._readers, self._find):
+            for params in parameters(policy.spec.paramKind, binding.spec.paramRef, request.namespace, self._readers, self._versions):
                 given = values | {"object": tree, "params": params}
                 if selected(policy.expressions, given):
                     tree = policy.mutate(given, shape)
@@ -143,7 +147,9 @@ class MutatingPolicies:
             raise forbidden(request, f"policy '{policy.name}' with binding '{binding.metadata.name}' denied request: {error}") from None
         if tree == values["object"]:
             return False
-        self._put(request, tree)
+        self._put(seen, tree)
+        if self._versions is not None:
+            request.object = self._versions.back(request, seen)
         return True
 
     @staticmethod

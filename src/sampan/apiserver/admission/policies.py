@@ -22,7 +22,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import labels_of
-from sampan.apiserver.admission.policy_plugins import FindResource
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.request import Attributes, User
 from sampan.apiserver.watchcache import Readers
@@ -133,12 +133,17 @@ def tree_of(obj: Any) -> Any:
     return obj if obj is None or isinstance(obj, dict) else codec.to_builtins(obj)
 
 
-def values_of(request: AdmissionRequest, readers: Readers, authorizers: Authorizers) -> dict[str, Any]:
-    """The variables of one request, `params` aside."""
+def no_others(resource: Resource[Any]) -> list[Resource[Any]]:
+    """Nothing else shows its objects, as far as is known."""
+    return []
+
+
+def values_of(request: AdmissionRequest, seen: AdmissionRequest, readers: Readers, authorizers: Authorizers) -> dict[str, Any]:
+    """The variables of one request as the policy has `seen` it, `params` aside."""
     resource = request.resource
     namespace = readers.of(NAMESPACES).get("", request.namespace) if request.namespace and resource.plural != "namespaces" else None
     return {
-        "object": tree_of(request.object), "oldObject": tree_of(request.old), "request": request_value(request),
+        "object": tree_of(seen.object), "oldObject": tree_of(seen.old), "request": request_value(request, seen.resource),
         "namespaceObject": tree_of(namespace.object) if namespace is not None else None, "params": None,
         **authorizer_values(request, authorizers),
     }
@@ -152,15 +157,15 @@ def authorizer_values(request: AdmissionRequest, authorizers: Authorizers) -> di
     return {"authorizer": Authorizer(ask), "authorizer.requestResource": ResourceCheck(ask, check)}
 
 
-def request_value(request: AdmissionRequest) -> dict[str, Any]:
+def request_value(request: AdmissionRequest, seen: Resource[Any]) -> dict[str, Any]:
     """`request`, as in an AdmissionReview."""
     resource, user = request.resource, request.user
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    place = {"group": resource.group, "version": resource.version, "resource": resource.plural}
+    kind, asked_kind = ({"group": one.group, "version": one.version, "kind": one.kind} for one in (seen, resource))
+    place, asked_place = ({"group": one.group, "version": one.version, "resource": one.plural} for one in (seen, resource))
     who: dict[str, Any] = {"username": user.name, "uid": user.uid, "groups": list(user.groups),
                            "extra": {key: list(items) for key, items in user.extra.items()}}
     return {
-        "kind": kind, "resource": place, "requestKind": kind, "requestResource": place, "subResource": request.subresource,
+        "kind": kind, "resource": place, "requestKind": asked_kind, "requestResource": asked_place, "subResource": request.subresource,
         "requestSubResource": request.subresource, "name": request.name, "namespace": request.namespace, "operation": request.operation,
         "userInfo": {key: value for key, value in who.items() if value}, "dryRun": request.dry_run, "options": tree_of(request.options),
     }
@@ -184,7 +189,7 @@ def asker(authorizers: Authorizers, user: User) -> Callable[[Question], tuple[bo
     return ask
 
 
-def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, readers: Readers, find: FindResource | None) -> Iterator[Any]:
+def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, readers: Readers, versions: Versions | None) -> Iterator[Any]:
     """Every object that a binding takes parameters from (None: it takes none).
 
     Raises:
@@ -193,7 +198,7 @@ def parameters(kind: ParamKind | None, ref: ParamRef | None, namespace: str, rea
     if kind is None or ref is None:
         yield None
         return
-    resource = (find or find_built_in)(kind.apiVersion, kind.kind)
+    resource = (versions.find if versions is not None else find_built_in)(kind.apiVersion, kind.kind)
     if resource is None:
         raise PolicyError(f"failed to find resource referenced by paramKind: '{kind.apiVersion}, Kind={kind.kind}'")
     where = (ref.namespace or namespace) if resource.namespaced else ""

@@ -5,23 +5,19 @@ Source: apiserver `pkg/admission/plugin/policy/{validating,mutating}/plugin.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sampan.api.resourceinfo import Resource
 from sampan.api.resources import MUTATING_ADMISSION_POLICY_BINDINGS, VALIDATING_ADMISSION_POLICY_BINDINGS
 from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.asking import Undecided
 from sampan.apiserver.auth.authorizers import Authorizers
-from sampan.apiserver.catalog import Catalog
 from sampan.apiserver.watchcache import Readers
 
 if TYPE_CHECKING:
     from sampan.apiserver.admission.mutating_policies import MutatingPolicies
     from sampan.apiserver.admission.validating_policies import ValidatingPolicies
 
-FindResource = Callable[[str, str], Resource[Any] | None]
-"""The resource of (apiVersion, kind)."""
 _UNTOUCHED = frozenset(("validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies",
                         "mutatingadmissionpolicybindings"))
 _REVIEWS = frozenset(("authentication.k8s.io", "authorization.k8s.io"))
@@ -33,20 +29,13 @@ def concerns(request: AdmissionRequest) -> bool:
     return not ((group == "admissionregistration.k8s.io" and plural in _UNTOUCHED) or group in _REVIEWS)
 
 
-def finder(catalog: Catalog) -> FindResource:
-    """Finds every resource that is served, custom ones as well, where it is stored."""
-    def find(api_version: str, kind: str) -> Resource[Any] | None:
-        return next((one.stored for one in catalog if one.resource.kind == kind and one.resource.group_version == api_version and not one.virtual), None)
-    return find
-
-
 class ValidatingAdmissionPolicies:
     """Judges by every policy that a binding puts to work."""
 
     name = "ValidatingAdmissionPolicy"
 
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None = None) -> None:
-        self._readers, self._authorizers, self._find = readers, authorizers, find
+    def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None = None) -> None:
+        self._readers, self._authorizers, self._versions = readers, authorizers, versions
         self._policies: ValidatingPolicies | None = None
 
     def handles(self, request: AdmissionRequest) -> bool:
@@ -64,7 +53,7 @@ class ValidatingAdmissionPolicies:
             return
         if self._policies is None:
             from sampan.apiserver.admission.validating_policies import ValidatingPolicies
-            self._policies = ValidatingPolicies(self._readers, self._authorizers, self._find)
+            self._policies = ValidatingPolicies(self._readers, self._authorizers, self._versions)
         self._policies.validate(request, bindings)
 
 
@@ -73,8 +62,8 @@ class MutatingAdmissionPolicies:
 
     name = "MutatingAdmissionPolicy"
 
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None = None) -> None:
-        self._readers, self._authorizers, self._find = readers, authorizers, find
+    def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None = None) -> None:
+        self._readers, self._authorizers, self._versions = readers, authorizers, versions
         self._policies: MutatingPolicies | None = None
 
     def handles(self, request: AdmissionRequest) -> bool:
@@ -92,7 +81,7 @@ class MutatingAdmissionPolicies:
             return
         if self._policies is None:
             from sampan.apiserver.admission.mutating_policies import MutatingPolicies
-            self._policies = MutatingPolicies(self._readers, self._authorizers, self._find)
+            self._policies = MutatingPolicies(self._readers, self._authorizers, self._versions)
         before = request.object
         try:
             self._policies.admit(request, bindings)

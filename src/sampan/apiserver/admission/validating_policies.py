@@ -16,19 +16,21 @@ from sampan.api.cel.environment import Program
 from sampan.api.cel.errors import CelError
 from sampan.api.cel.types import BOOL, STRING
 from sampan.api.errors import ApiError, OtherStatus
+from sampan.api.resourceinfo import Resource
 from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.apiserver.admission.base import AdmissionRequest
-from sampan.apiserver.admission.matching import matches
+from sampan.apiserver.admission.matching import matched
 from sampan.apiserver.admission.policies import (
     Expressions,
     PolicyError,
     Scope,
+    no_others,
     parameters,
     selected,
     values_of,
 )
-from sampan.apiserver.admission.policy_plugins import FindResource
 from sampan.apiserver.admission.refusal import forbidden
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.watchcache import Readers
 
@@ -103,8 +105,9 @@ def _message(scope: Scope, program: Program | str | None) -> str:
 class ValidatingPolicies:
     """Judges by every policy that a binding puts to work."""
 
-    def __init__(self, readers: Readers, authorizers: Authorizers, find: FindResource | None) -> None:
-        self._readers, self._authorizers, self._find = readers, authorizers, find
+    def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None) -> None:
+        self._readers, self._authorizers, self._versions = readers, authorizers, versions
+        self._others = versions.others if versions is not None else no_others
         self._compiled: dict[str, tuple[Any, _Policy]] = {}
 
     def validate(self, request: AdmissionRequest, bindings: list[ValidatingAdmissionPolicyBinding]) -> None:
@@ -113,16 +116,18 @@ class ValidatingPolicies:
         Raises:
             ApiError: A validation with the action Deny does not hold.
         """
-        values: dict[str, Any] | None = None
+        known: dict[Resource[Any], dict[str, Any]] = {}
         denied: list[tuple[str, str, Denial]] = []
         noted: list[dict[str, Any]] = []
         for binding in bindings:
             policy = self._policy(binding.spec.policyName)
-            if policy is None or not (matches(policy.spec.matchConstraints, request, self._readers)
-                                      and matches(binding.spec.matchResources, request, self._readers)):
+            resource = matched(policy.spec.matchConstraints, request, self._readers, self._others) if policy is not None else None
+            if policy is None or resource is None or matched(binding.spec.matchResources, request, self._readers, self._others) is None:
                 continue
-            values = values if values is not None else values_of(request, self._readers, self._authorizers)
-            for denial in self._judge(policy, binding, request, values):
+            if resource not in known:
+                seen = self._versions.shown(request, resource) if self._versions is not None else request
+                known[resource] = values_of(request, seen, self._readers, self._authorizers)
+            for denial in self._judge(policy, binding, request, known[resource]):
                 actions, named = binding.spec.validationActions, binding.metadata.name
                 if "Deny" in actions or denial.index < 0:
                     denied.append((policy.name, named, denial))
@@ -141,7 +146,7 @@ class ValidatingPolicies:
                values: dict[str, Any]) -> list[Denial]:
         found: list[Denial] = []
         try:
-            for params in parameters(policy.spec.paramKind, binding.spec.paramRef, request.namespace, self._readers, self._find):
+            for params in parameters(policy.spec.paramKind, binding.spec.paramRef, request.namespace, self._readers, self._versions):
                 denials, annotations = policy.judge(values | {"params": params})
                 found += denials
                 request.audit_annotations |= {f"{policy.name}/{key}": value for key, value in annotations.items()}
