@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.api.resourceinfo import Resource
 from sampan.kinds.all import kind_of
@@ -20,6 +20,26 @@ VIRTUAL = frozenset((
     "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews",
 ))
 """Resources that are computed, never stored."""
+
+
+class View(Protocol):
+    """One version's objects, made of stored ones by somebody who has to be asked."""
+
+    async def current(self) -> None:
+        """Until the cache has all that has been written by now.
+
+        Raises:
+            ApiError: Something can't be converted.
+        """
+        ...
+
+    async def inward(self, obj: Any) -> Any:
+        """The object as it is stored; a new one."""
+        ...
+
+    async def outward(self, obj: Any) -> Any:
+        """A stored object as this version shows it; a new one."""
+        ...
 
 
 @dataclass(eq=False)
@@ -35,6 +55,8 @@ class Served:
     stored: Resource[Any]
     outward: Callable[[Any], Any] | None = None
     inward: Callable[[Any], Any] | None = None
+    view: View | None = None
+    """What has this version's objects where making them takes waiting; then `stored` is `resource`, whose cache it fills."""
     custom: Any = None
     """What the CRD machinery keeps about a custom resource; None for built-in ones."""
     subresources: frozenset[str] = field(init=False)

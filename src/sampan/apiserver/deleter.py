@@ -58,6 +58,7 @@ class Deleter:
         reader = registry.readers.of(served.stored)
         admitted = False
         for _ in range(TRIES):
+            await registry.current(served)
             entry = reader.get(namespace, name)
             if entry is None:
                 raise NotFound.of(served.stored.plural, served.stored.group, name)
@@ -116,8 +117,8 @@ class Deleter:
 
     async def _mark(self, served: Served, entry: Entry, obj: Any) -> int:
         key = served.key(entry.namespace, entry.name)
-        value = self._registry._encode(served, obj)  # noqa: SLF001 - the registry's other half
-        revision = await self._registry._transact(  # noqa: SLF001
+        value = await self._registry.encoded(served, obj)
+        revision = await self._registry._transact(  # noqa: SLF001 - the registry's other half
             [Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))], [Compare(key, entry.revision)])
         meta = metadata.meta_of(obj)
         meta.resourceVersion = str(revision)

@@ -245,7 +245,7 @@ def _resource(served: Served) -> dict[str, Any]:
     if resource.categories:
         value["categories"] = resource.categories
     if not served.virtual:
-        value["storageVersionHash"] = storage_version_hash(served.stored)
+        value["storageVersionHash"] = storage_version_hash(served.stored, served.custom.storage if served.view is not None else "")
     return value
 
 
@@ -257,9 +257,9 @@ def _subresource(resource: Resource[Any], sub: Subresource) -> dict[str, Any]:
     return value | {"kind": sub.kind, "verbs": sub.verbs}
 
 
-def storage_version_hash(stored: Resource[Any]) -> str:
-    """Changes when objects are stored in another version."""
-    version = _STORED_VERSIONS.get((stored.group, stored.kind), stored.version)
+def storage_version_hash(stored: Resource[Any], version: str = "") -> str:
+    """Changes when objects are stored in another version; `version` if it is not that of the resource."""
+    version = version or _STORED_VERSIONS.get((stored.group, stored.kind), stored.version)
     return base64.b64encode(hashlib.sha256(f"{stored.group}/{version}/{stored.kind}".encode()).digest()[:8]).decode()
 
 

@@ -123,6 +123,15 @@ class Registry:
     def now(self) -> Time:
         return Time.of(self.clock.now())
 
+    async def current(self, served: Served) -> None:
+        """Until what is read has all that has been written by now: at once, but for what somebody else converts.
+
+        Raises:
+            ApiError: It can't be converted.
+        """
+        if served.view is not None:
+            await served.view.current()
+
     # -- create -------------------------------------------------------------------------------------------------
 
     async def create(self, served: Served, namespace: str, obj: Any, write: Write) -> Written:
@@ -188,6 +197,7 @@ class Registry:
         hook = self.hooks.get(resource.group_resource)
         claim = hook.create(obj, dry_run=write.dry_run) if hook else Claim()
         try:
+            await self.current(served)
             meta = metadata.meta_of(obj)
             self._refuse(served, meta.name or meta.generateName, [
                 *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check),
@@ -201,13 +211,13 @@ class Registry:
                 return Written(obj, codec.encode(obj), 0, created=True)
             if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
                 raise self._taken(served, meta.namespace, meta.name)
-            put = Put(key, self._encode(served, obj), ttl_seconds=kind.ttl_seconds, volatile=volatile(key))
+            put = Put(key, await self.encoded(served, obj), ttl_seconds=kind.ttl_seconds, volatile=volatile(key))
             revision = await self._write(served, put, Compare(key, 0), claim)
         except CompareFailed:
             raise self._taken(served, meta.namespace, meta.name) from None
         finally:
             claim.release()
-        return self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
+        return await self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
 
     def _default_unnamed(self, served: Served, obj: Any, write: Write) -> None:
         """Who asks for a generated name does not own what follows from it."""
@@ -243,6 +253,7 @@ class Registry:
         """
         reader = self.readers.of(served.stored)
         for _ in range(TRIES):
+            await self.current(served)
             entry = reader.get(namespace, name)
             if entry is None:
                 if missing is None:
@@ -342,10 +353,10 @@ class Registry:
         if new == old and not self.is_stale(key, entry.revision):
             body = entry.body if served.outward is None else codec.encode(new)
             return Written(new, body, entry.revision)
-        value = self._encode(served, new)
+        value = await self.encoded(served, new)
         put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
         revision = await self._write(served, put, Compare(key, entry.revision), claim)
-        return self._answer(served, new, entry.namespace, entry.name, revision)
+        return await self._answer(served, new, entry.namespace, entry.name, revision)
 
     @staticmethod
     def _may_go(served: Served, new: Any) -> bool:
@@ -360,6 +371,7 @@ class Registry:
             ApiError: What `change` raises.
         """
         for _ in range(TRIES):
+            await self.current(served)
             entry = self.entry(served, namespace, name)
             new = codec.clone(self.outward(served, entry))
             change(new)
@@ -367,11 +379,11 @@ class Registry:
                 return Written(new, codec.encode(new), entry.revision)
             key = served.key(namespace, name)
             try:
-                put = Put(key, self._encode(served, new), ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
+                put = Put(key, await self.encoded(served, new), ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
                 revision = await self._transact([put], [Compare(key, entry.revision)])
             except CompareFailed:
                 continue
-            return self._answer(served, new, namespace, name, revision)
+            return await self._answer(served, new, namespace, name, revision)
         raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
 
     # -- what all share -----------------------------------------------------------------------------------------
@@ -408,9 +420,18 @@ class Registry:
             raise Invalid.of(served.stored.kind, served.stored.group, name, found)
 
     @staticmethod
-    def _encode(served: Served, obj: Any) -> bytes:
+    async def encoded(served: Served, obj: Any) -> bytes:
+        """The object's bytes as they are stored.
+
+        Raises:
+            ApiError: It can't be converted to the version that is stored.
+        """
         stored = obj
-        if served.inward is not None:
+        if served.view is not None:
+            stored = await served.view.inward(obj)
+            if stored is obj:
+                stored = codec.clone(obj)
+        elif served.inward is not None:
             stored = served.inward(obj)
             if served.custom is None:
                 kind_of(served.stored).default(stored)
@@ -424,10 +445,11 @@ class Registry:
         depth.check(value)
         return value
 
-    def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
+    async def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
         meta = metadata.meta_of(obj)
         meta.resourceVersion = str(revision)
         metadata.put_meta(obj, meta)
+        await self.current(served)
         entry = self.readers.of(served.stored).get(namespace, name)
         if entry is not None and entry.revision == revision:
             if served.outward is None:

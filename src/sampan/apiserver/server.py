@@ -40,6 +40,7 @@ from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
+from sampan.apiserver.crd.converter import WebhookConverter
 from sampan.apiserver.crd.manager import Definitions
 from sampan.apiserver.crd.rules import rules_for
 from sampan.apiserver.deleter import Deleter
@@ -170,7 +171,8 @@ class ApiServer:
         self._configured = Configured(settings.sources, clock, self.issuer.audiences, client_ca=settings.client_ca)
         identities = default_authenticators(caches, clock, self.issuer, users=dict(settings.users), anonymous=settings.anonymous,
                                             configured=self._configured)
-        self._webhooks = Webhooks(caches, self.catalog, self.identity, WebhookClient(caches), self.authorizer)
+        client = WebhookClient(caches)
+        self._webhooks = Webhooks(caches, self.catalog, self.identity, client, self.authorizer)
         dynamic = (MutatingWebhook(caches, self._webhooks), ValidatingWebhook(caches, self._webhooks))
         gate = default_chain(caches, self.authorizer, clock, self.identity, dynamic=dynamic, disabled=settings.disabled_admission,
                              versions=Versions(self.catalog))
@@ -182,7 +184,8 @@ class ApiServer:
         hooks["services"] = ServiceHook(ranges, Ports(caches, self.identity, *settings.node_ports, shared=self._shared is not None))
         set_quota_writer(gate, RegistryQuotaWriter(self.registry, self.catalog.of(RESOURCE_QUOTAS)))
         self.deleter = Deleter(self.registry)
-        self.definitions = Definitions(self.registry, self.deleter, self.catalog, caches, clock, changed=gate.forget, rules_for=rules_for)
+        self.definitions = Definitions(self.registry, self.deleter, self.catalog, caches, clock, changed=gate.forget, rules_for=rules_for,
+                                       converter_for=lambda crd: WebhookConverter(crd, client, self.identity))
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.tables = Tables(clock)
         self.registry.is_stale, self.api.parts["unreadable"] = self.store.is_stale, self.store.unreadable
@@ -214,7 +217,7 @@ class ApiServer:
 
     def stored(self) -> list[Resource[Any]]:
         """Every resource that has a cache."""
-        return list(dict.fromkeys(served.stored for served in self.catalog if not served.virtual))
+        return list(dict.fromkeys(served.stored for served in self.catalog if not served.virtual and served.view is None))
 
     async def run(self) -> None:
         """Work until cancelled."""

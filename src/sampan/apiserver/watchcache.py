@@ -32,7 +32,7 @@ from sampan.apiserver.listing import (
 )
 from sampan.apiserver.selection import ALL, ListQuery, Rendering, Selection, WatchQuery
 from sampan.apiserver.watching import ADDED, BOOKMARK, Delivery, Event, Hub, Watcher, bookmark
-from sampan.store.base import Change, Compacted, Store, Subscription
+from sampan.store.base import Change, Compacted, Page, Record, Sink, Store, Subscription
 
 __all__ = ["ALL", "Caches", "Entry", "ListQuery", "Listing", "Reader", "Readers", "Rendering", "Selection",
            "WatchCache", "WatchQuery", "Watcher", "key_prefix"]
@@ -94,10 +94,23 @@ INDEXERS: dict[str, Callable[[bytes], str]] = {"/registry/core/pods/": node_of}
 """The field that a resource is indexed by: its value in the stored bytes."""
 
 
+class Reading(Protocol):
+    """What a cache needs of a `Store`."""
+
+    @property
+    def revision(self) -> int: ...
+
+    async def range(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0, count: bool = False) -> Page: ...
+
+    async def get(self, key: str, *, revision: int = 0) -> Record | None: ...
+
+    async def subscribe(self, prefix: str, since: int, sink: Sink) -> Subscription: ...
+
+
 class WatchCache:
     """One resource's objects. Reading needs no await and no copy; `list` and `watch` may wait for the store."""
 
-    def __init__(self, resource: Resource[Any], store: Store) -> None:
+    def __init__(self, resource: Resource[Any], store: Reading) -> None:
         self.resource, self._store = resource, store
         self.generation = 0
         self._prefix = key_prefix(resource)
@@ -382,11 +395,15 @@ async def _filtered(found: Iterator[Entry], selection: Selection, most: int) -> 
     return entries
 
 
+def _own_key(resource: Resource[Any]) -> str:
+    return f"{key_prefix(resource)}#{resource.version}"
+
+
 class Caches:
     """Every resource's cache; keeps the contract of `Readers`."""
 
     def __init__(self, store: Store, clock: AsyncClock) -> None:
-        self._store, self._clock = store, clock
+        self.store, self._clock = store, clock
         self._caches: dict[str, WatchCache] = {}
         self._by_resource: dict[Resource[Any], WatchCache] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
@@ -422,7 +439,7 @@ class Caches:
             return
         done = self._loading[prefix] = asyncio.get_running_loop().create_future()
         try:
-            cache = WatchCache(resource, self._store)
+            cache = WatchCache(resource, self.store)
             await cache.load()
             self._caches[prefix] = cache
         finally:
@@ -447,6 +464,16 @@ class Caches:
             for known in [known for known, of in self._by_resource.items() if of is cache]:
                 del self._by_resource[known]
             cache.close()
+
+    def adopt(self, resource: Resource[Any], cache: WatchCache) -> None:
+        """Have this cache for exactly this resource, beside that of the version that is stored."""
+        self._caches[_own_key(resource)] = self._by_resource[resource] = cache
+
+    def abandon(self, resource: Resource[Any]) -> None:
+        """Forget one that was adopted; another that has been adopted since stays."""
+        cache = self._by_resource.pop(resource, None)
+        if cache is not None and self._caches.get(_own_key(resource)) is cache:
+            del self._caches[_own_key(resource)]
 
     def all(self) -> list[WatchCache]:
         """Every cache that is there."""

@@ -24,6 +24,7 @@ from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.crd import names, rules, serving
 from sampan.apiserver.crd.ending import AGAIN, LOOPBACK, Ending
 from sampan.apiserver.crd.serving import Converter, RulesFor
+from sampan.apiserver.crd.views import Convert, View
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.watchcache import Caches, Entry, Watcher, WatchQuery
@@ -39,6 +40,7 @@ class _Known:
 
     crd: CustomResourceDefinition
     served: tuple[Served, ...]
+    stored: Resource[Any]
 
     def same(self, crd: CustomResourceDefinition) -> bool:
         """Whether nothing changed that what is served depends on."""
@@ -56,11 +58,11 @@ class Definitions:
     """`await start()` before requests come, then keep `run()` running."""
 
     def __init__(self, registry: Registry, deleter: Deleter, catalog: Catalog, caches: Caches, clock: AsyncClock, *,
-                 rules_for: RulesFor = rules.rules_for, converter_for: Callable[[CustomResourceDefinition], Converter | None] | None = None,
+                 rules_for: RulesFor = rules.rules_for, converter_for: Callable[[CustomResourceDefinition], Converter] | None = None,
                  changed: Callable[[], None] = lambda: None) -> None:
         """`changed` is called when what is served has changed."""
         self._registry, self._catalog, self._caches, self._clock = registry, catalog, caches, clock
-        self._rules_for, self._converter_for, self._changed = rules_for, converter_for or (lambda _: None), changed
+        self._rules_for, self._converter_for, self._changed = rules_for, converter_for, changed
         self._served_as = catalog.of(CUSTOM_RESOURCE_DEFINITIONS)
         self._known: dict[str, _Known] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -167,19 +169,34 @@ class Definitions:
         known = self._known.get(name)
         if self._ending.overlaps(crd) or (known is not None and known.same(crd)):
             return
-        served = tuple(serving.build(crd, self._rules_for, self._converter_for(crd)))
+        converter = self._converter_for(crd) if self._converter_for is not None and serving.by_webhook(crd) else None
+        served = tuple(serving.build(crd, self._rules_for, converter, self._view))
+        stored = serving.as_stored(crd).stored
         if known is not None:
             self._remove(known, keep=served)
-            if known.served and not (served and _stored_alike(known.served[0].stored, served[0].stored)):
+            if not _stored_alike(known.stored, stored):
                 # all watches end; until the objects are read anew requests are told to come again
-                self._caches.drop(known.served[0].stored)
+                self._caches.drop(known.stored)
         if served:
-            await self._caches.load(served[0].stored)
+            await self._caches.load(stored)
         for one in served:
+            if isinstance(one.view, View):
+                self._caches.adopt(one.resource, one.view.cache)
             self._catalog.add(one)
-        self._known[name] = _Known(crd, served)
+        if known is not None:
+            self._close_views(known)
+        self._known[name] = _Known(crd, served, stored)
         self._changed()
         log.info("custom resource is served", extra={"definition": name, "versions": [one.resource.version for one in served]})
+
+    def _view(self, resource: Resource[Any], outward: Convert, inward: Convert) -> View:
+        return View(resource, self._caches.store, outward, inward)
+
+    def _close_views(self, known: _Known) -> None:
+        for one in known.served:
+            if isinstance(one.view, View):
+                self._caches.abandon(one.resource)
+                self._tasks.start(one.view.close(), "view of a definition that has changed", keep_going=True)
 
     def _remove(self, known: _Known, keep: tuple[Served, ...] = ()) -> None:
         kept = {one.resource.version for one in keep}
@@ -192,7 +209,7 @@ class Definitions:
         if known is None:
             return
         self._remove(known)
-        if known.served:
-            self._caches.drop(known.served[0].stored)
+        self._close_views(known)
+        self._caches.drop(known.stored)
         self._changed()
         log.info("custom resource is served no longer", extra={"definition": name})

@@ -23,6 +23,7 @@ from sampan.kinds import meta
 from sampan.kinds.apiextensions.custom_resource_definition import (
     APPROVED_ANNOTATION,
     CLEANUP_FINALIZER,
+    bad_bundle,
     is_protected_group,
 )
 
@@ -38,6 +39,9 @@ OVERLAPPING = Condition("Terminating", "False", None, "OverlappingBuiltInResourc
                         "instances overlap with built-in resources in storage")
 UNCONFIRMED = Condition("Terminating", "True", None, "InstanceDeletionCheck",
                         "could not confirm zero CustomResources remaining: timed out waiting for the condition")
+
+
+BAD_BUNDLE = Condition("Established", "False", None, "InvalidCABundle", "The conversion webhook CABundle is invalid")
 
 
 def failed(why: str) -> Condition:
@@ -59,7 +63,9 @@ def settled(crd: CustomResourceDefinition, group: Iterable[CustomResourceDefinit
         status.acceptedNames = accepted
         put(status, Condition("NamesAccepted", "False" if reason else "True", None, reason or "NoConflicts", message), now)
     if not meta.is_true(status.conditions or (), "Established"):
-        if meta.is_true(status.conditions or (), "NamesAccepted"):
+        if meta.is_true(status.conditions or (), "NamesAccepted") and bad_bundle(crd):
+            put(status, BAD_BUNDLE, now)
+        elif meta.is_true(status.conditions or (), "NamesAccepted"):
             put(status, Condition("Established", "True", None, "InitialNamesAccepted", INITIAL), now)
         else:
             put(status, Condition("Established", "False", None, "NotAccepted", "not all names are accepted"), now)

@@ -1,7 +1,7 @@
 """From a definition to what is served: a `Served` for every version, with a `Kind` made at run time.
 
 Owns the strategy of custom resources (generation, status, scale, selectable fields, columns) and the conversion that
-only changes the version. Leaves conversion by webhooks to whoever hands in a `Converter`.
+only changes the version. Leaves conversion by webhooks to whoever hands in a `Converter`, and keeping what it made to `views`.
 Source: apiextensions-apiserver `pkg/registry/customresource/{strategy,status_strategy,validator,etcd}.go`,
 `registry/customresource/tableconvertor`, `pkg/apiserver/customresource_handler.go`.
 """
@@ -9,9 +9,9 @@ Source: apiextensions-apiserver `pkg/registry/customresource/{strategy,status_st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.api import codec, strict
 from sampan.api import field as paths
@@ -26,19 +26,32 @@ from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resourceinfo import Resource, Subresource
 from sampan.api.scalars import Time
 from sampan.api.schema import Shape
-from sampan.apiserver.catalog import Served
+from sampan.apiserver.catalog import Served, View
 from sampan.apiserver.crd import defaults, embedded, lists, pruning, validation
 from sampan.apiserver.crd.jsonpath import compile_path, text_of
 from sampan.apiserver.crd.node import JsonSchema, Node, compile_schema, root_shape
 from sampan.apiserver.crd.validation import Rules
+from sampan.apiserver.crd.views import Convert
 from sampan.apiserver.table import DEFAULT_COLUMNS
 from sampan.kinds.apiextensions.custom_resource_definition import served_versions, storage_version
 from sampan.kinds.kind import Cell, Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import since
 
 Object = dict[str, Any]
-Converter = Callable[[Object, str], Object]
-"""Makes the object of another apiVersion of an object; a new one, never in place."""
+class Converter(Protocol):
+    """Asks somebody else for the objects of another version."""
+
+    async def convert(self, objects: Sequence[Object], desired: str) -> list[Object]:
+        """In their order; new ones, but for those that have the version already.
+
+        Raises:
+            ApiError: They can't be had.
+        """
+        ...
+
+
+MakeView = Callable[[Resource[Any], Convert, Convert], View]
+"""Makes what has one version's objects: its resource, how stored ones become its own, and the way back."""
 RulesFor = Callable[[JsonSchema], Rules | None]
 """Compiles a schema's CEL rules; None where it has none."""
 
@@ -69,6 +82,10 @@ class Custom:
     shape: Shape = field(init=False)
     siblings: dict[str, Shape] = field(default_factory=dict)
     """The shapes of all of the definition's versions, by apiVersion."""
+    storage: str = ""
+    """The version that objects are stored in."""
+    versions: dict[str, Custom] = field(default_factory=dict)
+    """All of the definition's versions, by apiVersion."""
 
     def __post_init__(self) -> None:
         self.shape = root_shape(self.node)
@@ -97,34 +114,70 @@ def change_version(obj: Object, group_version: str) -> Object:
     return {**codec.loads(codec.encode(obj)), "apiVersion": group_version}
 
 
-def build(crd: CustomResourceDefinition, rules_for: RulesFor = no_rules, convert: Converter | None = None) -> list[Served]:
+def by_webhook(crd: CustomResourceDefinition) -> bool:
+    """Whether somebody else converts its objects."""
+    return crd.spec.conversion is not None and crd.spec.conversion.strategy == "Webhook"
+
+
+def build(crd: CustomResourceDefinition, rules_for: RulesFor = no_rules, converter: Converter | None = None,
+          make_view: MakeView | None = None) -> list[Served]:
     """Everything that a definition with accepted names makes served.
 
-    A definition that wants conversion by webhook, without a `convert`, has its storage version served alone.
+    With a `converter` versions whose objects it makes have a view. A definition that wants conversion by webhook, without
+    a `converter`, has its storage version served alone.
     """
-    by_webhook = crd.spec.conversion is not None and crd.spec.conversion.strategy == "Webhook"
     stored = storage_version(crd)
-    names = [one.name for one in served_versions(crd) if one.name == stored or convert is not None or not by_webhook]
-    return _build(crd, names, rules_for, convert or change_version)
+    names = [one.name for one in served_versions(crd) if one.name == stored or converter is not None or not by_webhook(crd)]
+    found = _build(crd, names, rules_for)
+    if converter is None or make_view is None or not by_webhook(crd):
+        return found
+    return [_viewed(crd, one, converter, make_view) for one in found]
 
 
 def as_stored(crd: CustomResourceDefinition) -> Served:
     """The version that objects are stored in, whether requests may name it or not: to delete them."""
-    return _build(crd, [storage_version(crd)], no_rules, change_version)[0]
+    return _build(crd, [storage_version(crd)], no_rules)[0]
 
 
-def _build(crd: CustomResourceDefinition, names: Sequence[str], rules_for: RulesFor, convert: Converter) -> list[Served]:
+def _viewed(crd: CustomResourceDefinition, served: Served, converter: Converter, make_view: MakeView) -> Served:
+    """The same with a view, where objects may be stored in another version."""
+    if served.outward is None and served.inward is None:
+        return served
+    customs: dict[str, Custom] = served.custom.versions
+    own, stored = served.custom, customs[f"{crd.spec.group}/{storage_version(crd)}"]
+
+    async def outward(objects: list[Object]) -> list[Object]:
+        for obj in objects:
+            if (was := customs.get(obj.get("apiVersion", ""))) is not None:
+                was.settle(obj)
+        made = await converter.convert(objects, own.group_version)
+        for obj in made:
+            pruning.prune(obj, own.node)
+        return made
+
+    async def inward(objects: list[Object]) -> list[Object]:
+        made = await converter.convert(objects, stored.group_version)
+        for obj in made:
+            stored.settle(obj)
+        return made
+
+    view = make_view(served.resource, outward, inward)
+    return replace(served, stored=served.resource, outward=None, inward=None, view=view)
+
+
+def _build(crd: CustomResourceDefinition, names: Sequence[str], rules_for: RulesFor) -> list[Served]:
     versions = crd.spec.versions or ()
     customs = {version.name: _custom(crd, version, rules_for) for version in versions}
     resources = {version.name: _resource(crd, version) for version in versions}
     shapes = {custom.group_version: custom.shape for custom in customs.values()}
     for custom in customs.values():
-        custom.siblings = shapes
+        custom.siblings, custom.storage = shapes, storage_version(crd)
+        custom.versions = {one.group_version: one for one in customs.values()}
     out = []
     for version in versions:
         if version.name in names:
             custom, resource = customs[version.name], resources[version.name]
-            outward, inward = _conversion(crd, customs, version.name, convert)
+            outward, inward = _conversion(crd, customs, version.name)
             kind = _Strategy(crd, version, custom, resource).kind()
             out.append(Served(resource, kind, resources[storage_version(crd)], outward, inward, custom=custom))
     return out
@@ -151,8 +204,7 @@ def _resource(crd: CustomResourceDefinition, version: CustomResourceDefinitionVe
                     short_names=tuple(accepted.shortNames), categories=tuple(accepted.categories), subresources=tuple(found))
 
 
-def _conversion(crd: CustomResourceDefinition, customs: dict[str, Custom], name: str,
-                convert: Converter) -> tuple[Callable[[Object], Object] | None, Callable[[Object], Object] | None]:
+def _conversion(crd: CustomResourceDefinition, customs: dict[str, Custom], name: str) -> tuple[Callable[[Object], Object] | None, Callable[[Object], Object] | None]:
     """How stored objects become this version's and back; None where stored bytes can be served as they are."""
     stored, own = storage_version(crd), customs[name]
     by_version = {custom.group_version: custom for custom in customs.values()}
@@ -163,12 +215,12 @@ def _conversion(crd: CustomResourceDefinition, customs: dict[str, Custom], name:
         if was is not None:
             was.settle(new)
         if new.get("apiVersion") != own.group_version:
-            new = convert(new, own.group_version)
+            new = change_version(new, own.group_version)
             pruning.prune(new, own.node)
         return new  # type: ignore[no-any-return]
 
     def inward(obj: Object) -> Object:
-        new = convert(obj, customs[stored].group_version)
+        new = change_version(obj, customs[stored].group_version)
         customs[stored].settle(new)
         return new
 

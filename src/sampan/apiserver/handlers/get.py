@@ -17,6 +17,7 @@ async def get(api: Api, info: RequestInfo, served: Served, body: Body) -> Respon
     """The object's bytes as they are in the cache."""
     del body
     form = form_of(info)
+    await api.registry.current(served)
     if info.query:
         if "export" in info.query:
             raise BadRequest("the export parameter, deprecated since v1.14, is no longer supported")

@@ -37,6 +37,7 @@ async def list_(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
 
 async def listing_of(api: Api, info: RequestInfo, served: Served, options: ListOptions) -> Listing:
     """What the options ask for."""
+    await api.registry.current(served)
     query = ListQuery(selection(served, info.namespace, options), options.limit, options.continue_, options.revision, options.match)
     listing: Listing = await api.caches.of(served.stored).list(query)
     return listing

@@ -48,6 +48,7 @@ async def scale(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
         raise no_such_path()
     form = form_of(info)
     if info.verb == "get":
+        await api.registry.current(served)
         obj = api.registry.outward(served, api.registry.entry(served, info.namespace, info.name))
         paths.check(obj)
         view = scale_of(paths, obj)

@@ -39,6 +39,7 @@ async def watch(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
         raise NotAcceptable("you requested PartialObjectMetadataList, but the requested object is not a list "
                             f"(*{served.resource.group or 'core'}.{served.resource.kind})")
     options = list_options(info, watch=True)
+    await api.registry.current(served)
     query = WatchQuery(selection(served, info.namespace, options, name=info.name), options.revision, options.bookmarks,
                        options.initial_events, rendering(api, info, served, form))
     watcher: Watcher = await api.caches.of(served.stored).watch(query)

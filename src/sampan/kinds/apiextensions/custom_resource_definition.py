@@ -58,6 +58,22 @@ def is_established(crd: CustomResourceDefinition) -> bool:
     return meta.is_true(crd.status.conditions or (), "Established")
 
 
+def bad_bundle(crd: CustomResourceDefinition) -> bool:
+    """Whether its conversion webhook could never be believed: authorities are given, and none of them can be read."""
+    hook = crd.spec.conversion.webhook if crd.spec.conversion is not None else None
+    bundle = bytes(hook.clientConfig.caBundle) if hook is not None and hook.clientConfig is not None else b""
+    return bool(bundle) and not _readable(bundle)
+
+
+def _readable(bundle: bytes) -> bool:
+    from cryptography import x509  # heavy, and hardly any definition has a bundle
+
+    try:
+        return bool(x509.load_pem_x509_certificates(bundle))
+    except ValueError:
+        return False
+
+
 def default(crd: CustomResourceDefinition) -> None:
     spec = crd.spec
     for version in spec.versions or ():
@@ -427,6 +443,9 @@ def validate_update(new: CustomResourceDefinition, old: CustomResourceDefinition
         out += field.immutable(new.spec.names.kind, old.spec.names.kind, "spec.names.kind")
     out += field.immutable(new.spec.group, old.spec.group, "spec.group")
     out += field.immutable(new.spec.names.plural, old.spec.names.plural, "spec.names.plural")
+    if bad_bundle(new) and not bad_bundle(old):
+        why = "unable to load root certificates: data does not contain any valid RSA or ECDSA certificates"
+        out.append(field.invalid("spec.conversion.webhookClientConfig.caBundle", "<ca bundle>", why))
     return out + _approval(new, old) + _preserving(new, old)
 
 
