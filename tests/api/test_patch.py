@@ -185,3 +185,18 @@ def test_a_strategic_merge_keeps_every_key_once(live: list[str], wanted: list[st
     assert sorted(item["name"] for item in found) == sorted({*live, *wanted})
     assert [item["name"] for item in found if item["name"] in wanted] == wanted
     assert all((item["image"] == "new") == (item["name"] in wanted) for item in found)
+
+
+# ---- what messages show
+
+
+@pytest.mark.parametrize(("content_type", "body", "expected"), [
+    (patch.MERGE, {"z": {"b": 1}}, '{"a": {"y": 1, "x": 2}, "l": [{"q": 1, "p": 2}], "z": {"b": 1, "c": 3}}'),
+    (patch.MERGE, {"l": [{"q": 1, "p": 2}]}, '{"a": {"y": 1, "x": 2}, "l": [{"p": 2, "q": 1}], "z": {"c": 3, "b": 1}}'),
+    (patch.JSON, [{"op": "test", "path": "/a/y", "value": 1}], '{"a": {"x": 2, "y": 1}, "l": [{"q": 1, "p": 2}], "z": {"c": 3, "b": 1}}'),
+    (patch.JSON, [{"op": "add", "path": "/l/0/q", "value": 1}], '{"a": {"y": 1, "x": 2}, "l": [{"p": 2, "q": 1}], "z": {"c": 3, "b": 1}}'),
+    (patch.STRATEGIC, {}, '{"z": {"c": 3, "b": 1}, "a": {"y": 1, "x": 2}, "l": [{"q": 1, "p": 2}]}'),
+])
+def test_what_a_patch_has_gone_through_is_shown_in_order(content_type: str, body: Any, expected: str) -> None:
+    tree = {"z": {"c": 3, "b": 1}, "a": {"y": 1, "x": 2}, "l": [{"q": 1, "p": 2}]}
+    assert json.dumps(patch.parse(content_type, json.dumps(body).encode(), POD).shown(tree)) == expected

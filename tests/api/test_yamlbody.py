@@ -42,3 +42,14 @@ def test_aliases_can_t_unfold_without_bound() -> None:
     # then
     with pytest.raises(yamlbody.YAMLError, match="excessive aliasing"):
         yamlbody.to_json("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    (b"{bad", "yaml: line 1: did not find expected ',' or '}'"),
+    (b"a: b: c", "yaml: mapping values are not allowed in this context"),
+    (b"a: 1\nb: c: d", "yaml: line 2: mapping values are not allowed in this context"),
+])
+def test_what_is_wrong_is_said_as_go_says_it(text: bytes, why: str) -> None:
+    with pytest.raises(yamlbody.YAMLError) as refused:
+        yamlbody.to_json(text)
+    assert str(refused.value) == why

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from api_asking import Asker, with_server
 from sampan.api import codec
 from sampan.api.errors import ApiError, BadRequest, Conflict
 from sampan.api.resources import CONFIG_MAPS, DEPLOYMENTS, PODS
 from sampan.api.scalars import Time
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.fieldmanager import FieldManager
+from sampan.apiserver.fieldmanager import FieldManager, _endpoint_filter
 from sampan.apiserver.options import WriteOptions
 from sampan.kinds.apps import deployment
 from sampan.kinds.kind import Kind
@@ -139,3 +140,38 @@ def test_kubectl_takes_over_what_it_applied_on_the_client_s_side() -> None:
     applied = apply(MAPS, made, config({"k": "w"}), "kubectl")
     assert applied.data == {"k": "w"}
     assert json.loads(next(iter(applied.metadata.annotations.values())))["data"] == {"k": "w"}
+
+
+CREATOR = {"manager": "creator", "operation": "Update"}
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), [
+    ("/api/v1/namespaces/default/limitranges", {"metadata": {"name": "a"}, "spec": {"limits": []}}, {"f:spec": {"f:limits": {}}}),
+    ("/api/v1/namespaces", {"metadata": {"generateName": "a-"}}, {"f:metadata": {"f:generateName": {}}}),
+    ("/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers",
+     {"metadata": {"name": "a"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3}},
+     {"f:spec": {"f:maxReplicas": {}, "f:minReplicas": {}, "f:scaleTargetRef": {}, "f:targetCPUUtilizationPercentage": {}}}),
+    ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {"nonResourceAttributes": {"path": "/x", "verb": "get"}}},
+     {"f:spec": {"f:nonResourceAttributes": {".": {}, "f:path": {}, "f:verb": {}}}}),
+    ("/api/v1/namespaces/default/serviceaccounts/robot/token", {"spec": {}}, {"f:spec": {"f:expirationSeconds": {}}}),
+    ("/apis/apps/v1/namespaces/default/daemonsets", {"metadata": {"name": "a"}, "spec": WEB["spec"]},
+     {"f:metadata": {"f:annotations": {".": {}, "f:deprecated.daemonset.template.generation": {}}}}),
+])
+def test_what_a_server_notes_is_what_upstream_notes(path: str, body: Any, expected: Any) -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "robot"}})
+        made = await asker.must("POST", path + "?fieldManager=creator", body)
+        entry, = made["metadata"]["managedFields"]
+        assert CREATOR.items() <= entry.items()
+        assert expected.items() <= entry["fieldsV1"].items()
+
+    with_server(test)
+
+
+def test_requests_for_certificates_and_namespaces_finalizers_belong_to_nobody() -> None:
+    for group_resource, subresource, tree in (
+            ("certificatesigningrequests.certificates.k8s.io", "", {"f:spec": {"f:request": {}}, "f:metadata": {"f:labels": {}}}),
+            ("certificatesigningrequests.certificates.k8s.io", "approval", {"f:status": {"f:conditions": {}}}),
+            ("namespaces", "finalize", {"f:status": {"f:phase": {}}})):
+        kept = _endpoint_filter(group_resource, subresource, True, custom=False)(tree)
+        assert kept.keys() <= {"f:metadata"}

@@ -16,6 +16,7 @@ def created(resource: Resource[Any], body: dict[str, Any]) -> Any:
     obj = codec.convert(resource.wire, body)
     kind = kind_of(resource)
     kind.default(obj)
+    kind.as_stored(obj)
     kind.prepare_create(obj)
     return obj
 
