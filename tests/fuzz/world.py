@@ -14,10 +14,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as budget
 
 from sampan.api import codec
 from sampan.apiserver.request import ADMIN
+from sampan.apiserver.server import Settings
 from sampan.testing.server import LEAN, RunningServer, running_server
 
 SOAK = bool(os.environ.get("SAMPAN_SOAK"))
@@ -53,10 +55,10 @@ WIDGETS: dict[str, Any] = {
                 "status": {"type": "object", "properties": {"replicas": {"type": "integer"}}}}}}}]}}
 
 
-def bounded(sample: int, soak: int = 0) -> settings:
+def bounded(sample: int, soak: int = 0) -> budget:
     """So many examples in `make test`, always the same; many and new ones in `make soak`."""
-    return settings(max_examples=(soak or sample * 50) if SOAK else sample, derandomize=not SOAK, deadline=None, database=None,
-                    suppress_health_check=list(HealthCheck), print_blob=True)
+    return budget(max_examples=(soak or sample * 50) if SOAK else sample, derandomize=not SOAK, deadline=None, database=None,
+                  suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Answer:
 class World:
     """`ask` from a test that is not async."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = replace(LEAN, users={"secret": ADMIN})) -> None:
         self._runner = asyncio.Runner()
-        self._context: AbstractAsyncContextManager[RunningServer] = running_server(settings=replace(LEAN, users={"secret": ADMIN}))
+        self._context: AbstractAsyncContextManager[RunningServer] = running_server(settings=settings)
         self.server = self._runner.run(self._context.__aenter__())
         assert self.ask("POST", DEFINITIONS, codec.encode(WIDGETS)).code == 201
         self._runner.run(self._served())
