@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ class Late:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.held: set[str] = set()
+        self._tickets: Counter[str] = Counter()
         self._open = asyncio.Condition()
 
     def __getattr__(self, name: str) -> Any:
@@ -25,8 +27,15 @@ class Late:
     async def watch(self, resource: Any, *args: Any, **more: Any) -> AsyncIterator[Any]:
         async for event in self._client.watch(resource, *args, **more):
             async with self._open:
-                await self._open.wait_for(lambda: resource.plural not in self.held)
+                await self._open.wait_for(lambda: resource.plural not in self.held or self._tickets[resource.plural] > 0)
+                self._tickets[resource.plural] -= resource.plural in self.held
             yield event
+
+    async def let_one_go(self, plural: str) -> None:
+        """The next event of a resource that is held is seen."""
+        self._tickets[plural] += 1
+        async with self._open:
+            self._open.notify_all()
 
     async def let_go(self) -> None:
         """Everything that happened meanwhile is seen."""

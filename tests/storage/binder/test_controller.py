@@ -346,3 +346,34 @@ def test_a_directory_elsewhere_is_never_removed() -> None:
         assert await reasons(world) == ["VolumeFailedDelete"]
 
     run(protected, scenario)
+
+
+def test_nothing_is_destroyed_on_the_word_of_a_cache_that_lags() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        lates: list[Late] = []
+        data = Path(base) / "data"
+        data.mkdir()
+
+        def build(world: World) -> list[Any]:
+            lates.append(lagging(world))
+            return [VolumeBinder(world.context, host_path=HostPath(enabled=True, base=base)), ClaimProtectionController(world.context),
+                    VolumeProtectionController(world.context)]
+
+        async def scenario(world: World) -> None:
+            # given a released volume, kept for now
+            [late] = lates
+            await world.make(PERSISTENT_VOLUMES, a_volume("v", hostPath={"path": str(data)}))
+            await world.make(PERSISTENT_VOLUME_CLAIMS, a_claim("data"))
+            await world.settle()
+            await world.delete(PERSISTENT_VOLUME_CLAIMS, "data")
+            await world.settle()
+            # when it is to be deleted, and taken back at once by somebody who wants to keep it
+            late.held.add("persistentvolumes")
+            await world.patch(PERSISTENT_VOLUMES, "v", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+            await world.patch(PERSISTENT_VOLUMES, "v", {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+            await late.let_one_go("persistentvolumes")
+            await world.settle()
+            # then
+            assert data.is_dir()
+
+        run(build, scenario)

@@ -31,7 +31,7 @@ from sampan.control.volumes import (
     has_ended,
     volume_class,
 )
-from sampan.kinds.plan import EventRecord, Plan, Update
+from sampan.kinds.plan import Create, EventRecord, Plan, Update
 from sampan.storage.binder import bind, decide
 from sampan.storage.binder.match import FreeVolumes, best, is_free, would_take
 from sampan.storage.provision.decide import Delete, Provision, rescheduled
@@ -229,9 +229,20 @@ class VolumeBinder(Controller):
             case Provision(claim, found):
                 await self._provision(key, claim, found)
             case Delete(volume):
-                await self._delete(key, volume)
+                if await self._is_current(key):
+                    await self._delete(key, volume)
             case Plan():
-                await self._do(key, action)
+                if not any(isinstance(write, Create) for write in action.writes) or await self._is_current(key):
+                    await self._do(key, action)
+
+    async def _is_current(self, key: Key) -> bool:
+        """Before data is destroyed the server is asked whether the volume still is what the cache says; if not, its change comes."""
+        cached = self._volumes.get(key)
+        try:
+            live = await self.client.get(PERSISTENT_VOLUMES, key.name)
+        except NotFound:
+            return False
+        return cached is not None and live.metadata.resourceVersion == cached.metadata.resourceVersion
 
     async def _do(self, key: Key, plan: Plan) -> list[Any]:
         outcome = await self.writer.apply(key, plan)
