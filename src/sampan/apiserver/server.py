@@ -17,9 +17,9 @@ from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
 from sampan.apiserver.admission.all import default_chain, set_quota_writer
 from sampan.apiserver.admission.mutating_webhook import MutatingWebhook
-from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.admission.quota_writer import RegistryQuotaWriter
 from sampan.apiserver.admission.validating_webhook import ValidatingWebhook
+from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.aggregation import trust
 from sampan.apiserver.aggregation.aggregator import Aggregator
 from sampan.apiserver.aggregation.connections import AggregationSettings
@@ -236,8 +236,6 @@ class ApiServer:
             self._configured.trust(client_ca)
         if self._nodes is not None:
             self._nodes.renewed()
-        if self._configured is not None:
-            self._configured.trust(client_ca)
             self.aggregator.connections.renewed()
         if self._bootstrap is not None:
             await self._bootstrap.authentication(client_ca)
@@ -261,7 +259,7 @@ class ApiServer:
             self._audit_file.close()
 
     def _stored_objects(self) -> dict[str, int]:
-        return {resource.group_resource: sum(1 for _ in self.caches.of(resource).entries()) for resource in self.stored()}
+        return {resource.group_resource: len(self.caches.of(resource)) for resource in self.stored()}
 
     def _store_health(self) -> str:
         return self._store_problem
