@@ -31,6 +31,12 @@ class Server:
         assert self._client is not None
         return self._client
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     async def launch(self) -> None:
         """Begin to start."""
         with (self._data / "log").open("ab") as log:
