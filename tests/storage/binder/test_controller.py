@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from sampan.controllers.volumeprotection.controller import ClaimProtectionContro
 from sampan.storage.binder.controller import VolumeBinder
 from sampan.storage.provision.hostpath import HostPath
 from storage.late import Late, lagging
+
+
+async def at_once(call: Callable[..., None], *args: Any, **more: Any) -> None:
+    """In virtual time no thread is waited for."""
+    call(*args, **more)
 
 
 def binder(world: World) -> list[Any]:
@@ -301,7 +307,7 @@ def test_a_volume_is_emptied_by_a_pod_and_used_again() -> None:
 
 def test_directories_are_made_and_removed_where_that_is_allowed() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as base:  # the plugin removes nothing elsewhere
-        plugin = HostPath(enabled=True, base=base)
+        plugin = HostPath(enabled=True, base=base, off_loop=at_once)
 
         def build(world: World) -> list[Any]:
             return [VolumeBinder(world.context, host_path=plugin), ClaimProtectionController(world.context),
@@ -356,7 +362,7 @@ def test_nothing_is_destroyed_on_the_word_of_a_cache_that_lags() -> None:
 
         def build(world: World) -> list[Any]:
             lates.append(lagging(world))
-            return [VolumeBinder(world.context, host_path=HostPath(enabled=True, base=base)), ClaimProtectionController(world.context),
+            return [VolumeBinder(world.context, host_path=HostPath(enabled=True, base=base, off_loop=at_once)), ClaimProtectionController(world.context),
                     VolumeProtectionController(world.context)]
 
         async def scenario(world: World) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sampan.api.core.v1 import (
@@ -53,10 +54,10 @@ def volume_for(claim: PersistentVolumeClaim, found: StorageClass, path: str) -> 
 
 
 class HostPath:
-    """Makes and removes directories; `base` is where."""
+    """Makes and removes directories; `base` is where, `off_loop` what runs calls that may take long."""
 
-    def __init__(self, *, enabled: bool, base: str = BASE) -> None:
-        self.enabled, self._base = enabled, Path(base)
+    def __init__(self, *, enabled: bool, base: str = BASE, off_loop: Callable[..., Awaitable[None]] = asyncio.to_thread) -> None:
+        self.enabled, self._base, self._off_loop = enabled, Path(base), off_loop
 
     async def make(self, claim: PersistentVolumeClaim, found: StorageClass) -> PersistentVolume:
         """A directory for the claim, and the volume that it is.
@@ -71,7 +72,7 @@ class HostPath:
             raise PluginError(f"{failed}{HOST_PATH} does not support block volume provisioning")
         path = self._base / claim.metadata.uid
         try:
-            await asyncio.to_thread(path.mkdir, 0o750, parents=True, exist_ok=True)
+            await self._off_loop(path.mkdir, 0o750, parents=True, exist_ok=True)
         except OSError as error:
             raise PluginError(f"{failed}mkdir {path}: {error.strerror}") from error
         return volume_for(claim, found, str(path))
@@ -90,7 +91,7 @@ class HostPath:
         if not self.enabled:
             return
         try:
-            await asyncio.to_thread(_remove, Path(path))
+            await self._off_loop(_remove, Path(path))
         except OSError as error:
             raise PluginError(f"unlinkat {error.filename or path}: {error.strerror}") from error
 
