@@ -25,8 +25,8 @@ from sampan.client import kubeconfig
 from sampan.client.base import Client
 from sampan.client.renewal import LOOK_SECONDS, Follower
 from sampan.lib import pki
-from sampan.lib.pkirotate import blocks, write_private
 from sampan.lib.errors import SampanError
+from sampan.lib.pkirotate import blocks, write_private
 
 log = logging.getLogger(__name__)
 
