@@ -77,7 +77,7 @@ class MutatingWebhook:
         changed = False
         try:
             verdict = await self._webhooks.ask(hook, request, seen, mutating=True)
-            changed = bool(verdict.patch) and self._apply(hook, request, seen, verdict, place)
+            changed = bool(verdict.patch) and await self._apply(hook, request, seen, verdict, place)
         except Unanswered as error:
             if not hook.fails_open:
                 log.warning("failed calling webhook, failing closed", extra={"webhook": hook.name, "error": str(error)})
@@ -89,7 +89,7 @@ class MutatingWebhook:
                 {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}).decode()
         return changed
 
-    def _apply(self, hook: Hook, request: AdmissionRequest, seen: Seen, verdict: Verdict, place: str) -> bool:
+    async def _apply(self, hook: Hook, request: AdmissionRequest, seen: Seen, verdict: Verdict, place: str) -> bool:
         operations = _operations(hook, verdict)
         if not operations:
             return False
@@ -103,7 +103,7 @@ class MutatingWebhook:
             raise internal(error.why) from None
         except ApiError as error:
             raise Unanswered(hook.name, f"received undecodable patch in webhook response: {error.message}") from None
-        new = self._webhooks.back(request, seen, tree)
+        new = await decided(partial(self._webhooks.back, request, seen, tree))
         _keep_identity(new, request)
         self._webhooks.default(request, new)
         changed = codec.encode(new) != codec.encode(request.object)

@@ -12,6 +12,7 @@ from sampan.api import codec
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.catalog import Catalog, Served
+from sampan.apiserver.crossing import crossed
 from sampan.apiserver.webhooks.matching import equivalents
 
 
@@ -35,19 +36,14 @@ class Versions:
         if resource is request.resource or request.subresource not in ("", "status"):
             return request
         here, there = self._served(request.resource), self._served(resource)
-        obj, old = (None if one is None else _converted(codec.clone(one), here, there) for one in (request.object, request.old))
+        obj, old = (None if one is None else crossed(codec.clone(one), here, there) for one in (request.object, request.old))
         return replace(request, resource=resource, object=obj, old=old)
 
     def back(self, request: AdmissionRequest, seen: AdmissionRequest) -> Any:
         """The object of `seen` as one of the request's own resource."""
-        return seen.object if seen is request else _converted(seen.object, self._served(seen.resource), self._served(request.resource))
+        return seen.object if seen is request else crossed(seen.object, self._served(seen.resource), self._served(request.resource))
 
     def _served(self, resource: Resource[Any]) -> Served:
         served = self._catalog.find(resource.group, resource.version, resource.plural)
         assert served is not None, f"{resource} is served: it came from the catalog"
         return served
-
-
-def _converted(obj: Any, here: Served, there: Served) -> Any:
-    stored = obj if here.inward is None else here.inward(obj)
-    return stored if there.outward is None else there.outward(stored)

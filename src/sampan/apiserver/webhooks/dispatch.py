@@ -16,6 +16,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.auth.authorizers import Authorizers
 from sampan.apiserver.catalog import Catalog, Served
+from sampan.apiserver.crossing import crossed
 from sampan.apiserver.watchcache import Readers
 from sampan.apiserver.webhooks import conditions, matching, review
 from sampan.apiserver.webhooks.client import CallFailed, NoClient, WebhookClient
@@ -89,7 +90,7 @@ class Webhooks:
             return scale_of(paths, obj)
         if resource is request.resource or request.subresource not in ("", "status"):
             return obj
-        return _to(self._served(resource), _from(self._served(request.resource), obj))
+        return crossed(obj, self._served(request.resource), self._served(resource))
 
     def _served(self, resource: Resource[Any]) -> Served:
         served = self._catalog.find(resource.group, resource.version, resource.plural)
@@ -141,21 +142,13 @@ class Webhooks:
             paths.set_replicas(changed, new.spec.replicas)
             return changed
         if seen.resource is not request.resource and request.subresource in ("", "status"):
-            new = _to(self._served(request.resource), _from(self._served(seen.resource), new))
+            new = crossed(new, self._served(seen.resource), self._served(request.resource))
         return new
 
     def default(self, request: AdmissionRequest, obj: Any) -> None:
         """Fill in what a webhook left out."""
         if request.subresource in ("", "status"):
             self._served(request.resource).kind.default(obj)
-
-
-def _to(served: Served, stored: Any) -> Any:
-    return stored if served.outward is None else served.outward(stored)
-
-
-def _from(served: Served, obj: Any) -> Any:
-    return obj if served.inward is None else served.inward(obj)
 
 
 def _typed(old: Any, tree: Any) -> Any:

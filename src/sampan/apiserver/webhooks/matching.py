@@ -60,12 +60,12 @@ def kind_of(resource: Resource[Any], subresource: str) -> Kind:
 
 
 def equivalents(catalog: Catalog, resource: Resource[Any]) -> list[Served]:
-    """Other resources that show the same stored objects, as far as they can be converted without asking a webhook."""
+    """Other resources that show the same stored objects, stored or made by a webhook."""
     own = catalog.find(resource.group, resource.version, resource.plural)
-    if own is None or own.virtual or own.view is not None:
+    if own is None or own.virtual:
         return []
     return [one for one in catalog if one is not own and one.stored.group == own.stored.group
-            and one.stored.plural == own.stored.plural and not one.virtual and one.view is None]
+            and one.stored.plural == own.stored.plural and not one.virtual]
 
 
 # -- rules -----------------------------------------------------------------------------------------------------------
