@@ -92,9 +92,13 @@ def test_a_cluster_whose_process_ends_again_and_again_is_given_up_with_its_last_
 
 
 def test_the_agent_starts_when_its_credentials_are_there(tmp_path: Path) -> None:
-    control, *agents = children(ClusterConfig("x", nodes=2, simulated=True), tmp_path)
+    control, agent = children(ClusterConfig("x", nodes=1, simulated=True), tmp_path)
     assert control.after is None
-    assert [agent.after for agent in agents] == [tmp_path / "nodes" / agent.name / "kubeconfig" for agent in agents]
+    assert agent.after == tmp_path / "nodes" / agent.name / "kubeconfig"
+
+
+def test_several_simulated_nodes_are_no_processes(tmp_path: Path) -> None:
+    assert [child.name for child in children(ClusterConfig("x", nodes=5000, simulated=True), tmp_path)] == ["control-plane"]
 
 
 def test_a_simulated_cluster_comes_up_and_goes(tmp_path: Path) -> None:

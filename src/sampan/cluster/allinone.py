@@ -21,6 +21,7 @@ from sampan.cluster.supervisor import Child, Supervisor, sampan_command
 from sampan.lib.errors import ConfigError, SampanError
 
 READY_SECONDS = 60.0
+READY_SECONDS_A_NODE = 0.02  # of a fleet
 STOP_SECONDS = 60.0
 GIVE_UP_ENDS = 4
 FIRST_PORT = 6443
@@ -123,10 +124,10 @@ def children(config: ClusterConfig, folder: Path) -> list[Child]:
     """The processes of a cluster, in the order of starting."""
     control = sampan_command("control-plane", "--data", str(folder))
     out = [Child("control-plane", control)]
-    for index in range(config.nodes):
-        credentials = folder / "nodes" / config.node_name(index)
+    for index, name in enumerate(config.processes):
+        credentials = folder / "nodes" / name
         command = sampan_command("agent", "--data", str(folder), "--node", str(index), "--kubeconfig", str(credentials / "kubeconfig"))
-        out.append(Child(config.node_name(index), command, after=credentials / "kubeconfig"))
+        out.append(Child(name, command, after=credentials / "kubeconfig"))
     return out
 
 
@@ -189,17 +190,19 @@ def _spawn(options: UpOptions, config: ClusterConfig, folder: Path) -> None:
 
 
 def _wait_ready(config: ClusterConfig, folder: Path) -> None:
-    nodes = [config.node_name(index) for index in range(config.nodes)]
-    deadline = time.monotonic() + READY_SECONDS
+    nodes = config.processes
+    marks = {name: folder / "run" / f"{name}.ready" for name in nodes} | ({"control-plane": folder / "run" / "fleet.ready"} if config.fleet else {})
+    seconds = READY_SECONDS + config.nodes * READY_SECONDS_A_NODE
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not (missing := [name for name in nodes if not (folder / "run" / f"{name}.ready").exists() or not _alive(folder, name)]) and ready(folder, config.port):
+        if not (missing := [name for name, mark in marks.items() if not mark.exists() or not _alive(folder, name)]) and ready(folder, config.port):
             return
         for name in ("control-plane", *nodes):
             if _ended(folder, name) >= GIVE_UP_ENDS:
                 raise _NotStarting(f"cluster {config.name} does not start; the last of {name}'s log:\n{tail(folder, name)}", hint=_where(folder))
         time.sleep(0.03)
     where = "control-plane" if not ready(folder, config.port) else (missing or nodes)[0]
-    raise SampanError(f"cluster {config.name} is not ready after {READY_SECONDS:g} s; the last of {where}'s log:\n{tail(folder, where)}", hint=_where(folder))
+    raise SampanError(f"cluster {config.name} is not ready after {seconds:g} s; the last of {where}'s log:\n{tail(folder, where)}", hint=_where(folder))
 
 
 class _NotStarting(SampanError):
@@ -293,7 +296,7 @@ def status(folder: Path) -> dict[str, str]:
     if config is None:
         return {}
     out = {}
-    for name in ["supervisor", "control-plane", *(config.node_name(index) for index in range(config.nodes))]:
+    for name in ["supervisor", "control-plane", *config.processes]:
         process = processes.read(folder / "run" / f"{name}.pid")
         out[name] = "not running" if process is None else f"running (pid {process.pid})"
     return out

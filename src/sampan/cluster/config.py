@@ -70,8 +70,23 @@ class ClusterConfig:
         return f"sampan{self.suffix}"
 
     @property
+    def agent_port(self) -> int:
+        """The port of the first node's agent, and of all nodes of a fleet."""
+        return AGENT_PORT + AGENT_PORT_STEP * self.index
+
+    @property
     def cgroup_root(self) -> str:
         return f"/sampan{self.suffix}"
+
+    @property
+    def fleet(self) -> bool:
+        """Whether the nodes live in the control plane's process: several simulated ones do."""
+        return self.simulated and self.nodes > 1
+
+    @property
+    def processes(self) -> list[str]:
+        """The nodes that are a process each."""
+        return [] if self.fleet else [self.node_name(index) for index in range(self.nodes)]
 
     def node_name(self, index: int) -> str:
         """The first node has the machine's name, as a node agent's would."""

@@ -19,7 +19,7 @@ from sampan.apiserver.request import User
 from sampan.client.base import Client
 from sampan.client.inprocess import InProcessClient
 from sampan.cluster import addons, server
-from sampan.cluster.agent import own_address
+from sampan.cluster.agent import own_address, tls_context
 from sampan.cluster.config import ClusterConfig
 from sampan.cluster.controllers import ALL
 from sampan.cluster.credentials import CredentialFlags, Current
@@ -78,11 +78,13 @@ async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
     await addons.ensure(InProcessClient(parts.api.app, server.ADMIN), config.cluster.dns_ip)
     async with Tasks() as tasks:
         tasks.start(_keep_provisioned(config, parts), "nodes' certificates")
-        _start(parts, tasks, client_for)
+        informers = _start(parts, tasks, client_for)
+        if config.cluster.fleet:
+            _start_fleet(config, parts, tasks, informers)
         await tasks.wait()
 
 
-def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> None:
+def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> Informers:
     clock, identity = parts.clock, parts.identity
     informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
     settings = manager_settings(parts)
@@ -98,6 +100,30 @@ def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client
     tasks.start(manager.run(), "controllers")
     tasks.start(recorder.run(), "scheduler events")
     tasks.start(scheduler.run(), "scheduler")
+    return informers
+
+
+def _start_fleet(config: ControlPlaneConfig, parts: server.Parts, tasks: Tasks, informers: Informers) -> None:
+    """The simulated nodes, and a file that says when all of them are there."""
+    from sampan.cluster.fleet import Fleet, FleetSettings
+
+    cluster, ready = config.cluster, config.folder / "run" / "fleet.ready"
+    ready.unlink(missing_ok=True)
+    names = [cluster.node_name(index) for index in range(cluster.nodes)]
+
+    def client_for(node: str) -> Client:
+        return InProcessClient(parts.api.app, User(f"system:node:{node}", groups=("system:nodes", "system:authenticated")))
+
+    fleet = Fleet(FleetSettings(names, config.folder / "nodes", cluster.agent_port, cluster.pod_range, cluster.dns_ip, cluster.domain),
+                  client_for, informers, clock=parts.clock, identity=parts.identity)
+
+    async def tell() -> None:
+        await fleet.ready.wait()
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        ready.touch()
+
+    tasks.start(fleet.run(tls_context(config.folder / "nodes" / names[0])), "simulated nodes")
+    tasks.start(tell(), "simulated nodes are ready")
 
 
 def manager_settings(parts: server.Parts, renewed: Current | None = None) -> ManagerSettings:
@@ -140,8 +166,8 @@ def _provision(config: ControlPlaneConfig, parts: server.Parts, current: Current
     """When that is to be done again."""
     cluster, ip = config.cluster, _address(config.cluster)
     ca, again = replace(current.keys.ca, bundle=current.trusted), list[datetime]()
-    for index in range(cluster.nodes):
-        name = cluster.node_name(index)
+    # the nodes of a fleet share the first one's port
+    for name in cluster.processes or [cluster.node_name(0)]:
         again.append(provision(Folder(config.folder / "nodes" / name, parts.config.credentials.lifetimes), ca,
                                f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock))
     return min(again, default=current.keys.renew_after())

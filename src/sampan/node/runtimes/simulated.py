@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from typing import Any
 
 from sampan.aio.clock import AsyncClock
@@ -26,10 +25,10 @@ from sampan.node.runtimes.errors import (
     NameTaken,
     NotFound,
     RunContainerError,
-    RuntimeFault,
     Timeout,
 )
 from sampan.node.runtimes.programs import OutOfMemory, Process, Program, built_in, run_built_in
+from sampan.node.runtimes.simulated_addresses import PodAddresses
 from sampan.node.runtimes.simulated_images import ImageStore, SimulatedImages
 from sampan.node.runtimes.simulated_streams import MemoryForward, MemorySession, pipe_for
 from sampan.node.runtimes.spec import ContainerSpec, Namespace, PodSandboxSpec, Resources
@@ -96,15 +95,15 @@ class SimulatedRuntime(ImageStore):
     """A `Runtime` in memory. `faults[method]` holds errors that its next calls raise, one each."""
 
     def __init__(self, clock: AsyncClock, identity: Identity, images: SimulatedImages | None = None,
-                 pod_cidr: str = "10.244.0.0/24") -> None:
+                 pod_cidr: str = "10.244.0.0/24", addresses: PodAddresses | None = None) -> None:
+        """`addresses`: shared with other runtimes, instead of a range of its own."""
         super().__init__(clock, images or SimulatedImages())
         self._identity = identity
         self._sandboxes: dict[str, _Sandbox] = {}
         self._containers: dict[str, _Container] = {}
         self._logs: dict[str, _Log] = {}
         self._names: set[tuple[str, str, int]] = set()
-        self._ips: set[str] = set()
-        self._cidr, self._next_ip = ip_network(pod_cidr, strict=False), 2
+        self._addresses = addresses or PodAddresses(pod_cidr)
         self._subscribers: list[asyncio.Queue[RuntimeEvent]] = []
         self._tasks = Tasks()
 
@@ -117,7 +116,7 @@ class SimulatedRuntime(ImageStore):
         return RuntimeStatus(runtime_ready=True, network_ready=True)
 
     async def update_pod_cidr(self, pod_cidr: str) -> None:
-        self._cidr, self._next_ip = ip_network(pod_cidr.partition(",")[0], strict=False), 2
+        self._addresses.move(pod_cidr)
 
     # sandboxes
 
@@ -126,7 +125,7 @@ class SimulatedRuntime(ImageStore):
         self._reserve(spec.uid, "", spec.attempt)
         made = _Sandbox(self._id(), spec, self._clock.now())
         if spec.security.network is not Namespace.NODE:
-            made.ip = self._take_ip()
+            made.ip = self._addresses.take()
         self._sandboxes[made.id] = made
         self._tell(EventKind.STARTED, made.id, made.id)
         return made.id
@@ -140,7 +139,7 @@ class SimulatedRuntime(ImageStore):
             await self._kill(container)
         if found.ready:
             found.ready = False
-            self._ips.discard(found.ip)
+            self._addresses.give_back(found.ip)
             self._tell(EventKind.STOPPED, found.id, found.id)
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
@@ -454,18 +453,6 @@ class SimulatedRuntime(ImageStore):
 
     def _id(self) -> str:
         return f"{self._identity.rng.getrandbits(256):064x}"
-
-    def _take_ip(self) -> str:
-        size = self._cidr.num_addresses
-        for _ in range(size):
-            if self._next_ip >= size - 1:
-                self._next_ip = 2
-            ip = str(self._cidr[self._next_ip])
-            self._next_ip += 1
-            if ip not in self._ips:
-                self._ips.add(ip)
-                return ip
-        raise RuntimeFault(f"no free address in {self._cidr}")
 
     def _tell(self, kind: EventKind, id: str, sandbox_id: str) -> None:
         for queue in self._subscribers:
