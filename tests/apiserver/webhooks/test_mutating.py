@@ -108,6 +108,22 @@ def test_a_webhook_is_asked_once_when_nothing_changed_after_it() -> None:
     asked(check)
 
 
+def test_owners_of_fields_are_the_clients_and_survive_a_webhook_that_breaks_them() -> None:
+    async def check(server: RunningServer, hook: Webhook) -> None:
+        await configure(server, entry(hook.url), mutating=True)
+        hook.reply = lambda _: patch({"op": "add", "path": "/data/added", "value": "x"})
+        code, body, _ = await post(server, MAPS, config_map(data={"k": "v"}))
+        [owner] = body["metadata"]["managedFields"]
+        # what a plugin adds belongs to nobody
+        assert (code, owner["fieldsV1"]["f:data"]) == (201, {".": {}, "f:k": {}})
+        hook.reply = lambda _: patch({"op": "replace", "path": "/metadata/managedFields", "value": [{"operation": "Seize", "apiVersion": "v1"}]})
+        code, body, headers = await post(server, MAPS, config_map("b", data={"k": "v"}))
+        assert (code, body["metadata"]["managedFields"][0]["operation"]) == (201, "Update")
+        assert ".metadata.managedFields was in an invalid state after admission" in headers["warning"]
+
+    asked(check)
+
+
 def test_a_patch_of_a_deletion_is_refused() -> None:
     async def check(server: RunningServer, hook: Webhook) -> None:
         await post(server, MAPS, config_map())

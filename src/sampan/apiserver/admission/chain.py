@@ -2,7 +2,7 @@
 
 Owns which plugins are asked about what, worked out once per (operation, resource, subresource). Leaves the order to
 `all.ALL`, and validation between the two rounds to the registry.
-Source: apiserver `pkg/admission/chain.go`.
+Source: apiserver `pkg/admission/chain.go`, `pkg/endpoints/handlers/fieldmanager/admission.go`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
+from sampan.api import managedfields
+from sampan.apiserver import metadata
 from sampan.apiserver.admission.base import Admission, AdmissionRequest, Mutating, Validating
 from sampan.apiserver.auth.asking import Undecided, settled
+
+BROKEN = (".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission controller; "
+          "please fix your requests: ")
 
 
 class _Asked(NamedTuple):
@@ -33,11 +38,13 @@ class Chain:
         Raises:
             ApiError: The first refusal.
         """
-        plugins = self._of(request).mutating
+        plugins, before = self._of(request).mutating, request.object
         await self._admit(plugins, request)
         if request.reinvocation.wanted:
             request.reinvocation.second = True
             await self._admit(plugins, request)
+        if request.object is not before and before is not None and request.object is not None:
+            _keep_managers(request, before)
 
     @staticmethod
     async def _admit(plugins: Sequence[Mutating], request: AdmissionRequest) -> None:
@@ -72,3 +79,18 @@ class Chain:
                 tuple(cast("Mutating", plugin) for plugin in fitting if hasattr(plugin, "admit")),
                 tuple(cast("Validating", plugin) for plugin in fitting if hasattr(plugin, "validate")))
         return asked
+
+
+def _keep_managers(request: AdmissionRequest, before: Any) -> None:
+    """Put back the owners of fields that a webhook or policy made unreadable."""
+    if not isinstance(before, dict) and getattr(before, "metadata", None) is None:
+        return  # options of a connection
+    new, old = metadata.meta_of(request.object), metadata.meta_of(before)
+    if new.managedFields == old.managedFields:
+        return
+    try:
+        managedfields.decode(new.managedFields)
+    except managedfields.BadEntry as error:
+        new.managedFields = old.managedFields
+        metadata.put_meta(request.object, new)
+        request.warnings.append(f"{BROKEN}{error}")
