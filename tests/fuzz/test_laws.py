@@ -18,8 +18,10 @@ from sampan.api import codec, fieldset, jsonsyntax, patch, protobuf, protowire, 
 from sampan.api.core.v1 import Pod, Service
 from sampan.api.errors import ApiError, BadRequest
 from sampan.api.resources import CONFIG_MAPS, DEPLOYMENTS, PODS
+from sampan.apiserver import fieldmanager
 from sampan.apiserver.crd import jsonpath
 from sampan.apiserver.listing import ContinueToken
+from sampan.apiserver.options import WriteOptions
 from sampan.lib.grpctable import Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
@@ -252,3 +254,14 @@ def test_a_continue_token_reads_back_and_any_other_text_is_refused(start: str, r
 def test_a_json_path_is_refused_or_leads_somewhere(text: str, tree: Any) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(jsonpath.compile_path(text)(tree), list)
+
+
+@bounded(150)
+@given(st.one_of(nearly(GOOD["pods"]), nearly(GOOD["widgets"]), OBJECTS))
+def test_json_that_is_applied_is_read_as_the_yaml_that_it_is(tree: dict[str, Any]) -> None:
+    body = codec.encode(tree)
+    try:
+        slow = codec.loads(yamlbody.to_json(body).body)
+    except yamlbody.YAMLError:
+        return  # keys that JSON has and this YAML has not
+    assert fieldmanager.FieldManager().parse(None, body, WriteOptions(), []) == slow  # type: ignore[arg-type]

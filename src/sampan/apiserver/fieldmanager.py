@@ -112,6 +112,8 @@ class FieldManager:
             BadRequest: It is neither, or no object; under Strict also when keys are repeated.
         """
         del served
+        if (plain := _plain_json(raw)) is not None:
+            return plain
         try:
             body, problems = yamlbody.to_json(raw)
         except yamlbody.YAMLError as error:
@@ -200,6 +202,17 @@ def _put_entries(obj: Any, entries: list[ManagedFieldsEntry]) -> None:
         obj.setdefault("metadata", {})["managedFields"] = codec.to_builtins(entries)
     elif "metadata" in obj:
         obj["metadata"].pop("managedFields", None)
+
+
+def _plain_json(raw: bytes) -> dict[str, Any] | None:
+    """What nearly every client sends: JSON is YAML too, but read a hundred times faster. None: it may be something else."""
+    if not raw.startswith(b"{"):
+        return None
+    try:
+        tree: dict[str, Any] = codec.loads(raw)
+    except (codec.DecodeError, UnicodeDecodeError):
+        return None
+    return None if strict.repeats(raw) else tree
 
 
 @lru_cache(maxsize=256)

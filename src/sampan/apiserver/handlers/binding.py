@@ -28,7 +28,7 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     """Bind, answer with a Status."""
     needs_verb(served, info.verb, info)
     form = form_of(info)
-    raw = bodies.as_json(await body(), info.headers.get("content-type", ""), "Binding")
+    raw = await bodies.read(body, info.headers.get("content-type", ""), "Binding")
     options = write_options(info, "CreateOptions")
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(_SERVED, sent, info.namespace)

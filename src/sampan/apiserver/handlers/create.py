@@ -19,7 +19,7 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     """Decode, create, answer 201 with the object."""
     form = form_of(info)
     content_type = info.headers.get("content-type", "")
-    raw = bodies.as_json(await body(), content_type, served.resource.kind)
+    raw = await bodies.read(body, content_type, served.resource.kind)
     options = write_options(info, "CreateOptions")
     obj = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(served, obj, info.namespace)

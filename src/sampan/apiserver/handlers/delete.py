@@ -5,7 +5,7 @@ from __future__ import annotations
 from sampan.aio.each import each
 from sampan.api import codec
 from sampan.api.errors import NotFound
-from sampan.apiserver.bodies import as_json
+from sampan.apiserver.bodies import read as read_body
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.deleter import RETURNED
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, render
@@ -22,7 +22,7 @@ DELETIONS_AT_ONCE = 64
 async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """A Status once it is gone; the object while it stays, and for some kinds always."""
     form = form_of(info)
-    options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
+    options = delete_options(info, await read_body(body, info.headers.get("content-type", ""), "DeleteOptions"))
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
                   audit_annotations=info.audit_annotations)
     namespace = info.namespace if served.resource.namespaced else ""
@@ -39,7 +39,7 @@ async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
 async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Delete what a list with these selectors shows; answers with that list."""
     form = form_of(info)
-    options = delete_options(info, as_json(await body(), info.headers.get("content-type", ""), "DeleteOptions"))
+    options = delete_options(info, await read_body(body, info.headers.get("content-type", ""), "DeleteOptions"))
     listing = list_options(info)
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
                   audit_annotations=info.audit_annotations)

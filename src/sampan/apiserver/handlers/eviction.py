@@ -36,7 +36,7 @@ async def eviction(api: Api, info: RequestInfo, served: Served, body: Body) -> R
     """Evict, answer with a Status."""
     needs_verb(served, info.verb, info)
     form = form_of(info)
-    raw = bodies.as_json(await body(), info.headers.get("content-type", ""), "Eviction")
+    raw = await bodies.read(body, info.headers.get("content-type", ""), "Eviction")
     options = write_options(info, "CreateOptions")
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(_SERVED, sent, info.namespace)

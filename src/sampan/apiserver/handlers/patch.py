@@ -5,7 +5,9 @@ Source: `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
@@ -114,7 +116,8 @@ async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, option
     """Server-side apply: the fields that the manager names are his; a missing object is made."""
     fields = api.parts["apply"]
     form = form_of(info)
-    applied = fields.parse(served, raw, options, info.warnings)
+    parse = partial(fields.parse, served, raw, options, info.warnings)
+    applied = await asyncio.to_thread(parse) if len(raw) > bodies.LONG_YAML_BYTES else parse()
     named = (applied.get("metadata") or {}).get("name") if isinstance(applied.get("metadata"), dict) else None
     if isinstance(named, str) and named and named != info.name:
         raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({info.name})")

@@ -21,7 +21,7 @@ _SERVED = Served(TOKEN_REQUESTS, Kind(resource=TOKEN_REQUESTS), TOKEN_REQUESTS)
 async def token(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Prepare, ask the admission plugins, sign."""
     needs_verb(served, info.verb, info)
-    raw = bodies.as_json(await body(), info.headers.get("content-type", ""), "TokenRequest")
+    raw = await bodies.read(body, info.headers.get("content-type", ""), "TokenRequest")
     options = write_options(info, "CreateOptions")
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     if sent.spec.expirationSeconds is None:

@@ -18,7 +18,7 @@ from sampan.apiserver.response import Response
 async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Decode, replace, answer 200 with the object (201 where it was made)."""
     form = form_of(info)
-    raw = bodies.as_json(await body(), info.headers.get("content-type", ""), served.resource.kind)
+    raw = await bodies.read(body, info.headers.get("content-type", ""), served.resource.kind)
     options = write_options(info, "UpdateOptions")
     first = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
     check_names(served, first, info)
