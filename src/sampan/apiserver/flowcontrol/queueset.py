@@ -179,6 +179,7 @@ class QueueSet:
         self.cancelled += 1
         ticket.tally.reject("time-out")
         self._shrink(queue)
+        self._dispatch(now)  # a wide one may have held others up; upstream lets them wait for the next event
 
     def configure(self, queuing: Queuing, limit: int, now: float) -> None:
         """Go on with other queues or another limit; those in queues stay there until they are served."""
