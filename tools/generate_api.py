@@ -78,16 +78,19 @@ class Generator:
         wire = json.loads((FACTS / "wire-1.36.json").read_text())
         self.types: dict[str, dict] = wire["types"]
         self.kinds: dict[str, str] = wire["kinds"]
+        # fields as Go's structs, and so its JSON, have them, where that is not the order of their numbers
+        self.order: dict[str, list[str]] = json.loads((FACTS / "field-order.json").read_text())
         for (type_name, field), go_type in CORRECTIONS.items():
             self.types[type_name]["fields"][field]["type"] = go_type
         self.output: dict[Path, str] = {}
         self.used: set[str] = set()
 
     def flat_fields(self, type_name: str) -> dict[str, dict]:
-        """The fields as JSON has them: embedded structs unfolded, in protobuf order."""
+        """The fields as JSON has them: embedded structs unfolded, in upstream's order."""
         out: dict[str, dict] = {}
         fields = self.types[type_name].get("fields", {})
-        for wire, fact in sorted(fields.items(), key=lambda item: (item[1].get("number", 0), item[0])):
+        place = {wire: index for index, wire in enumerate(self.order.get(type_name, ()))}
+        for wire, fact in sorted(fields.items(), key=lambda item: (place.get(item[0], len(place)), item[1].get("number", 0), item[0])):
             embedded = fact.get("embedded") and (fact.get("inline") or wire == fact["go"])
             if embedded and fact["type"] in self.types and fact["type"] not in SCALARS:
                 out.update(self.flat_fields(fact["type"]))

@@ -14,9 +14,11 @@ from sampan.api.scalars import Int32, Int64, IntOrString, MicroTime, Quantity, T
 
 class AdmissionRequest(Wire):
     uid: str = field(default_factory=empty_string)
-    kind: meta_v1.GroupVersionKind = field(default_factory=lambda: meta_v1.GroupVersionKind())
     resource: meta_v1.GroupVersionResource = field(default_factory=lambda: meta_v1.GroupVersionResource())
     subResource: str = ""
+    requestKind: meta_v1.GroupVersionKind | None = None
+    requestResource: meta_v1.GroupVersionResource | None = None
+    requestSubResource: str = ""
     name: str = ""
     namespace: str = ""
     operation: str = field(default_factory=empty_string)
@@ -25,9 +27,7 @@ class AdmissionRequest(Wire):
     oldObject: Any = None
     dryRun: bool | None = None
     options: Any = None
-    requestKind: meta_v1.GroupVersionKind | None = None
-    requestResource: meta_v1.GroupVersionResource | None = None
-    requestSubResource: str = ""
+    kind: meta_v1.GroupVersionKind = field(default_factory=lambda: meta_v1.GroupVersionKind())
 
 
 class AdmissionResponse(Wire):

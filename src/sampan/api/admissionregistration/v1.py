@@ -71,13 +71,13 @@ class MutatingWebhook(Wire):
     clientConfig: WebhookClientConfig = field(default_factory=lambda: WebhookClientConfig())
     rules: list[RuleWithOperations] = field(default_factory=list)
     failurePolicy: str | None = None
+    matchPolicy: str | None = None
     namespaceSelector: meta_v1.LabelSelector | None = None
+    objectSelector: meta_v1.LabelSelector | None = None
     sideEffects: str | None = field(default_factory=none)
     timeoutSeconds: Int32 | None = None
     admissionReviewVersions: list[str] | None = field(default_factory=none)
-    matchPolicy: str | None = None
     reinvocationPolicy: str | None = None
-    objectSelector: meta_v1.LabelSelector | None = None
     matchConditions: list[MatchCondition] = field(default_factory=list)
 
 
@@ -175,12 +175,12 @@ class ValidatingWebhook(Wire):
     clientConfig: WebhookClientConfig = field(default_factory=lambda: WebhookClientConfig())
     rules: list[RuleWithOperations] = field(default_factory=list)
     failurePolicy: str | None = None
+    matchPolicy: str | None = None
     namespaceSelector: meta_v1.LabelSelector | None = None
+    objectSelector: meta_v1.LabelSelector | None = None
     sideEffects: str | None = field(default_factory=none)
     timeoutSeconds: Int32 | None = None
     admissionReviewVersions: list[str] | None = field(default_factory=none)
-    matchPolicy: str | None = None
-    objectSelector: meta_v1.LabelSelector | None = None
     matchConditions: list[MatchCondition] = field(default_factory=list)
 
 
@@ -201,6 +201,6 @@ class Variable(Wire):
 
 
 class WebhookClientConfig(Wire):
+    url: str | None = None
     service: ServiceReference | None = None
     caBundle: bytes = b""
-    url: str | None = None

@@ -64,10 +64,10 @@ class Deployment(Object):
 class DeploymentCondition(Wire):
     type: str = field(default_factory=empty_string)
     status: str = field(default_factory=empty_string)
-    reason: str = ""
-    message: str = ""
     lastUpdateTime: Time | None = field(default_factory=none)
     lastTransitionTime: Time | None = field(default_factory=none)
+    reason: str = ""
+    message: str = ""
 
 
 class DeploymentSpec(Wire):
@@ -85,12 +85,12 @@ class DeploymentStatus(Wire):
     observedGeneration: Int64 = 0
     replicas: Int32 = 0
     updatedReplicas: Int32 = 0
+    readyReplicas: Int32 = 0
     availableReplicas: Int32 = 0
     unavailableReplicas: Int32 = 0
-    conditions: list[DeploymentCondition] = field(default_factory=list)
-    readyReplicas: Int32 = 0
-    collisionCount: Int32 | None = None
     terminatingReplicas: Int32 | None = None
+    conditions: list[DeploymentCondition] = field(default_factory=list)
+    collisionCount: Int32 | None = None
 
 
 class DeploymentStrategy(Wire):
@@ -113,19 +113,19 @@ class ReplicaSetCondition(Wire):
 
 class ReplicaSetSpec(Wire):
     replicas: Int32 | None = None
+    minReadySeconds: Int32 = 0
     selector: meta_v1.LabelSelector | None = field(default_factory=none)
     template: core_v1.PodTemplateSpec = field(default_factory=lambda: core_v1.PodTemplateSpec())
-    minReadySeconds: Int32 = 0
 
 
 class ReplicaSetStatus(Wire):
     replicas: Int32 = field(default_factory=zero)
     fullyLabeledReplicas: Int32 = 0
-    observedGeneration: Int64 = 0
     readyReplicas: Int32 = 0
     availableReplicas: Int32 = 0
-    conditions: list[ReplicaSetCondition] = field(default_factory=list)
     terminatingReplicas: Int32 | None = None
+    observedGeneration: Int64 = 0
+    conditions: list[ReplicaSetCondition] = field(default_factory=list)
 
 
 class RollingUpdateDaemonSet(Wire):

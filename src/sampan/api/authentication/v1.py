@@ -32,8 +32,8 @@ class TokenRequest(Object):
 
 class TokenRequestSpec(Wire):
     audiences: list[str] | None = field(default_factory=none)
-    boundObjectRef: BoundObjectReference | None = field(default_factory=none)
     expirationSeconds: Int64 | None = field(default_factory=none)
+    boundObjectRef: BoundObjectReference | None = field(default_factory=none)
 
 
 class TokenRequestStatus(Wire):
@@ -54,8 +54,8 @@ class TokenReviewSpec(Wire):
 class TokenReviewStatus(Wire):
     authenticated: bool = False
     user: UserInfo = field(default_factory=lambda: UserInfo())
-    error: str = ""
     audiences: list[str] = field(default_factory=list)
+    error: str = ""
 
 
 class UserInfo(Wire):

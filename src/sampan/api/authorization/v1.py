@@ -90,9 +90,9 @@ class SubjectAccessReviewSpec(Wire):
 
 class SubjectAccessReviewStatus(Wire):
     allowed: bool = field(default_factory=false)
+    denied: bool = False
     reason: str = ""
     evaluationError: str = ""
-    denied: bool = False
 
 
 class SubjectRulesReviewStatus(Wire):

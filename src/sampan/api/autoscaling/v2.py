@@ -46,9 +46,9 @@ class HPAScalingPolicy(Wire):
 
 
 class HPAScalingRules(Wire):
+    stabilizationWindowSeconds: Int32 | None = None
     selectPolicy: str | None = None
     policies: list[HPAScalingPolicy] = field(default_factory=list)
-    stabilizationWindowSeconds: Int32 | None = None
     tolerance: Quantity | None = None
 
 
@@ -97,8 +97,8 @@ class MetricSpec(Wire):
     object: ObjectMetricSource | None = None
     pods: PodsMetricSource | None = None
     resource: ResourceMetricSource | None = None
-    external: ExternalMetricSource | None = None
     containerResource: ContainerResourceMetricSource | None = None
+    external: ExternalMetricSource | None = None
 
 
 class MetricStatus(Wire):
@@ -106,8 +106,8 @@ class MetricStatus(Wire):
     object: ObjectMetricStatus | None = None
     pods: PodsMetricStatus | None = None
     resource: ResourceMetricStatus | None = None
-    external: ExternalMetricStatus | None = None
     containerResource: ContainerResourceMetricStatus | None = None
+    external: ExternalMetricStatus | None = None
 
 
 class MetricTarget(Wire):

@@ -19,13 +19,13 @@ class CronJob(Object):
 
 class CronJobSpec(Wire):
     schedule: str = field(default_factory=empty_string)
+    timeZone: str | None = None
     startingDeadlineSeconds: Int64 | None = None
     concurrencyPolicy: str = ""
     suspend: bool | None = None
     jobTemplate: JobTemplateSpec = field(default_factory=lambda: JobTemplateSpec())
     successfulJobsHistoryLimit: Int32 | None = None
     failedJobsHistoryLimit: Int32 | None = None
-    timeZone: str | None = None
 
 
 class CronJobStatus(Wire):
@@ -52,19 +52,19 @@ class JobSpec(Wire):
     parallelism: Int32 | None = None
     completions: Int32 | None = None
     activeDeadlineSeconds: Int64 | None = None
+    podFailurePolicy: PodFailurePolicy | None = None
+    successPolicy: SuccessPolicy | None = None
+    backoffLimit: Int32 | None = None
+    backoffLimitPerIndex: Int32 | None = None
+    maxFailedIndexes: Int32 | None = None
     selector: meta_v1.LabelSelector | None = None
     manualSelector: bool | None = None
     template: core_v1.PodTemplateSpec = field(default_factory=lambda: core_v1.PodTemplateSpec())
-    backoffLimit: Int32 | None = None
     ttlSecondsAfterFinished: Int32 | None = None
     completionMode: str | None = None
     suspend: bool | None = None
-    podFailurePolicy: PodFailurePolicy | None = None
-    backoffLimitPerIndex: Int32 | None = None
-    maxFailedIndexes: Int32 | None = None
     podReplacementPolicy: str | None = None
     managedBy: str | None = None
-    successPolicy: SuccessPolicy | None = None
 
 
 class JobStatus(Wire):
@@ -74,11 +74,11 @@ class JobStatus(Wire):
     active: Int32 = 0
     succeeded: Int32 = 0
     failed: Int32 = 0
+    terminating: Int32 | None = None
     completedIndexes: str = ""
+    failedIndexes: str | None = None
     uncountedTerminatedPods: UncountedTerminatedPods | None = None
     ready: Int32 | None = None
-    failedIndexes: str | None = None
-    terminating: Int32 | None = None
 
 
 class JobTemplateSpec(Wire):

@@ -17,22 +17,22 @@ class CertificateSigningRequest(Object):
 
 class CertificateSigningRequestCondition(Wire):
     type: str = field(default_factory=empty_string)
+    status: str = field(default_factory=empty_string)
     reason: str = ""
     message: str = ""
     lastUpdateTime: Time | None = field(default_factory=none)
     lastTransitionTime: Time | None = field(default_factory=none)
-    status: str = field(default_factory=empty_string)
 
 
 class CertificateSigningRequestSpec(Wire):
     request: bytes = field(default_factory=empty_bytes)
+    signerName: str = field(default_factory=empty_string)
+    expirationSeconds: Int32 | None = None
+    usages: list[str] = field(default_factory=list)
     username: str = ""
     uid: str = ""
     groups: list[str] = field(default_factory=list)
-    usages: list[str] = field(default_factory=list)
     extra: dict[str, list[str]] = field(default_factory=dict)
-    signerName: str = field(default_factory=empty_string)
-    expirationSeconds: Int32 | None = None
 
 
 class CertificateSigningRequestStatus(Wire):

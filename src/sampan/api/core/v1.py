@@ -126,8 +126,8 @@ class ClusterTrustBundleProjection(Wire):
     name: str | None = None
     signerName: str | None = None
     labelSelector: meta_v1.LabelSelector | None = None
-    path: str = field(default_factory=empty_string)
     optional: bool | None = None
+    path: str = field(default_factory=empty_string)
 
 
 class ComponentCondition(Wire):
@@ -142,9 +142,9 @@ class ComponentStatus(Object):
 
 
 class ConfigMap(Object):
+    immutable: bool | None = None
     data: dict[str, str] = field(default_factory=dict)
     binaryData: dict[str, bytes] = field(default_factory=dict)
-    immutable: bool | None = None
 
 
 class ConfigMapEnvSource(Wire):
@@ -186,25 +186,25 @@ class Container(Wire):
     args: list[str] = field(default_factory=list)
     workingDir: str = ""
     ports: list[ContainerPort] = field(default_factory=list)
+    envFrom: list[EnvFromSource] = field(default_factory=list)
     env: list[EnvVar] = field(default_factory=list)
     resources: ResourceRequirements = field(default_factory=lambda: ResourceRequirements())
+    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
+    restartPolicy: str | None = None
+    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
     volumeMounts: list[VolumeMount] = field(default_factory=list)
+    volumeDevices: list[VolumeDevice] = field(default_factory=list)
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
+    startupProbe: Probe | None = None
     lifecycle: Lifecycle | None = None
     terminationMessagePath: str = ""
+    terminationMessagePolicy: str = ""
     imagePullPolicy: str = ""
     securityContext: SecurityContext | None = None
     stdin: bool = False
     stdinOnce: bool = False
     tty: bool = False
-    envFrom: list[EnvFromSource] = field(default_factory=list)
-    terminationMessagePolicy: str = ""
-    volumeDevices: list[VolumeDevice] = field(default_factory=list)
-    startupProbe: Probe | None = None
-    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
-    restartPolicy: str | None = None
-    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
 
 
 class ContainerExtendedResourceRequest(Wire):
@@ -315,9 +315,9 @@ class EmptyDirVolumeSource(Wire):
 
 class EndpointAddress(Wire):
     ip: str = field(default_factory=empty_string)
-    targetRef: ObjectReference | None = None
     hostname: str = ""
     nodeName: str | None = None
+    targetRef: ObjectReference | None = None
 
 
 class EndpointPort(Wire):
@@ -364,25 +364,25 @@ class EphemeralContainer(Wire):
     args: list[str] = field(default_factory=list)
     workingDir: str = ""
     ports: list[ContainerPort] = field(default_factory=list)
+    envFrom: list[EnvFromSource] = field(default_factory=list)
     env: list[EnvVar] = field(default_factory=list)
     resources: ResourceRequirements = field(default_factory=lambda: ResourceRequirements())
+    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
+    restartPolicy: str | None = None
+    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
     volumeMounts: list[VolumeMount] = field(default_factory=list)
+    volumeDevices: list[VolumeDevice] = field(default_factory=list)
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
+    startupProbe: Probe | None = None
     lifecycle: Lifecycle | None = None
     terminationMessagePath: str = ""
+    terminationMessagePolicy: str = ""
     imagePullPolicy: str = ""
     securityContext: SecurityContext | None = None
     stdin: bool = False
     stdinOnce: bool = False
     tty: bool = False
-    envFrom: list[EnvFromSource] = field(default_factory=list)
-    terminationMessagePolicy: str = ""
-    volumeDevices: list[VolumeDevice] = field(default_factory=list)
-    startupProbe: Probe | None = None
-    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
-    restartPolicy: str | None = None
-    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
     targetContainerName: str = ""
 
 
@@ -393,25 +393,25 @@ class EphemeralContainerCommon(Wire):
     args: list[str] = field(default_factory=list)
     workingDir: str = ""
     ports: list[ContainerPort] = field(default_factory=list)
+    envFrom: list[EnvFromSource] = field(default_factory=list)
     env: list[EnvVar] = field(default_factory=list)
     resources: ResourceRequirements = field(default_factory=lambda: ResourceRequirements())
+    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
+    restartPolicy: str | None = None
+    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
     volumeMounts: list[VolumeMount] = field(default_factory=list)
+    volumeDevices: list[VolumeDevice] = field(default_factory=list)
     livenessProbe: Probe | None = None
     readinessProbe: Probe | None = None
+    startupProbe: Probe | None = None
     lifecycle: Lifecycle | None = None
     terminationMessagePath: str = ""
+    terminationMessagePolicy: str = ""
     imagePullPolicy: str = ""
     securityContext: SecurityContext | None = None
     stdin: bool = False
     stdinOnce: bool = False
     tty: bool = False
-    envFrom: list[EnvFromSource] = field(default_factory=list)
-    terminationMessagePolicy: str = ""
-    volumeDevices: list[VolumeDevice] = field(default_factory=list)
-    startupProbe: Probe | None = None
-    resizePolicy: list[ContainerResizePolicy] = field(default_factory=list)
-    restartPolicy: str | None = None
-    restartPolicyRules: list[ContainerRestartRule] = field(default_factory=list)
 
 
 class EphemeralVolumeSource(Wire):
@@ -552,8 +552,8 @@ class ISCSIPersistentVolumeSource(Wire):
     readOnly: bool = False
     portals: list[str] = field(default_factory=list)
     chapAuthDiscovery: bool = False
-    secretRef: SecretReference | None = None
     chapAuthSession: bool = False
+    secretRef: SecretReference | None = None
     initiatorName: str | None = None
 
 
@@ -566,8 +566,8 @@ class ISCSIVolumeSource(Wire):
     readOnly: bool = False
     portals: list[str] = field(default_factory=list)
     chapAuthDiscovery: bool = False
-    secretRef: LocalObjectReference | None = None
     chapAuthSession: bool = False
+    secretRef: LocalObjectReference | None = None
     initiatorName: str | None = None
 
 
@@ -757,12 +757,12 @@ class NodeSelectorTerm(Wire):
 
 class NodeSpec(Wire):
     podCIDR: str = ""
-    externalID: str = ""
+    podCIDRs: list[str] = field(default_factory=list)
     providerID: str = ""
     unschedulable: bool = False
     taints: list[Taint] = field(default_factory=list)
     configSource: NodeConfigSource | None = None
-    podCIDRs: list[str] = field(default_factory=list)
+    externalID: str = ""
 
 
 class NodeStatus(Wire):
@@ -836,9 +836,9 @@ class PersistentVolumeClaimCondition(Wire):
 
 class PersistentVolumeClaimSpec(Wire):
     accessModes: list[str] = field(default_factory=list)
+    selector: meta_v1.LabelSelector | None = None
     resources: VolumeResourceRequirements = field(default_factory=lambda: VolumeResourceRequirements())
     volumeName: str = ""
-    selector: meta_v1.LabelSelector | None = None
     storageClassName: str | None = None
     volumeMode: str | None = None
     dataSource: TypedLocalObjectReference | None = None
@@ -984,12 +984,12 @@ class PodCertificateProjection(Wire):
 
 class PodCondition(Wire):
     type: str = field(default_factory=empty_string)
+    observedGeneration: Int64 = 0
     status: str = field(default_factory=empty_string)
     lastProbeTime: Time | None = field(default_factory=none)
     lastTransitionTime: Time | None = field(default_factory=none)
     reason: str = ""
     message: str = ""
-    observedGeneration: Int64 = 0
 
 
 class PodDNSConfig(Wire):
@@ -1079,23 +1079,25 @@ class PodSchedulingGroup(Wire):
 
 class PodSecurityContext(Wire):
     seLinuxOptions: SELinuxOptions | None = None
+    windowsOptions: WindowsSecurityContextOptions | None = None
     runAsUser: Int64 | None = None
+    runAsGroup: Int64 | None = None
     runAsNonRoot: bool | None = None
     supplementalGroups: list[Int64] = field(default_factory=list)
+    supplementalGroupsPolicy: str | None = None
     fsGroup: Int64 | None = None
-    runAsGroup: Int64 | None = None
     sysctls: list[Sysctl] = field(default_factory=list)
-    windowsOptions: WindowsSecurityContextOptions | None = None
     fsGroupChangePolicy: str | None = None
     seccompProfile: SeccompProfile | None = None
     appArmorProfile: AppArmorProfile | None = None
-    supplementalGroupsPolicy: str | None = None
     seLinuxChangePolicy: str | None = None
 
 
 class PodSpec(Wire):
     volumes: list[Volume] = field(default_factory=list)
+    initContainers: list[Container] = field(default_factory=list)
     containers: list[Container] | None = field(default_factory=none)
+    ephemeralContainers: list[EphemeralContainer] = field(default_factory=list)
     restartPolicy: str = ""
     terminationGracePeriodSeconds: Int64 | None = None
     activeDeadlineSeconds: Int64 | None = None
@@ -1103,31 +1105,29 @@ class PodSpec(Wire):
     nodeSelector: dict[str, str] = field(default_factory=dict)
     serviceAccountName: str = ""
     serviceAccount: str = ""
+    automountServiceAccountToken: bool | None = None
     nodeName: str = ""
     hostNetwork: bool = False
     hostPID: bool = False
     hostIPC: bool = False
+    shareProcessNamespace: bool | None = None
     securityContext: PodSecurityContext | None = None
     imagePullSecrets: list[LocalObjectReference] = field(default_factory=list)
     hostname: str = ""
     subdomain: str = ""
     affinity: Affinity | None = None
     schedulerName: str = ""
-    initContainers: list[Container] = field(default_factory=list)
-    automountServiceAccountToken: bool | None = None
     tolerations: list[Toleration] = field(default_factory=list)
     hostAliases: list[HostAlias] = field(default_factory=list)
     priorityClassName: str = ""
     priority: Int32 | None = None
     dnsConfig: PodDNSConfig | None = None
-    shareProcessNamespace: bool | None = None
     readinessGates: list[PodReadinessGate] = field(default_factory=list)
     runtimeClassName: str | None = None
     enableServiceLinks: bool | None = None
     preemptionPolicy: str | None = None
     overhead: dict[str, Quantity] = field(default_factory=dict)
     topologySpreadConstraints: list[TopologySpreadConstraint] = field(default_factory=list)
-    ephemeralContainers: list[EphemeralContainer] = field(default_factory=list)
     setHostnameAsFQDN: bool | None = None
     os: PodOS | None = None
     hostUsers: bool | None = None
@@ -1139,23 +1139,23 @@ class PodSpec(Wire):
 
 
 class PodStatus(Wire):
+    observedGeneration: Int64 = 0
     phase: str = ""
     conditions: list[PodCondition] = field(default_factory=list)
     message: str = ""
     reason: str = ""
+    nominatedNodeName: str = ""
     hostIP: str = ""
+    hostIPs: list[HostIP] = field(default_factory=list)
     podIP: str = ""
+    podIPs: list[PodIP] = field(default_factory=list)
     startTime: Time | None = None
+    initContainerStatuses: list[ContainerStatus] = field(default_factory=list)
     containerStatuses: list[ContainerStatus] = field(default_factory=list)
     qosClass: str = ""
-    initContainerStatuses: list[ContainerStatus] = field(default_factory=list)
-    nominatedNodeName: str = ""
-    podIPs: list[PodIP] = field(default_factory=list)
     ephemeralContainerStatuses: list[ContainerStatus] = field(default_factory=list)
     resize: str = ""
     resourceClaimStatuses: list[PodResourceClaimStatus] = field(default_factory=list)
-    hostIPs: list[HostIP] = field(default_factory=list)
-    observedGeneration: Int64 = 0
     extendedResourceClaimStatus: PodExtendedResourceClaimStatus | None = None
     allocatedResources: dict[str, Quantity] = field(default_factory=dict)
     resources: ResourceRequirements | None = None
@@ -1259,17 +1259,17 @@ class ReplicationControllerCondition(Wire):
 
 class ReplicationControllerSpec(Wire):
     replicas: Int32 | None = None
+    minReadySeconds: Int32 = 0
     selector: dict[str, str] = field(default_factory=dict)
     template: PodTemplateSpec | None = None
-    minReadySeconds: Int32 = 0
 
 
 class ReplicationControllerStatus(Wire):
     replicas: Int32 = field(default_factory=zero)
     fullyLabeledReplicas: Int32 = 0
-    observedGeneration: Int64 = 0
     readyReplicas: Int32 = 0
     availableReplicas: Int32 = 0
+    observedGeneration: Int64 = 0
     conditions: list[ReplicationControllerCondition] = field(default_factory=list)
 
 
@@ -1366,10 +1366,10 @@ class SeccompProfile(Wire):
 
 
 class Secret(Object):
-    data: dict[str, bytes] = field(default_factory=dict)
-    type: str = ""
-    stringData: dict[str, str] = field(default_factory=dict)
     immutable: bool | None = None
+    data: dict[str, bytes] = field(default_factory=dict)
+    stringData: dict[str, str] = field(default_factory=dict)
+    type: str = ""
 
 
 class SecretEnvSource(Wire):
@@ -1405,13 +1405,13 @@ class SecurityContext(Wire):
     capabilities: Capabilities | None = None
     privileged: bool | None = None
     seLinuxOptions: SELinuxOptions | None = None
+    windowsOptions: WindowsSecurityContextOptions | None = None
     runAsUser: Int64 | None = None
+    runAsGroup: Int64 | None = None
     runAsNonRoot: bool | None = None
     readOnlyRootFilesystem: bool | None = None
     allowPrivilegeEscalation: bool | None = None
-    runAsGroup: Int64 | None = None
     procMount: str | None = None
-    windowsOptions: WindowsSecurityContextOptions | None = None
     seccompProfile: SeccompProfile | None = None
     appArmorProfile: AppArmorProfile | None = None
 
@@ -1436,10 +1436,10 @@ class ServiceAccountTokenProjection(Wire):
 class ServicePort(Wire):
     name: str = ""
     protocol: str = ""
+    appProtocol: str | None = None
     port: Int32 = field(default_factory=zero)
     targetPort: IntOrString = field(default_factory=zero)
     nodePort: Int32 = 0
-    appProtocol: str | None = None
 
 
 class ServiceProxyOptions(Wire):
@@ -1452,6 +1452,7 @@ class ServiceSpec(Wire):
     ports: list[ServicePort] = field(default_factory=list)
     selector: dict[str, str] = field(default_factory=dict)
     clusterIP: str = ""
+    clusterIPs: list[str] = field(default_factory=list)
     type: str = ""
     externalIPs: list[str] = field(default_factory=list)
     sessionAffinity: str = ""
@@ -1462,9 +1463,8 @@ class ServiceSpec(Wire):
     healthCheckNodePort: Int32 = 0
     publishNotReadyAddresses: bool = False
     sessionAffinityConfig: SessionAffinityConfig | None = None
-    ipFamilyPolicy: str | None = None
-    clusterIPs: list[str] = field(default_factory=list)
     ipFamilies: list[str] = field(default_factory=list)
+    ipFamilyPolicy: str | None = None
     allocateLoadBalancerNodePorts: bool | None = None
     loadBalancerClass: str | None = None
     internalTrafficPolicy: str | None = None
@@ -1583,9 +1583,9 @@ class Volume(Wire):
     quobyte: QuobyteVolumeSource | None = None
     azureDisk: AzureDiskVolumeSource | None = None
     photonPersistentDisk: PhotonPersistentDiskVolumeSource | None = None
+    projected: ProjectedVolumeSource | None = None
     portworxVolume: PortworxVolumeSource | None = None
     scaleIO: ScaleIOVolumeSource | None = None
-    projected: ProjectedVolumeSource | None = None
     storageos: StorageOSVolumeSource | None = None
     csi: CSIVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None
@@ -1600,11 +1600,11 @@ class VolumeDevice(Wire):
 class VolumeMount(Wire):
     name: str = field(default_factory=empty_string)
     readOnly: bool = False
+    recursiveReadOnly: str | None = None
     mountPath: str = field(default_factory=empty_string)
     subPath: str = ""
     mountPropagation: str | None = None
     subPathExpr: str = ""
-    recursiveReadOnly: str | None = None
 
 
 class VolumeMountStatus(Wire):
@@ -1657,9 +1657,9 @@ class VolumeSource(Wire):
     quobyte: QuobyteVolumeSource | None = None
     azureDisk: AzureDiskVolumeSource | None = None
     photonPersistentDisk: PhotonPersistentDiskVolumeSource | None = None
+    projected: ProjectedVolumeSource | None = None
     portworxVolume: PortworxVolumeSource | None = None
     scaleIO: ScaleIOVolumeSource | None = None
-    projected: ProjectedVolumeSource | None = None
     storageos: StorageOSVolumeSource | None = None
     csi: CSIVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None

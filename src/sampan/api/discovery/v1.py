@@ -41,9 +41,9 @@ class EndpointPort(Wire):
 
 
 class EndpointSlice(Object):
+    addressType: str = field(default_factory=empty_string)
     endpoints: list[Endpoint] | None = field(default_factory=none)
     ports: list[EndpointPort] | None = field(default_factory=none)
-    addressType: str = field(default_factory=empty_string)
 
 
 class ForNode(Wire):

@@ -14,8 +14,8 @@ from sampan.api.scalars import Int32, Int64, IntOrString, MicroTime, Quantity, T
 
 class HTTPIngressPath(Wire):
     path: str = ""
-    backend: IngressBackend = field(default_factory=lambda: IngressBackend())
     pathType: str | None = field(default_factory=none)
+    backend: IngressBackend = field(default_factory=lambda: IngressBackend())
 
 
 class HTTPIngressRuleValue(Wire):
@@ -41,8 +41,8 @@ class Ingress(Object):
 
 
 class IngressBackend(Wire):
-    resource: core_v1.TypedLocalObjectReference | None = None
     service: IngressServiceBackend | None = None
+    resource: core_v1.TypedLocalObjectReference | None = None
 
 
 class IngressClass(Object):
@@ -93,10 +93,10 @@ class IngressServiceBackend(Wire):
 
 
 class IngressSpec(Wire):
+    ingressClassName: str | None = None
     defaultBackend: IngressBackend | None = None
     tls: list[IngressTLS] = field(default_factory=list)
     rules: list[IngressRule] = field(default_factory=list)
-    ingressClassName: str | None = None
 
 
 class IngressStatus(Wire):

@@ -16,10 +16,10 @@ class AllocatedDeviceStatus(Wire):
     driver: str = field(default_factory=empty_string)
     pool: str = field(default_factory=empty_string)
     device: str = field(default_factory=empty_string)
+    shareID: str | None = None
     conditions: list[meta_v1.Condition] | None = field(default_factory=none)
     data: Any = None
     networkData: NetworkDeviceData | None = None
-    shareID: str | None = None
 
 
 class AllocationResult(Wire):
