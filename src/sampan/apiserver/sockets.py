@@ -1,12 +1,15 @@
 """WebSocket requests: through the pipeline like every other, then joined with the node agent's socket.
 
-Owns accepting, refusing with a Status, and passing frames both ways until one side ends.
+Owns accepting, refusing with a Status, and passing frames both ways until one side ends; watches and logs over WebSockets.
+Source: apiserver `pkg/endpoints/handlers/watch.go` (`HandleWS`), apimachinery `pkg/util/httpstream/wsstream/stream.go`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sampan.aio.tasks import Tasks
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 log = logging.getLogger(__name__)
+
+BEARER = "base64url.bearer.authorization.k8s.io."
+BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
+LENGTH_BYTES = 4
 
 
 class NodeSockets:
@@ -43,12 +50,12 @@ class NodeSockets:
                 if response.ended is not None:
                     response.ended()
         else:
-            await _watch(response, receive, send)
+            await _stream(response, info, scope, receive, send)
 
     async def _tunnel(self, tunnel: Tunnel, scope: Scope, receive: Receive, send: Send) -> None:
         offered = tuple(scope.get("subprotocols") or ())
         # a bearer token in the protocols is for us alone
-        passed = tuple(name for name in offered if not name.startswith("base64url.bearer.authorization.k8s.io."))
+        passed = tuple(name for name in offered if not name.startswith(BEARER))
         try:
             far = await (tunnel.opener or self._nodes).open(tunnel, passed)
         except Refused as refusal:
@@ -108,12 +115,21 @@ async def _refuse(answer: Answer, scope: Scope, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-async def _watch(stream: Stream, receive: Receive, send: Send) -> None:
-    """A watch over WebSocket: one text message a frame."""
+def _chosen(info: RequestInfo, scope: Scope) -> str | None:
+    """The protocol that is spoken: a watch takes whatever is offered, other streams those of bytes."""
+    offered = [name for name in scope.get("subprotocols") or () if not name.startswith(BEARER)]
+    if info.verb != "watch":
+        offered = [name for name in offered if name in (BINARY, BASE64)]
+    return offered[0] if offered else None
+
+
+async def _stream(stream: Stream, info: RequestInfo, scope: Scope, receive: Receive, send: Send) -> None:
+    """A watch (a message an event, text for JSON) or a log (its bytes) over WebSocket."""
+    protocol = _chosen(info, scope)
     try:
-        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.accept", "subprotocol": protocol})
         async with Tasks() as tasks:
-            pump = tasks.start(_frames(stream, send), "watch", keep_going=True)
+            pump = tasks.start(_messages(stream, _cutter(stream, info, protocol), send), "stream", keep_going=True)
             left = tasks.start(_left(receive), "disconnect", keep_going=True)
             await asyncio.wait((pump, left), return_when=asyncio.FIRST_COMPLETED)
             if pump.done():
@@ -123,12 +139,37 @@ async def _watch(stream: Stream, receive: Receive, send: Send) -> None:
             stream.ended()
 
 
-async def _frames(stream: Stream, send: Send) -> None:
+Cut = Callable[[bytes], Iterable[bytes | str]]
+
+
+def _cutter(stream: Stream, info: RequestInfo, protocol: str | None) -> Cut:
+    """How a stream's chunks become messages."""
+    if info.verb == "watch":
+        return _packed if "protobuf" in stream.content_type.decode("latin-1") else _lines
+    if protocol == BASE64:
+        return lambda chunk: (base64.b64encode(chunk).decode(),)
+    return lambda chunk: (chunk,)
+
+
+def _lines(chunk: bytes) -> Iterator[str]:
+    """Events, each a line of JSON; a chunk holds whole ones."""
+    return (line.decode() for line in chunk.split(b"\n") if line)
+
+
+def _packed(chunk: bytes) -> Iterator[bytes]:
+    """Events in protobuf, each behind its length."""
+    start = 0
+    while start + LENGTH_BYTES <= len(chunk):
+        end = start + LENGTH_BYTES + int.from_bytes(chunk[start:start + LENGTH_BYTES], "big")
+        yield chunk[start + LENGTH_BYTES:end]
+        start = end
+
+
+async def _messages(stream: Stream, cut: Cut, send: Send) -> None:
     try:
         async for chunk in stream.chunks:
-            for line in chunk.splitlines():
-                if line:
-                    await send({"type": "websocket.send", "text": line.decode()})
+            for message in cut(chunk):
+                await send({"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message})
     finally:
         close = getattr(stream.chunks, "aclose", None)
         if close is not None:
