@@ -129,6 +129,16 @@ class PkiFolder:
             known = self._remember(name, keys.key, keys.public, wanted="", renew=state.again)
         return keys.key, keys.public, known.renew_after
 
+    def expire(self, name: str) -> bool:
+        """Have `ensure` make a certificate anew when it is asked next; False: it is not known here."""
+        entry = self._index.get(name)
+        if entry is None:
+            return False
+        entry["renew_after"] = self._clock.now().isoformat()
+        self._changed = True
+        self.save()
+        return True
+
     def save(self) -> None:
         """Write the index if it changed."""
         if self._changed:
