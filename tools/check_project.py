@@ -1,12 +1,14 @@
 """What the project holds itself to besides lint and types.
 
 - Every folder of modules has tests in the mirrored folder, but for generated and listed ones.
+- Every controller that is listed has tests (or transcripts) in the folder that mirrors its own, and a page in `docs/controllers`.
 - Modules over 500 lines are listed with a reason in `tools/long_modules.txt`.
 - No machine's paths and no download addresses in tracked files.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "sampan"
 MOST_LINES = 500
 GENERATED = re.compile(r"api/[a-z]+/v\d\w*\.py|api/resources\.py")
+CONTROLLER_LISTS = ("controllers/all.py", "autoscale/all.py", "storage/all.py")
 NEEDS_NO_TEST = re.compile(r"(^|/)__init__\.py$|__main__\.py$")
 
 
@@ -56,6 +59,28 @@ def untested() -> list[str]:
     return out
 
 
+def controllers() -> list[str]:
+    """Entries of the lists of controllers that lack tests or a page."""
+    out = []
+    for listed in CONTROLLER_LISTS:
+        tree = ast.parse((SOURCE / listed).read_text())
+        packages = {made.name: imported.module.split(".")[1:-1] for made in tree.body if isinstance(made, ast.FunctionDef)
+                    for imported in ast.walk(made) if isinstance(imported, ast.ImportFrom) and imported.module and imported.module.endswith(".controller")}
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "ControllerEntry"):
+                continue
+            name, make = call.args[0], call.args[2]
+            assert isinstance(name, ast.Constant)
+            assert isinstance(name.value, str)
+            assert isinstance(make, ast.Name)
+            folder = ROOT.joinpath("tests", *packages[make.id])
+            if not list(folder.glob("test_*.py")):
+                out.append(f"{name.value}: no test in {folder.relative_to(ROOT)}")
+            if not (ROOT / "docs" / "controllers" / f"{name.value}.md").exists():
+                out.append(f"{name.value}: write docs/controllers/{name.value}.md")
+    return out
+
+
 def foreign_words() -> list[str]:
     address = re.compile(r"https?://[^\s\"')]*(?:pypi|proxy\.golang|registry\.npm|crates\.io|debian\.org)[^\s\"')]*")
     out = []
@@ -69,7 +94,7 @@ def foreign_words() -> list[str]:
 
 
 def main() -> int:
-    problems = [*long_modules(), *untested(), *foreign_words()]
+    problems = [*long_modules(), *untested(), *controllers(), *foreign_words()]
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -127,6 +127,21 @@ def test_an_outage_delays_events_and_drops_the_newest_when_too_many_wait() -> No
     run(scenario)
 
 
+def test_two_components_may_tell_of_one_object_at_the_same_instant() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        other = EventRecorder(client, "other", clock=clock, identity=Identity(random.Random(2)))
+        async with Tasks() as tasks:
+            tasks.start(other.run(), "other")
+            recorder.record(POD, "Normal", "Mine", "x")
+            other.record(POD, "Normal", "Yours", "y")
+            await clock.turns(100)
+            other.record(POD, "Normal", "Yours", "y")
+            events = await written(client, clock)
+            assert sorted((event.reason, event.count) for event in events) == [("Mine", 1), ("Yours", 2)]
+
+    run(scenario)
+
+
 def test_an_object_whose_event_is_refused_does_not_hold_up_others() -> None:
     async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
         slow = pod(0)

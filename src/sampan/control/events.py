@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Event, EventSource, ObjectReference
-from sampan.api.errors import ApiError, NotFound
+from sampan.api.errors import AlreadyExists, ApiError, NotFound
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import ALL, EVENTS
 from sampan.api.scalars import Time
@@ -123,6 +123,18 @@ class Correlator:
         if seen is not None and seen.name == correlated.event.metadata.name:
             del self._seen[correlated.key]
 
+    def rename(self, correlated: Correlated, name: str) -> None:
+        """Its name was another's: it is written, and repeated, under this one."""
+        seen = self._seen.get(correlated.key)
+        if seen is not None and seen.name == correlated.event.metadata.name:
+            seen.name = name
+        correlated.event.metadata.name = name
+
+    def name_of(self, correlated: Correlated) -> str:
+        """The name under which it was written first."""
+        seen = self._seen.get(correlated.key)
+        return seen.name if seen is not None else correlated.event.metadata.name
+
     def _count(self, key: tuple[str, ...], event: Event) -> bool:
         seen = self._seen.get(key)
         if seen is None:
@@ -219,10 +231,13 @@ class EventRecorder:
         return self._waiting.pop(place)
 
     async def _one(self, correlated: Correlated) -> None:
+        place = correlated.place
+        if correlated.repeats:
+            correlated.event.metadata.name = self._correlator.name_of(correlated)
         try:
             await self._write(correlated)
         finally:
-            self._writing.discard(correlated.place)
+            self._writing.discard(place)
             self._wake.set()
 
     async def _write(self, correlated: Correlated) -> None:
@@ -235,6 +250,11 @@ class EventRecorder:
                 else:
                     await self._client.create(EVENTS, event)
                 return
+            except AlreadyExists:
+                if repeats or attempt:
+                    return  # it was written, its answer was lost
+                # another component told of the same object at the same instant (clocks may stand still)
+                self._correlator.rename(correlated, self._name(event.involvedObject.name, self._identity.rng.randrange(1, 1000)))
             except NotFound:
                 if not repeats:
                     log.debug("event not written: its namespace is gone", extra={"event": event.metadata.name})
@@ -255,12 +275,13 @@ class EventRecorder:
         now = self._clock.now()
         self._made += 1
         # the count keeps names apart where the clock stands still
-        nanoseconds = int(now.timestamp() * 1_000_000) * 1000 + self._made % 1000
-        name = f"{about.name}.{nanoseconds:x}"
         return Event(
-            kind="Event", apiVersion="v1", metadata=ObjectMeta(name=name, namespace=about.namespace or "default"),
+            kind="Event", apiVersion="v1", metadata=ObjectMeta(name=self._name(about.name, self._made % 1000), namespace=about.namespace or "default"),
             involvedObject=about, reason=reason, message=message[:1024], type=kind, count=1,
             source=EventSource(component=self._component, host=self._host),
             firstTimestamp=Time.of(now), lastTimestamp=Time.of(now),
             reportingComponent=self._component, reportingInstance=self._host,
         )
+
+    def _name(self, about: str, number: int) -> str:
+        return f"{about}.{int(self._clock.now().timestamp() * 1_000_000) * 1000 + number:x}"

@@ -1,0 +1,16 @@
+"""Slices of Endpoints that users write, as transcripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controllers.play import play
+from sampan.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
+from sampan.testing.datadriven import transcripts
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda w: [EndpointSliceMirroringController(w.context)])
