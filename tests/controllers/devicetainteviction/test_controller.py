@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
 from sampan.api.resources import EVENTS, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from sampan.controllers.devicetainteviction.controller import DeviceTaintEvictionController
+from storage.jumps import Jumping, jumping
 
 
 def build(world: World) -> list[Any]:
@@ -103,3 +105,28 @@ def test_a_pod_that_gets_a_tainted_device_leaves_too() -> None:
         assert await world.get(PODS, "web") is None
 
     run(build, scenario)
+
+
+def test_a_clock_that_is_set_moves_the_time_but_loses_no_pod() -> None:
+    clocks: list[Jumping] = []
+
+    def made(world: World) -> list[Any]:
+        clocks.append(jumping(world))
+        return build(world)
+
+    async def scenario(world: World) -> None:
+        # given a pod that has a minute left
+        await a_slice(world, [])
+        await a_user(world, "web", "d0", [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}])
+        await taint(world, BROKEN)
+        # when the time of day jumps back by ten
+        clocks[0].offset = timedelta(minutes=-10)
+        await world.clock.advance(120)
+        await world.settle()
+        # then the pod stays as long as the clock says
+        assert await world.get(PODS, "web") is not None
+        await world.clock.advance(600)
+        await world.settle()
+        assert await world.get(PODS, "web") is None
+
+    run(made, scenario)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
@@ -18,6 +19,7 @@ from sampan.api.resources import (
 from sampan.storage.attach.controller import AttachDetachController
 from sampan.storage.attach.decide import MANAGED, OUT_OF_SERVICE
 from sampan.storage.binder.controller import VolumeBinder
+from storage.jumps import Jumping, jumping
 from storage.late import Late, lagging
 
 UNIQUE = "kubernetes.io/csi/disk.example.com^vol-1"
@@ -197,6 +199,38 @@ def test_an_out_of_service_node_loses_its_volumes_at_once_a_silent_one_after_a_w
         assert await places(world) == []
 
     run(both, scenario)
+
+
+def test_a_clock_that_is_set_neither_hurries_nor_delays_a_detachment() -> None:
+    clocks: list[Jumping] = []
+
+    def build(world: World) -> list[Any]:
+        clocks.append(jumping(world))
+        return both(world)
+
+    async def scenario(world: World) -> None:
+        # given a silent node that has a volume mounted which no pod needs
+        await a_node(world, "n1")
+        await a_volume(world)
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        await do_attach(world)
+        silent = {"conditions": [{"type": "Ready", "status": "Unknown"}], "volumesInUse": [UNIQUE]}
+        await world.patch(NODES, "n1", {"status": silent}, subresource="status")
+        await remove(world, "web")
+        # when the time of day jumps a day ahead
+        clocks[0].offset = timedelta(days=1)
+        await world.clock.advance(300)
+        await world.settle()
+        assert await places(world) == ["n1"]
+        # and two days back
+        clocks[0].offset = timedelta(days=-1)
+        await world.clock.advance(61)
+        await world.settle()
+        # then it is six minutes
+        assert await places(world) == []
+
+    run(build, scenario)
 
 
 def test_what_a_driver_needs_no_attachment_for_is_not_attached() -> None:
