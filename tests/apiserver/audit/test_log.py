@@ -155,3 +155,18 @@ def test_a_policy_that_can_not_be_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text, "policy.yaml")
     assert why in caught.value.message
+
+
+def test_a_stranger_is_told_by_what_he_tried(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+
+    async def run() -> None:
+        settings = replace(LEAN, audit_policy=load(policy("level: Metadata"), "p"), audit_log=str(path))
+        async with running_server(settings=settings) as server:
+            assert (await server.client_with(authorization="Bearer wrong").raw("GET", "/api")).code == 401
+
+    asyncio.run(run())
+    [event] = [codec.loads(line) for line in path.read_bytes().splitlines()]
+    assert (event["stage"], event["user"]) == ("ResponseStarted", {})
+    assert (event["responseStatus"]["code"], event["responseStatus"]["message"]) == (401, "Authentication failed, attempted: bearer")
+    assert b"wrong" not in path.read_bytes()

@@ -19,6 +19,8 @@ from sampan.apiserver.request import RequestInfo, User
 from sampan.apiserver.response import Answer, Response
 
 PATCH = "patch.webhook.admission.k8s.io/"
+UNAUTHORIZED = 401
+NOBODY = User("")
 
 
 @dataclass
@@ -36,11 +38,12 @@ class Told:
 def line(told: Told, stage: str, now: datetime) -> bytes:
     """One event, with its end of line."""
     info, telling = told.info, told.telling
-    user = info.authenticated or info.user
+    stranger = info.authenticated is None and told.response is not None and told.response.code == UNAUTHORIZED
+    user = NOBODY if stranger else info.authenticated or info.user
     event: dict[str, Any] = {
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": telling.level, "auditID": told.identity, "stage": stage,
         "requestURI": _uri(info), "verb": info.verb, "user": _user(user)}
-    if info.user != user:
+    if info.user != user and not stranger:
         event["impersonatedUser"] = _user(info.user)
     if info.remote_address:
         event["sourceIPs"] = [info.remote_address]
@@ -49,7 +52,7 @@ def line(told: Told, stage: str, now: datetime) -> bytes:
     if info.is_resource:
         event["objectRef"] = _reference(info)
     if stage != "RequestReceived" and told.response is not None:
-        event["responseStatus"] = {"metadata": {}} | _status(told.response)
+        event["responseStatus"] = {"metadata": {}} | _status(told.response) | ({"message": _attempted(info)} if stranger else {})
         if annotations := _annotations(told):
             event["annotations"] = annotations
         if telling.at_least("Request") and (obj := _request_object(told)) is not None:
@@ -58,6 +61,17 @@ def line(told: Told, stage: str, now: datetime) -> bytes:
             event["responseObject"] = obj
     event["requestReceivedTimestamp"], event["stageTimestamp"] = MicroTime.of(told.received.astimezone(UTC)), MicroTime.of(now.astimezone(UTC))
     return codec.encode(event) + b"\n"
+
+
+def _attempted(info: RequestInfo) -> str:
+    """By what a stranger tried to be known. Source: apiserver `pkg/endpoints/filters/audit.go`, `getAuthMethods`."""
+    scheme = info.headers.get("authorization", "").strip().partition(" ")[0].lower()
+    tried = [scheme] if scheme in {"basic", "bearer"} else []
+    if "base64url.bearer.authorization.k8s.io." in info.headers.get("sec-websocket-protocol", ""):
+        tried.append("bearer")
+    if info.peer_certificate:
+        tried.append("x509")
+    return f"Authentication failed, attempted: {', '.join(tried)}" if tried else "Authentication failed, no credentials provided"
 
 
 def _uri(info: RequestInfo) -> str:

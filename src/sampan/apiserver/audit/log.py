@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from sampan.apiserver.audit import events
-from sampan.apiserver.audit.events import Told
+from sampan.apiserver.audit.events import UNAUTHORIZED, Told
 from sampan.apiserver.audit.policy import Policy, telling
 from sampan.apiserver.handlers.base import Body
 from sampan.apiserver.pipeline import Handles
@@ -48,6 +48,9 @@ class Audited:
             response = replace(response, headers=[*response.headers, named])  # answers of documents are kept and shared
         elif isinstance(response, Stream):
             response.headers.append(named)
+        if info.authenticated is None and response.code == UNAUTHORIZED:  # upstream knows no more of such a request
+            self._tell(told, "ResponseStarted", self._clock.now())
+            return response
         self._tell(told, "RequestReceived", received)
         if isinstance(response, Stream):
             self._tell(told, "ResponseStarted", self._clock.now())
