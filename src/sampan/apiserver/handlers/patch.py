@@ -97,7 +97,7 @@ def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.P
     resource = served.resource
     said = tree.get("apiVersion"), tree.get("kind")
     if said not in ((resource.group_version, resource.kind), (None, None)):
-        why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/runtime/scheme.go:111"'
         group, _, version = str(said[0] or "").rpartition("/")
         if any(one.kind == said[1] and one.group == group and one.version == version for one in ALL):
             package = served.resource.group.partition(".")[0] or "core"

@@ -157,7 +157,7 @@ def _typed(old: Any, tree: Any) -> Any:
         raise internal(f"couldn't get version/kind; json parse error: json: cannot unmarshal {strict.word(tree)} into Go value of type struct")
     was = (old.get("apiVersion"), old.get("kind")) if isinstance(old, dict) else (getattr(old, "apiVersion", ""), getattr(old, "kind", ""))
     if (is_now := (tree.get("apiVersion", ""), tree.get("kind", ""))) != was and any(was):
-        raise internal(f'no kind "{is_now[1]}" is registered for version "{is_now[0]}" in scheme "pkg/api/legacyscheme/scheme.go:30"')
+        raise internal(f'no kind "{is_now[1]}" is registered for version "{is_now[0]}" in scheme "pkg/runtime/scheme.go:111"')
     if wire is dict:
         if not isinstance(tree.get("metadata"), dict):
             raise internal("Object 'metadata' is missing")
