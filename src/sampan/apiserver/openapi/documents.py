@@ -76,7 +76,7 @@ class Documents:
             index = {"paths": {key: {"serverRelativeURL": self._url(key)} for key in keys}}
             return Answer(200, codec.encode(index), TEXT)
         key = "v2" if path == "/openapi/v2" else path.removeprefix("/openapi/v3/")
-        if key not in self._hashes or path not in ("/openapi/v2", f"/openapi/v3/{key}"):
+        if key not in self._hashes or path != ("/openapi/v2" if key == "v2" else f"/openapi/v3/{key}"):
             return Answer(404, b"", b"")
         asked = first(info.query, "hash")
         if asked and asked != self._hashes[key] and key != "v2" and key not in self._foreign:
@@ -164,7 +164,7 @@ class Documents:
         custom: dict[str, Any] = {}
         for served in some:
             if served.custom is not None:
-                custom |= _custom_schemas(served)
+                custom |= _custom_schemas(served, texts)
                 types |= {f"{META}.ObjectMeta", f"{META}.ListMeta"}
             items |= self._items(served, types)
         built_in = {schemas.name_of(name): schemas.of_type(name, texts) for name in schemas.closure(types)}
@@ -222,11 +222,11 @@ def _wants_protobuf(accept: str, *, there_is: bool) -> bool:
     raise NotAcceptable("only the following media types are accepted: application/json")
 
 
-def _custom_schemas(served: Served) -> dict[str, Any]:
+def _custom_schemas(served: Served, texts: Descriptions) -> dict[str, Any]:
     resource, custom = served.resource, served.custom
     group, version, kind = resource.group, resource.version, resource.kind
-    return {schemas.custom_name(group, version, kind): schemas.of_custom(group, version, kind, custom.schema),
-            schemas.custom_name(group, version, custom.list_kind): schemas.list_of_custom(group, version, kind, custom.list_kind)}
+    return {schemas.custom_name(group, version, kind): schemas.of_custom(group, version, kind, custom.schema, texts),
+            schemas.custom_name(group, version, custom.list_kind): schemas.list_of_custom(group, version, kind, custom.list_kind, texts)}
 
 
 def _fingerprint(served: Served) -> bytes:

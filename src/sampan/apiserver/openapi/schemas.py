@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sampan.api import schema
@@ -161,10 +162,18 @@ def _named(shape: Shape) -> list[str]:
 
 # ---- custom resources ----------------------------------------------------------------------------------------------
 
-_STANDARD: dict[str, dict[str, Any]] = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
+_LIKE = {"": "io.k8s.api.core.v1.ConfigMap", "List": "io.k8s.api.core.v1.ConfigMapList"}
+"""Built-in types whose words about what every object, and every list, has are everybody's."""
 
 
-def of_custom(group: str, version: str, kind: str, structural: dict[str, Any] | None) -> dict[str, Any]:
+def _standard(texts: Descriptions, like: str, meta: str) -> dict[str, dict[str, Any]]:
+    said = texts.get(_LIKE[like], {})
+    fields: dict[str, dict[str, Any]] = {"apiVersion": {"type": "string"}, "kind": {"type": "string"},
+                                         "metadata": {"allOf": [reference(f"{META}.{meta}")], "default": {}}}
+    return {name: ({"description": said[name]} if said.get(name) else {}) | field for name, field in fields.items()}
+
+
+def of_custom(group: str, version: str, kind: str, structural: dict[str, Any] | None, texts: Descriptions = MappingProxyType({})) -> dict[str, Any]:
     """The schema of a custom kind: its structural schema with what every object has."""
     if structural is None:
         out: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -172,15 +181,13 @@ def of_custom(group: str, version: str, kind: str, structural: dict[str, Any] | 
         out = dict(structural)
         out.pop("x-kubernetes-preserve-unknown-fields", None) if "properties" in out else None
         properties = dict(out.get("properties") or {})
-        meta = {"allOf": [reference(f"{META}.ObjectMeta")], "default": {}}
-        out["properties"] = properties | _STANDARD | {"metadata": meta}
+        out["properties"] = properties | _standard(texts, "", "ObjectMeta")
     out["x-kubernetes-group-version-kind"] = [{"group": group, "kind": kind, "version": version}]
     return out
 
 
-def list_of_custom(group: str, version: str, kind: str, list_kind: str) -> dict[str, Any]:
+def list_of_custom(group: str, version: str, kind: str, list_kind: str, texts: Descriptions = MappingProxyType({})) -> dict[str, Any]:
     """The schema of its lists."""
     items = {"type": "array", "items": {"$ref": PREFIX + custom_name(group, version, kind)}}
-    meta = {"allOf": [reference(f"{META}.ListMeta")], "default": {}}
-    return {"type": "object", "required": ["items"], "properties": {**_STANDARD, "items": items, "metadata": meta},
+    return {"type": "object", "required": ["items"], "properties": _standard(texts, "List", "ListMeta") | {"items": items},
             "x-kubernetes-group-version-kind": [{"group": group, "kind": list_kind, "version": version}]}
