@@ -168,7 +168,9 @@ def up(options: UpOptions, say: Callable[[str], None]) -> Running:
         _spawn(options, config, folder)
         _wait_ready(config, folder)
     if options.kubeconfig is not None:
-        _merge_kubeconfig(options.kubeconfig, folder / "admin.kubeconfig", config)
+        from sampan.cluster import merged  # not needed, and not paid for, by the supervisor that this module starts
+
+        merged.merge(options.kubeconfig, folder / "admin.kubeconfig", folder, config)
     return Running(config, folder, already, time.monotonic() - started, note)
 
 
@@ -246,15 +248,6 @@ def tail(folder: Path, name: str, lines: int = 8) -> str:
     path = folder / "logs" / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (nothing)"
-
-
-def _merge_kubeconfig(target: Path, source: Path, config: ClusterConfig) -> None:
-    from sampan.client import kubeconfig
-
-    name = f"sampan{config.suffix}"
-    access = kubeconfig.read(source)
-    known = kubeconfig.load(target) if target.exists() else {}
-    kubeconfig.write(target, kubeconfig.merge(known, kubeconfig.build(name, access)))
 
 
 def down(name: str, data: Path | None, *, purge: bool, say: Callable[[str], None]) -> bool:

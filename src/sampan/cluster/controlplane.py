@@ -18,7 +18,7 @@ from sampan.aio.tasks import Tasks
 from sampan.apiserver.request import User
 from sampan.client.base import Client
 from sampan.client.inprocess import InProcessClient
-from sampan.cluster import addons, server
+from sampan.cluster import addons, merged, server
 from sampan.cluster.agent import own_address, tls_context
 from sampan.cluster.config import ClusterConfig
 from sampan.cluster.controllers import ALL
@@ -150,6 +150,7 @@ async def _keep_provisioned(config: ControlPlaneConfig, parts: server.Parts) -> 
 
     async def renewed(current: Current) -> None:
         await made(current)
+        await asyncio.to_thread(merged.refresh, config.folder)
 
     parts.credentials.on_change(renewed)
     look = parts.config.credentials.look_seconds
