@@ -31,7 +31,7 @@ from sampan.store.base import (
 )
 
 PODS = "/registry/core/pods/"
-TURNS = 200
+PATIENCE_SECONDS = 10.0
 
 # key -> value, mod revision, create revision
 State = dict[str, tuple[bytes, int, int]]
@@ -80,8 +80,9 @@ class Told:
 
 
 async def turned(clock: VirtualClock, condition: Callable[[], bool]) -> None:
-    """Let things run until the condition holds; threads included, so by turns and short real waits."""
-    for _ in range(TURNS):
+    """Let things run until the condition holds; threads included, whose disk may be slow, so until a real deadline."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
         if condition():
             return
         await clock.turns(5)
