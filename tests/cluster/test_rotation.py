@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from sampan.cluster.provision import Folder, NodeIdentity, provision
 from sampan.lib.pkidir import PkiFolder
 from sampan.lib.pkirotate import Lifetimes, blocks
 from sampan.testing.client import config_map
+from sampan.testing.etcd import running_etcd
 from sampan.testing.https import free_port
 
 CA_SECONDS = 24.0
@@ -230,3 +232,39 @@ async def _tokens(client: RemoteClient, port: int, data: Path) -> Callable[[], A
                 await robot.close()
 
     return ask
+
+
+@pytest.mark.e2e
+def test_servers_with_keys_of_their_own_on_one_etcd_take_one_anothers_tokens_and_certificates(tmp_path: Path) -> None:
+    async def test() -> None:
+        with running_etcd() as etcd:
+            async with AsyncExitStack() as stack:
+                # given two servers, each with a folder of its own
+                clients = []
+                for name in ("a", "b"):
+                    await stack.enter_async_context(process(tmp_path / f"{name}.log", "server", "--data", str(tmp_path / name), "--port", str(free_port()),
+                                                            "--store", etcd.url, "--advertise", "192.0.2.1", "--certificate-check-period", "300ms"))
+                    clients.append(await ready(tmp_path / name))
+                    stack.push_async_callback(clients[-1].close)
+                first, second = clients
+                assert first.access.ca != second.access.ca or first.access.client_certificate != second.access.client_certificate
+                await first.create(SERVICE_ACCOUNTS, ServiceAccount(metadata=ObjectMeta(name="robot", namespace="default")))
+                request = TokenRequest(spec=TokenRequestSpec(expirationSeconds=3600))
+                token = (await first.create(SERVICE_ACCOUNTS, request, "default", name="robot", subresource="token")).status.token
+                async def believed() -> bool:
+                    # the bundle of the first has the second's authority once it has heard of it
+                    return (tmp_path / "a" / "ca.crt").read_bytes().count(b"BEGIN") == 2
+
+                await until(believed)
+                # when one is shown what the other has signed
+                by_token = RemoteClient(Access(second.access.server, (tmp_path / "a" / "ca.crt").read_bytes(), token=token))
+                by_certificate = RemoteClient(replace(kubeconfig.read(tmp_path / "a" / "admin.kubeconfig"), server=second.access.server))
+                stack.push_async_callback(by_token.close)
+                stack.push_async_callback(by_certificate.close)
+                # then it knows whose it is
+                assert (await by_token.raw("GET", "/api/v1/namespaces/default/configmaps")).code == 403
+                assert (await by_certificate.raw("GET", "/api/v1/namespaces/default/configmaps")).code == 200
+                keys = [(await client.raw("GET", "/openid/v1/jwks")).body.count(b'"kid"') for client in clients]
+                assert keys == [2, 2]
+
+    asyncio.run(test())
