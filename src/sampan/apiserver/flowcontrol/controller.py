@@ -35,6 +35,7 @@ from sampan.apiserver.watchcache import Readers
 from sampan.kinds.flowcontrol import mandatory
 
 MOST_FLOWS = 16_384
+EVERYTHING, ONE = Asked(), Asked(single=True)
 REQUEST_SECONDS = 60.0
 
 
@@ -299,6 +300,8 @@ def go_seconds(text: str) -> float:
 def asked_of(info: RequestInfo, revision: str) -> Asked:
     """What a list asks for; `from_cache` as upstream's watch cache would answer it."""
     query = info.query
+    if not query:
+        return EVERYTHING if not info.name else ONE
     limit = first(query, "limit")
     match = first(query, "resourceVersionMatch")
     from_cache = info.verb == "watch" or not (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 UNIT = 100_000_000
 INITIAL_SECONDS = 0.003
@@ -39,8 +40,7 @@ class Work:
 ONE_SEAT = Work()
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """What there is of a resource."""
 
     objects: int
@@ -51,8 +51,7 @@ class Stored:
         return self.bytes // self.objects if self.objects else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What of it a list asks for. `from_cache`: its objects are not brought from the store for it alone."""
 
     single: bool = False
