@@ -33,7 +33,7 @@ from sampan.apiserver.audit.log import Audited
 from sampan.apiserver.audit.policy import Policy
 from sampan.apiserver.auth.authenticators import Configured, Sources, default_authenticators
 from sampan.apiserver.auth.authorizers import default_authorizers
-from sampan.apiserver.auth.authzconfig import Authorization
+from sampan.apiserver.auth.base import Authorization
 from sampan.apiserver.auth.impersonation import Impersonator
 from sampan.apiserver.auth.jwt import PublicKey, read_public_key
 from sampan.apiserver.auth.reviews import Reviewer

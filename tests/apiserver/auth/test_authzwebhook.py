@@ -13,8 +13,8 @@ from aiohttp import web
 
 from sampan.aio.clock import SystemClock
 from sampan.api import codec
-from sampan.apiserver.auth.authzconfig import Authorization
 from sampan.apiserver.auth.authzwebhook import WebhookSettings, spec_of
+from sampan.apiserver.auth.base import Authorization
 from sampan.apiserver.request import ADMIN, Attributes, User
 from sampan.apiserver.server import Settings
 from sampan.client.kubeconfig import Access

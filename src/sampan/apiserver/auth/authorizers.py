@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sampan.aio.clock import AsyncClock
-from sampan.apiserver.auth.authzconfig import Authorization
-from sampan.apiserver.auth.authzwebhook import WebhookAuthorizer
-from sampan.apiserver.auth.base import Authorizer, Decision
+from sampan.apiserver.auth.base import Authorization, Authorizer, Decision
 from sampan.apiserver.auth.nodes import NodeAuthorizer
 from sampan.apiserver.auth.rbac import Rbac
 from sampan.apiserver.request import Attributes, User
@@ -62,8 +60,9 @@ class Authorizers:
     async def close(self) -> None:
         """Close the webhooks' connections."""
         for authorizer in self._chain:
-            if isinstance(authorizer, WebhookAuthorizer):
-                await authorizer.close()
+            close = getattr(authorizer, "close", None)
+            if close is not None:
+                await close()
 
 
 class Always:
@@ -89,6 +88,10 @@ def default_authorizers(readers: Readers, authorization: Authorization = Authori
     made: list[Authorizer] = []
     for one in authorization.chain:
         if not isinstance(one, str):
+            from sampan.apiserver.auth.authzwebhook import (
+                WebhookAuthorizer,  # what it needs is imported for those who have one
+            )
+
             assert clock is not None
             made.append(WebhookAuthorizer(one, clock))
         elif one == "RBAC":

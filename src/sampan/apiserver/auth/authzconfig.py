@@ -7,7 +7,6 @@ Source: apiserver `pkg/apis/apiserver/validation/validation.go`, kubernetes `pkg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 from sampan.api import codec, field, names, yamlbody
 from sampan.api.errors import FieldError
 from sampan.apiserver.auth.authzwebhook import WebhookSettings
+from sampan.apiserver.auth.base import Authorization
 from sampan.client import kubeconfig
 from sampan.lib.errors import ConfigError
 
@@ -23,13 +23,6 @@ API_VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", 
 TYPES = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 MOST_CONDITIONS = 64
 MOST_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Authorization:
-    """Authorizers in their order: names of `TYPES`, settings of webhooks."""
-
-    chain: Sequence[str | WebhookSettings] = ("Node", "RBAC")
 
 
 class _Condition(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sampan.apiserver.request import Attributes, RequestInfo, User
+
+if TYPE_CHECKING:
+    from sampan.apiserver.auth.authzwebhook import WebhookSettings
 
 
 class Authenticator(Protocol):
@@ -45,3 +50,10 @@ class Authorizer(Protocol):
     def rules_for(self, user: User, namespace: str) -> tuple[list[dict[str, list[str]]], list[dict[str, list[str]]], bool]:
         """(resource rules, non-resource rules, incomplete) for SelfSubjectRulesReview."""
         ...
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """Authorizers in their order: names of modes (`authzconfig.TYPES`), settings of webhooks."""
+
+    chain: Sequence[str | WebhookSettings] = ("Node", "RBAC")
