@@ -169,9 +169,10 @@ def test_what_a_server_notes_is_what_upstream_notes(path: str, body: Any, expect
 
 
 def test_requests_for_certificates_and_namespaces_finalizers_belong_to_nobody() -> None:
-    for group_resource, subresource, tree in (
+    cases: tuple[tuple[str, str, dict[str, Any]], ...] = (
             ("certificatesigningrequests.certificates.k8s.io", "", {"f:spec": {"f:request": {}}, "f:metadata": {"f:labels": {}}}),
             ("certificatesigningrequests.certificates.k8s.io", "approval", {"f:status": {"f:conditions": {}}}),
-            ("namespaces", "finalize", {"f:status": {"f:phase": {}}})):
+            ("namespaces", "finalize", {"f:status": {"f:phase": {}}}))
+    for group_resource, subresource, tree in cases:
         kept = _endpoint_filter(group_resource, subresource, True, custom=False)(tree)
         assert kept.keys() <= {"f:metadata"}
