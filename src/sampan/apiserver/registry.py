@@ -8,8 +8,7 @@ Source: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`, `registry/res
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from sampan.api import codec
 from sampan.api.errors import (
@@ -30,65 +29,20 @@ from sampan.apiserver.admission.base import AdmissionRequest, Operation
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
-from sampan.apiserver.request import User
 from sampan.apiserver.watchcache import Readers
+from sampan.apiserver.writes import Fields, Gate, Produce, Write, Written
 from sampan.kinds.all import kind_of
 from sampan.kinds.kind import SubKind
 from sampan.lib.clock import Clock, Identity
 from sampan.store.base import Compare, CompareFailed, Delete, Put, Store, StoreFull, StoreRefused, StoreUnavailable
+
+__all__ = ["OPTIMISTIC_LOCK", "TRIES", "Fields", "Gate", "Produce", "Registry", "Write", "Written", "forbidden", "translated", "volatile"]
 
 OPTIMISTIC_LOCK = "the object has been modified; please apply your changes to the latest version and try again"
 LONGEST_PREFIX = 58  # 63 less the five characters that are put behind it
 NAME_TRIES = 8
 TRIES = 64
 """How often a write without a resourceVersion is tried again when others are faster."""
-
-
-@dataclass
-class Write:
-    """Who writes, how, and what there is to tell about it."""
-
-    user: User
-    subresource: str = ""
-    dry_run: bool = False
-    manager: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    audit_annotations: dict[str, str] = field(default_factory=dict)
-    main: bool = False
-    """The subresource (scale) writes through the kind's own rules."""
-    applying: bool = False
-    """Server-side apply has merged the fields' owners already."""
-
-
-class Written(NamedTuple):
-    """What a write came to. `body` is the JSON in the version that was asked for."""
-
-    object: Any
-    body: bytes
-    revision: int
-    created: bool = False
-    deleted: bool = False
-
-
-class Fields(Protocol):
-    """Keeps `metadata.managedFields`."""
-
-    def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
-        """Give `manager` the fields that `new` changed, in place."""
-        ...
-
-
-class Gate(Protocol):
-    """The chain of admission plugins."""
-
-    async def admit(self, request: AdmissionRequest) -> None: ...
-
-    async def validate(self, request: AdmissionRequest) -> None: ...
-
-
-Produce = Callable[[Any], Any]
-"""Makes the new object of the old one (shared: never change it); called again for every try."""
 
 
 class Registry:

@@ -1,0 +1,59 @@
+"""What a write is and what it comes to, and what writing needs of others. Leaves doing it to `registry`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from sampan.api.scalars import Time
+from sampan.apiserver.admission.base import AdmissionRequest
+from sampan.apiserver.catalog import Served
+from sampan.apiserver.request import User
+
+
+@dataclass
+class Write:
+    """Who writes, how, and what there is to tell about it."""
+
+    user: User
+    subresource: str = ""
+    dry_run: bool = False
+    manager: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    audit_annotations: dict[str, str] = field(default_factory=dict)
+    main: bool = False
+    """The subresource (scale) writes through the kind's own rules."""
+    applying: bool = False
+    """Server-side apply has merged the fields' owners already."""
+
+
+class Written(NamedTuple):
+    """What a write came to. `body` is the JSON in the version that was asked for."""
+
+    object: Any
+    body: bytes
+    revision: int
+    created: bool = False
+    deleted: bool = False
+
+
+class Fields(Protocol):
+    """Keeps `metadata.managedFields`."""
+
+    def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
+        """Give `manager` the fields that `new` changed, in place."""
+        ...
+
+
+class Gate(Protocol):
+    """The chain of admission plugins."""
+
+    async def admit(self, request: AdmissionRequest) -> None: ...
+
+    async def validate(self, request: AdmissionRequest) -> None: ...
+
+
+Produce = Callable[[Any], Any]
+"""Makes the new object of the old one (shared: never change it); called again for every try."""
