@@ -90,6 +90,10 @@ def test_decisions_deep_in_a_request_are_asked_about_too() -> None:
             "user": "jane", "groups": ["dev"], "resourceAttributes": {"verb": "patch", "resource": "configmaps", "namespace": "default"}}}
         answer = await server.client.raw("POST", REVIEWS, body=codec.encode(review), headers=JSON)
         assert codec.loads(answer.body)["status"]["allowed"] is True
+        rules = await server.client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", headers=JSON, body=codec.encode({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}}))
+        status = codec.loads(rules.body)["status"]
+        assert (status["incomplete"], status["evaluationError"]) == (True, "webhook authorizer does not support user rule resolution")
     with_remote(test)
 
 

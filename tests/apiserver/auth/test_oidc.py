@@ -128,3 +128,21 @@ def test_a_server_believes_its_issuer_and_takes_nobody_elsewhere_than_it_should(
                 assert await code("/api/v1/namespaces", running.token(aud="else")) == 401
                 assert [await code("/livez"), await code("/version"), await code("/api/v1/namespaces")] == [403, 401, 401]
     asyncio.run(whole())
+
+
+def test_many_tokens_at_once_wait_for_the_one_question_about_keys() -> None:
+    async def test(of: TestIssuer, tokens: OidcTokens) -> None:
+        asking = [tokens.authenticate_token(of.token(sub=str(number)), [API]) for number in range(10)]
+        answers = await asyncio.gather(*asking)
+        assert [answer.user.name for answer in answers if answer] == [f"oidc:{number}" for number in range(10)]
+        assert of.asked == 1
+    with_issuer(test)
+
+
+def test_who_leaves_while_keys_are_fetched_leaves_the_question_to_the_next() -> None:
+    async def test(of: TestIssuer, tokens: OidcTokens) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await tokens.authenticate_token(of.token(), [API])
+        assert await tokens.authenticate_token(of.token(), [API])
+    with_issuer(test)

@@ -57,6 +57,11 @@ class Authorizers:
         return resources, urls, incomplete
 
 
+    @property
+    def unlisted(self) -> str:
+        """What upstream says where an authorizer can't list rules: empty where all can, nodes' aside."""
+        return "webhook authorizer does not support user rule resolution" if any(hasattr(one, "ask") for one in self._chain) else ""
+
     async def close(self) -> None:
         """Close the webhooks' connections."""
         for authorizer in self._chain:

@@ -57,6 +57,9 @@ class Keys:
             Unreachable: There never were any.
         """
         found = self._of(key_id)
+        if not found and self._lock.locked():  # somebody else is asking just now
+            async with self._lock:
+                found = self._of(key_id)
         if (not found and self._may_ask(AGAIN_SECONDS)) or self._may_ask(KEYS_SECONDS):
             await self._refresh(self._asked)
             found = self._of(key_id)
@@ -84,6 +87,9 @@ class Keys:
             self._asked = self._clock.monotonic()
             try:
                 self._keys = await self._fetch()
+            except asyncio.CancelledError:  # whoever asked has left: the next one may ask
+                self._asked = seen
+                raise
             except Unreachable as error:  # the keys that are known go on to count
                 log.error("oidc: the issuer's keys can't be had", extra={"issuer": self._issuer.url, "why": str(error)})
 

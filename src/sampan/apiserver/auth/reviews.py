@@ -158,7 +158,10 @@ async def self_subject_rules_review(reviewer: Reviewer, user: User, namespace: s
     if not review.spec.namespace:
         raise BadRequest("no namespace on request")
     resources, urls, incomplete = reviewer.authorizer.rules_for(user, review.spec.namespace)
-    error = "node authorizer does not support user rule resolution" if node_identity(user)[1] else ""
+    errors = ["node authorizer does not support user rule resolution"] if node_identity(user)[1] else []
+    if unlisted := getattr(reviewer.authorizer, "unlisted", ""):
+        errors.append(unlisted)
+    error = f"[{', '.join(errors)}]" if len(errors) > 1 else "".join(errors)
     review.status = SubjectRulesReviewStatus(
         resourceRules=[ResourceRule(**rule) for rule in resources],
         nonResourceRules=[NonResourceRule(**rule) for rule in urls], incomplete=incomplete, evaluationError=error)
