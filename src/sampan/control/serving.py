@@ -71,13 +71,33 @@ def hostname(pod: Pod, service: Service) -> str:
     return pod.spec.hostname if pod.spec.subdomain == service.metadata.name else ""
 
 
-def trigger_time(service: Service, pods: Iterable[Pod]) -> str:
-    """When what is published last changed for its cause: the newest readiness, or the Service's own beginning."""
-    times: list[Time | None] = [service.metadata.creationTimestamp]
-    for pod in pods:
-        found = ready_condition(pod)
-        times.append(found.lastTransitionTime if found is not None else None)
-    return max((time for time in times if time), default="")
+class TriggerTimes:
+    """What made endpoints change, by Service: the earliest of the times that are new since it was last asked.
+
+    Readiness of pods and the making of Services have such times; a deletion has none, and what is written then says none.
+    Source: endpointslice `util/trigger_time_tracker.go`.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Key, tuple[Time | None, dict[str, Time]]] = {}
+
+    def since_last(self, service: Service, pods: Iterable[Pod]) -> str:
+        """The time, empty if nothing that has one changed; a Service seen for the first time began with itself."""
+        began = service.metadata.creationTimestamp
+        times = {pod.metadata.name: found.lastTransitionTime for pod in pods
+                 if (found := ready_condition(pod)) is not None and found.lastTransitionTime is not None}
+        key = key_of(service)
+        known, self._known[key] = self._known.get(key), (began, times)
+        if known is None:
+            return began or ""
+        before, seen = known
+        new = [time for name, time in times.items() if time > seen.get(name, "")]
+        new += [began] if began is not None and began > (before or "") else []
+        return min(new, default="")
+
+    def forget(self, key: Key) -> None:
+        """The Service is gone."""
+        self._known.pop(key, None)
 
 
 def _relevant(pod: Pod) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from sampan.api.resources import ENDPOINTS, PODS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
 from sampan.control.key import Key, key_of
-from sampan.control.serving import has_endpoints, services_of
+from sampan.control.serving import TriggerTimes, has_endpoints, services_of
 from sampan.controllers.endpoints.decide import MANAGED_BY, decide
 from sampan.kinds.plan import Delete, Plan
 
@@ -26,6 +26,7 @@ class EndpointsController(Controller):
         self._pods = pods.index(by_label)
         self._concerned = services_of(self._services.index(by_map_selector))
         self._size: dict[Key, int] = {}
+        self._triggers = TriggerTimes()
         self._ended: set[Key] = set()  # of these the object goes even if somebody else made it
         self._services.on_change(self._service_changed)
         self.loop.watch(self._services)
@@ -51,6 +52,7 @@ class EndpointsController(Controller):
             return DONE
         if service is None:
             self._size.pop(key, None)
+            self._triggers.forget(key)
             if old is not None and (key in self._ended or MANAGED_BY in old.metadata.labels):
                 await self.writer.do(key, Plan((Delete(ENDPOINTS, key.namespace, key.name, old.metadata.uid),)))
             self._ended.discard(key)
@@ -59,5 +61,5 @@ class EndpointsController(Controller):
             return DONE
         pods = selected(self._pods, key.namespace, service.spec.selector)
         self._size[key] = len(pods)
-        await self.writer.do(key, decide(service, pods, old))
+        await self.writer.do(key, decide(service, pods, old, self._triggers.since_last(service, pods)))
         return DONE

@@ -22,7 +22,6 @@ from sampan.control.serving import (
     hostname,
     is_headless,
     target_port,
-    trigger_time,
 )
 from sampan.kinds.plan import Create, Plan, Update
 
@@ -33,7 +32,7 @@ MOST_ADDRESSES = 1000
 Port = tuple[str, int, str, str | None]
 
 
-def decide(service: Service, pods: Sequence[Pod], old: Endpoints | None) -> Plan:
+def decide(service: Service, pods: Sequence[Pod], old: Endpoints | None, trigger: str = "") -> Plan:
     """Create or update the object unless it says the right thing already; its trigger time alone is no reason."""
     subsets, truncated = _truncated(_subsets(service, pods))
     labels = {key: value for key, value in service.metadata.labels.items() if key != HEADLESS_LABEL}
@@ -45,8 +44,8 @@ def decide(service: Service, pods: Sequence[Pod], old: Endpoints | None) -> Plan
     same_mark = was_over == annotations.get(OVER_CAPACITY)
     if old is not None and same_mark and old.metadata.labels == labels and _canonical(old.subsets) == subsets:
         return Plan()
-    if trigger := trigger_time(service, pods):
-        annotations[TRIGGER_TIME] = trigger
+    annotations.pop(TRIGGER_TIME, None)
+    annotations |= {TRIGGER_TIME: trigger} if trigger else {}
     if old is None:
         meta = ObjectMeta(name=service.metadata.name, namespace=service.metadata.namespace, labels=labels, annotations=annotations)
         return Plan((Create(ENDPOINTS, Endpoints(kind="Endpoints", apiVersion="v1", metadata=meta, subsets=subsets)),))

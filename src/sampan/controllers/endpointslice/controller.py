@@ -11,7 +11,7 @@ from sampan.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
 from sampan.control.key import Key
-from sampan.control.serving import has_endpoints, services_of
+from sampan.control.serving import TriggerTimes, has_endpoints, services_of
 from sampan.controllers.endpointslice.decide import MANAGED_BY, MANAGER, MOST_ENDPOINTS, SERVICE_NAME, decide
 
 BATCH_SECONDS_PER_POD, MOST_BATCH_SECONDS = 0.001, 1.0
@@ -39,6 +39,7 @@ class EndpointSliceController(Controller):
         self._pods, self._slices = pods.index(by_label), slices.index(by_service)
         self._concerned = services_of(self._services.index(by_map_selector))
         self._size: dict[Key, int] = {}
+        self._triggers = TriggerTimes()
         self.loop.watch(self._services)
         self.loop.watch(slices, self._service_of)
         self.loop.wait_for(pods, self._nodes)
@@ -60,6 +61,7 @@ class EndpointSliceController(Controller):
         if service is None:
             self.writer.forget(key)
             self._size.pop(key, None)
+            self._triggers.forget(key)
             return DONE
         if not has_endpoints(service) or service.metadata.deletionTimestamp is not None or not self.writer.fresh(key):
             return DONE
@@ -67,6 +69,6 @@ class EndpointSliceController(Controller):
         self._size[key] = len(pods)
         names = {pod.spec.nodeName for pod in pods}
         nodes = {name: node for name in names if (node := self._nodes.get(Key("", name))) is not None}
-        plan = decide(service, pods, nodes, self._slices.get(key), self._most)
+        plan = decide(service, pods, nodes, self._slices.get(key), self._most, self._triggers.since_last(service, pods))
         await self.writer.do(key, plan)
         return Result(plan.requeue_after_seconds)

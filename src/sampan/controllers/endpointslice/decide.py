@@ -34,7 +34,6 @@ from sampan.control.serving import (
     hostname,
     is_headless,
     target_port,
-    trigger_time,
 )
 from sampan.kinds.plan import Create, Delete, Plan, Update, Write
 
@@ -63,8 +62,11 @@ class _Draft:
 
 
 def decide(service: Service, pods: Sequence[Pod], nodes: Mapping[str, Node], slices: Sequence[EndpointSlice],
-           most: int = MOST_ENDPOINTS) -> Plan:
-    """Bring `slices` (all that this controller manages for the Service) to what `pods` (all that it selects) serve."""
+           most: int = MOST_ENDPOINTS, trigger: str = "") -> Plan:
+    """Bring `slices` (all that this controller manages for the Service) to what `pods` (all that it selects) serve.
+
+    `trigger`: when what is written was caused (`TriggerTimes`).
+    """
     wanted, missing_node = _wanted(service, pods, nodes)
     by_kindred: dict[Kindred, list[EndpointSlice]] = {}
     kinds = families(service)
@@ -75,7 +77,6 @@ def decide(service: Service, pods: Sequence[Pod], nodes: Mapping[str, Node], sli
     drafts = [_draft(service, kindred, wanted.get(kindred, {}), by_kindred.get(kindred, []), most)
               for kindred in sorted(wanted.keys() | by_kindred.keys(), key=repr)]
     writes: list[Write] = [_deletion(one) for one in stray]
-    trigger = trigger_time(service, pods)
     for family in kinds:
         writes += _writes(service, family, [draft for draft in drafts if draft.kindred[0] == family], trigger)
     return Plan(tuple(writes), MISSING_NODE_RETRY_SECONDS if missing_node else None)
@@ -202,7 +203,8 @@ def _write(service: Service, family: str, ports: Ports, endpoints: list[Endpoint
     annotations = {TRIGGER_TIME: trigger} if trigger else {}
     wire = [EndpointPort(name=n, protocol=p, port=number, appProtocol=a) for n, p, number, a in ports] or None
     if old is not None:
-        meta = replace(old.metadata, labels=labels_of(service), annotations={**old.metadata.annotations, **annotations})
+        kept = {key: value for key, value in old.metadata.annotations.items() if key != TRIGGER_TIME}
+        meta = replace(old.metadata, labels=labels_of(service), annotations={**kept, **annotations})
         return Update(ENDPOINT_SLICES, replace(old, metadata=meta, endpoints=endpoints, ports=wire))
     meta = ObjectMeta(
         generateName=f"{service.metadata.name}-", namespace=service.metadata.namespace, labels=labels_of(service),
