@@ -139,6 +139,8 @@ class InProcessClient:
         found = {key.decode(): value.decode() for key, value in answer.headers} | {"content-type": answer.content_type.decode()}
         if not hasattr(answer, "joined"):
             await answer.chunks.aclose()
+            if answer.ended is not None:
+                answer.ended()
             raise InternalError("the answer is a stream: use watch, or a remote client")
         return Answer(answer.code, found, answer.joined())
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver.flowworld import GROUP, MAPS, World, queues, with_world
+from sampan.api.errors import InternalError
 from sampan.apiserver.flowcontrol.controller import asked_of, go_seconds, wait_seconds
 from sampan.apiserver.flowcontrol.estimate import Asked
 from sampan.apiserver.flowcontrol.inflight import FlowSettings
@@ -210,6 +211,16 @@ def test_watches_that_fail_keep_no_seat() -> None:
         for query in ("watch=1&resourceVersion=nonsense", "watch=1&labelSelector=!!", "watch=1&timeoutSeconds=x"):
             code, _, _ = await world.ask("quiet", "GET", f"{MAPS}?{query}")
             assert code in (400, 500)
+        assert world.flow.levels.by_name["mine"].set.seats_in_use == 0
+
+    with_world(test, flow=SMALL)
+
+
+def test_watches_that_nobody_reads_keep_no_seat() -> None:
+    async def test(world: World) -> None:
+        await world.level({"type": "Reject"})
+        with pytest.raises(InternalError, match="stream"):
+            await world.server.client_with(authorization="Bearer quiet").raw("GET", f"{MAPS}?watch=1")
         assert world.flow.levels.by_name["mine"].set.seats_in_use == 0
 
     with_world(test, flow=SMALL)
