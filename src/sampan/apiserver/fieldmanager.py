@@ -53,6 +53,11 @@ class Shaped(Protocol):
         ...
 
     @property
+    def converted(self) -> bool:
+        """Whether a webhook makes the other versions: then this one's objects need not have their shapes."""
+        ...
+
+    @property
     def siblings(self) -> Mapping[str, Shape]:
         """The shapes of all versions, by apiVersion."""
         ...
@@ -83,7 +88,7 @@ class FieldManager:
             difference = managedfields.difference(shape_of(served), _empty(served) if old is None else codec.encode(old), codec.encode(new))
         except typed.TypedError:
             return  # upstream, too, prefers an object without owners to none at all
-        if served.custom is not None and not _fits_others(served.custom, managed, new):
+        if served.custom is not None and not served.custom.converted and not _fits_others(served.custom, managed, new):
             return
         managed = ssa.update(managed, by, by.version, difference, _filter(served, subresource), now)
         _put_entries(new, managedfields.encode(managedfields.cap(managed)))

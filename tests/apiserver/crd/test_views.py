@@ -202,5 +202,12 @@ def test_managed_fields_survive_changes_through_two_versions() -> None:
         code, conflict = await asker.ask("PATCH", gears("v2", "a") + "?fieldManager=other", gear("a", api="v2", spec={"size": 2}), **apply)
         assert code == 409
         assert ".spec.size" in conflict["message"]
+        # a write through the other version takes nothing from those who own fields of this one
+        code, one = await asker.merge(gears("v1", "a") + "?fieldManager=one", {"size": 5})
+        assert code == 200
+        owners = {(entry["manager"], entry["apiVersion"]) for entry in one["metadata"]["managedFields"]}
+        assert owners == {("two", "example.com/v2"), ("one", "example.com/v1")}
+        code, again = await asker.ask("PATCH", gears("v2", "a") + "?fieldManager=two", gear("a", api="v2", spec={"size": 7}), **apply)
+        assert (code, again["spec"]["size"]) == (200, 7)
 
     with_webhook(check)

@@ -82,6 +82,8 @@ class Custom:
     shape: Shape = field(init=False)
     siblings: dict[str, Shape] = field(default_factory=dict)
     """The shapes of all of the definition's versions, by apiVersion."""
+    converted: bool = False
+    """Whether a webhook makes the other versions."""
     storage: str = ""
     """The version that objects are stored in."""
     versions: dict[str, Custom] = field(default_factory=dict)
@@ -171,7 +173,7 @@ def _build(crd: CustomResourceDefinition, names: Sequence[str], rules_for: Rules
     resources = {version.name: _resource(crd, version) for version in versions}
     shapes = {custom.group_version: custom.shape for custom in customs.values()}
     for custom in customs.values():
-        custom.siblings, custom.storage = shapes, storage_version(crd)
+        custom.siblings, custom.storage, custom.converted = shapes, storage_version(crd), by_webhook(crd)
         custom.versions = {one.group_version: one for one in customs.values()}
     out = []
     for version in versions:
