@@ -54,3 +54,8 @@ def test_authorization_flags() -> None:
     flags = given("--authorization-mode=RBAC,Webhook", "--authorization-webhook-config-file=w", "--authorization-webhook-cache-authorized-ttl=1m")
     assert flags.authorization == AuthorizationFlags(modes=("RBAC", "Webhook"), webhook=Path("w"), authorized="1m")
     assert given("--authorization-config=a").authorization == AuthorizationFlags(Path("a"))
+
+
+def test_admission_flags() -> None:
+    flags = given("--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=PodSecurity,ResourceQuota")
+    assert (flags.enabled_admission, flags.disabled_admission) == (("NodeRestriction",), ("PodSecurity", "ResourceQuota"))

@@ -133,3 +133,13 @@ def test_authorization_flags(tmp_path: Path) -> None:
                        (AuthorizationFlags(path, modes=("RBAC",)), "can not be specified"), (AuthorizationFlags(path), "is no AuthorizationConfiguration|can't be read")):
         with pytest.raises(ConfigError, match=why):
             secured(Settings(), SecurityFlags(authorization=wrong))
+
+
+def test_admission_plugins_are_left_out_by_name() -> None:
+    flags = SecurityFlags(enabled_admission=("NodeRestriction", "JobValidation"), disabled_admission=("PodSecurity", "ResourceQuota"))
+    assert secured(Settings(), flags).disabled_admission == {"PodSecurity", "ResourceQuota"}
+    for wrong, why in ((SecurityFlags(disabled_admission=("Nope",)), 'disable-admission-plugins plugin "Nope" is unknown'),
+                       (SecurityFlags(disabled_admission=("RBACEscalation",)), "is unknown"),
+                       (SecurityFlags(enabled_admission=("Priority",), disabled_admission=("Priority",)), "overlapped")):
+        with pytest.raises(ConfigError, match=why):
+            secured(Settings(), wrong)

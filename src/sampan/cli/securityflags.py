@@ -14,6 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     _identity(parser.add_argument_group("identity"))
     _authorization(parser.add_argument_group("authorization"))
+    _admission(parser.add_argument_group("admission"))
     _audit(parser.add_argument_group("audit"))
     parser.add_argument_group("encryption at rest").add_argument(
         "--encryption-provider-config", type=Path, metavar="FILE", help="which resources are stored with which keys (EncryptionConfiguration)")
@@ -50,6 +51,11 @@ def _authorization(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--authorization-webhook-cache-unauthorized-ttl", default="30s", metavar="TIME", help="how long a no counts (default 30s)")
 
 
+def _admission(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--enable-admission-plugins", default="", metavar="LIST", help="plugins that are on (all are, NodeRestriction as well)")
+    group.add_argument("--disable-admission-plugins", default="", metavar="LIST", help="plugins that are left out")
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0", "t", "f"):
         raise argparse.ArgumentTypeError(f'"{text}" is neither true nor false')
@@ -82,6 +88,7 @@ def read(arguments: argparse.Namespace) -> SecurityFlags:
     given = arguments
     return SecurityFlags(
         audit=AuditFlags(given.audit_policy_file, given.audit_log_path, given.audit_log_maxsize, given.audit_log_maxbackup, given.audit_log_maxage),
+        enabled_admission=_list(given.enable_admission_plugins), disabled_admission=_list(given.disable_admission_plugins),
         encryption=given.encryption_provider_config, anonymous=given.anonymous_auth, authentication=given.authentication_config,
         oidc=OidcFlags(given.oidc_issuer_url, given.oidc_client_id, given.oidc_username_claim, given.oidc_username_prefix, given.oidc_groups_claim,
                        given.oidc_groups_prefix, tuple(one for text in given.oidc_required_claim for one in _list(text)), given.oidc_ca_file,

@@ -91,6 +91,8 @@ class SecurityFlags:
     token_webhook: TokenWebhookFlags = TokenWebhookFlags()
     headers: HeaderFlags = HeaderFlags()
     authorization: AuthorizationFlags = AuthorizationFlags()
+    enabled_admission: tuple[str, ...] = ()
+    disabled_admission: tuple[str, ...] = ()
 
 
 def content(path: Path, what: str) -> bytes:
@@ -115,6 +117,7 @@ def secured(settings: Settings, flags: SecurityFlags) -> Settings:
     if flags.anonymous is not None:
         settings = replace(settings, anonymous=flags.anonymous)
     settings = _authorized(_issuers(settings, flags), flags.authorization)
+    settings = _admitted(settings, flags)
     return _headers(_token_webhook(settings, flags.token_webhook), flags.headers)
 
 
@@ -206,6 +209,22 @@ def _authorized(settings: Settings, flags: AuthorizationFlags) -> Settings:
             "default", kubeconfig.read(flags.webhook), seconds(flags.authorized, "--authorization-webhook-cache-authorized-ttl"),
             seconds(flags.unauthorized, "--authorization-webhook-cache-unauthorized-ttl"), version=flags.version)
     return replace(settings, authorization=authzconfig.modes(flags.modes or ("Node", "RBAC"), webhook))
+
+
+def _admitted(settings: Settings, flags: SecurityFlags) -> Settings:
+    """All plugins are on already; `--enable-admission-plugins` may name those alone."""
+    if not flags.enabled_admission and not flags.disabled_admission:
+        return settings
+    from sampan.apiserver.admission.all import PLUGINS
+
+    for flag, given in (("enable-admission-plugins", flags.enabled_admission), ("disable-admission-plugins", flags.disabled_admission)):
+        for name in given:
+            if name not in PLUGINS:
+                raise ConfigError(f'{flag} plugin "{name}" is unknown', hint=f"choose of {', '.join(PLUGINS)}")
+    both = set(flags.enabled_admission) & set(flags.disabled_admission)
+    if both:
+        raise ConfigError(f"[{', '.join(sorted(both))}] in enable-admission-plugins and disable-admission-plugins overlapped")
+    return replace(settings, disabled_admission=settings.disabled_admission | set(flags.disabled_admission))
 
 
 def _token_webhook(settings: Settings, flags: TokenWebhookFlags) -> Settings:

@@ -71,6 +71,13 @@ ALL: tuple[type[Admission], ...] = (
 )
 
 
+IDLE = ("ClusterTrustBundleAttest", "JobValidation", "PodGroupProtection", "PodGroupWorkloadExists")
+"""Plugins that have nothing to do without feature gates beyond the defaults: known by name only."""
+
+PLUGINS = tuple(sorted({*(one.name for one in ALL if one is not RbacEscalation), *IDLE, "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"}))
+"""The names that flags may give. The check of escalation is no plugin upstream: nobody can leave it out."""
+
+
 def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, identity: Identity, *,
                   quota_writer: StatusWriter | None = None, dynamic: Sequence[Admission] = (),
                   disabled: frozenset[str] = frozenset(), versions: Versions | None = None) -> Chain:
