@@ -137,12 +137,8 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
             server = NodeServer(lambda _: served, clock=clock)
             tasks.start(recorder.run(), "events")
             context = tls_context(config.credentials)
-            followers = (Follower(client, config.kubeconfig, clock), Follower(network_client, config.credentials / "proxy.kubeconfig", clock))
-            own = NodeCertificate(client, config.kubeconfig, config.node, clock)
-            root = RootBundle(client, config.credentials, (config.kubeconfig, config.credentials / "proxy.kubeconfig"), clock)
-            credentials = NodeCredentials(followers, ServingFiles(context, config.credentials), own, root, clock, seconds=config.look_seconds)
             tasks.start(server.run("0.0.0.0", config.port, context), "agent port")
-            tasks.start(credentials.run(), "certificates")
+            tasks.start(_credentials(config, (client, network_client), context, clock).run(), "certificates")
             tasks.start(agent.run(), "node agent")
             tasks.start(informers.run(), "informers")
             if not config.simulated:
@@ -156,6 +152,16 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
     finally:
         await client.close()
         await network_client.close()
+
+
+def _credentials(config: AgentConfig, clients: tuple[RemoteClient, RemoteClient], context: ssl.SSLContext, clock: SystemClock) -> NodeCredentials:
+    """What keeps the node's and the network's access and the port's certificate good."""
+    client, network_client = clients
+    files = (config.kubeconfig, config.credentials / "proxy.kubeconfig")
+    followers = (Follower(client, files[0], clock), Follower(network_client, files[1], clock))
+    own = NodeCertificate(client, config.kubeconfig, config.node, clock)
+    root = RootBundle(client, config.credentials, files, clock)
+    return NodeCredentials(followers, ServingFiles(context, config.credentials), own, root, clock, seconds=config.look_seconds)
 
 
 async def _tell(agent: NodeAgent, ready: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from sampan.client.renewal import LOOK_SECONDS, Follower
 from sampan.lib import pki
 from sampan.lib.errors import SampanError
 from sampan.lib.pkirotate import blocks, write_private
+from sampan.lib.validity import validity
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,9 @@ class NodeCertificate:
         certificate = kubeconfig.read(self._path).client_certificate
         if not certificate:
             return None
-        facts = pki.facts_of(certificate)
-        start = min(facts.not_before + pki.BACKDATE, facts.not_after)
-        return start + (facts.not_after - start) * ASKED_AFTER
+        begin, end = validity(certificate)
+        start = min(begin + pki.BACKDATE, end)
+        return start + (end - start) * ASKED_AFTER
 
     async def look(self) -> bool:
         """Ask for the next one if it is time; whether there is one.
@@ -136,8 +137,8 @@ class RootBundle:
         """Often enough to be told of the next authority before it signs; not more, there may be thousands of nodes."""
         if self._asked is None:
             return True
-        facts = [pki.facts_of(pem) for pem in blocks(self._ca.read_bytes())]
-        life = min((found.not_after - found.not_before - pki.BACKDATE for found in facts), default=ASKED_MOST)
+        times = [validity(pem) for pem in blocks(self._ca.read_bytes())]
+        life = min((end - begin - pki.BACKDATE for begin, end in times), default=ASKED_MOST)
         return self._clock.now() >= self._asked + min(life / 24, ASKED_MOST)
 
     async def look(self) -> bool:
