@@ -29,6 +29,7 @@ from sampan.control.informer import Informers
 from sampan.drivers import leftovers, netlink, nft
 from sampan.drivers.containerd import Containerd, ContainerdSettings
 from sampan.lib.clock import Identity
+from sampan.lib.collector import Collector
 from sampan.lib.errors import SampanError
 from sampan.network import cni
 from sampan.network.cni import PodNetwork
@@ -115,6 +116,7 @@ def tls_context(credentials: Path) -> ssl.SSLContext:
 async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -> None:
     """Run one node until SIGTERM or SIGINT."""
     clock, identity = SystemClock(), Identity()
+    Collector(clock).settle()
     client = RemoteClient(kubeconfig.read(config.kubeconfig))
     network_client = RemoteClient(kubeconfig.read(config.credentials / "proxy.kubeconfig"))
     stopping = asyncio.Event()

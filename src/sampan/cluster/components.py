@@ -29,6 +29,7 @@ from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
 from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
+from sampan.lib.collector import Collector
 from sampan.scheduler.config import read_settings
 from sampan.scheduler.scheduler import Scheduler
 
@@ -127,6 +128,7 @@ def _run(config: ComponentConfig, start: Start) -> int:
         try:
             async with Tasks() as tasks:
                 clock = SystemClock()
+                Collector(clock).settle()
                 tasks.start(Follower(client, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
                 start(tasks, client, clock, Identity())
                 await until_signalled(tasks.wait)

@@ -7,7 +7,6 @@ starting: whatever can be refused is refused before anything listens.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -32,6 +31,7 @@ from sampan.cluster.credentials import CredentialFlags, Credentials, CredentialS
 from sampan.cluster.security import SecurityFlags, handshake_ca, secured
 from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
+from sampan.lib.collector import Collector
 from sampan.lib.errors import ConfigError
 from sampan.lib.pkirotate import write_private
 from sampan.store.base import SharedStore, Store
@@ -132,8 +132,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         await api.start()
         await addons.allow_rotation(InProcessClient(api.app, ADMIN))
         write_access(config, now)
-        gc.collect()
-        gc.freeze()  # what is there now stays: no need to look at it again
+        Collector(clock).settle()
         listened = listener.configure(api.app, certificate=str(now.certificate), key=str(now.key), client_ca=str(handshake_ca(config.security, now.trusted, data)))
         server = listener.Server(listened, api.stop)
 
