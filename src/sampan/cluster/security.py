@@ -197,7 +197,7 @@ def _authorized(settings: Settings, flags: AuthorizationFlags) -> Settings:
         return settings
     from sampan.apiserver.auth import authzconfig
     from sampan.apiserver.auth.authzwebhook import WebhookSettings
-    from sampan.client import kubeconfig
+    from sampan.apiserver.auth.remote import access_of
 
     if flags.config is not None:
         if flags != AuthorizationFlags(flags.config):
@@ -206,7 +206,7 @@ def _authorized(settings: Settings, flags: AuthorizationFlags) -> Settings:
     webhook = None
     if flags.webhook is not None:
         webhook = WebhookSettings(
-            "default", kubeconfig.read(flags.webhook), seconds(flags.authorized, "--authorization-webhook-cache-authorized-ttl"),
+            "default", access_of(flags.webhook, "--authorization-webhook-config-file"), seconds(flags.authorized, "--authorization-webhook-cache-authorized-ttl"),
             seconds(flags.unauthorized, "--authorization-webhook-cache-unauthorized-ttl"), version=flags.version)
     return replace(settings, authorization=authzconfig.modes(flags.modes or ("Node", "RBAC"), webhook))
 
@@ -230,9 +230,9 @@ def _admitted(settings: Settings, flags: SecurityFlags) -> Settings:
 def _token_webhook(settings: Settings, flags: TokenWebhookFlags) -> Settings:
     if flags.config is None:
         return settings
-    from sampan.client import kubeconfig
+    from sampan.apiserver.auth.remote import access_of
 
-    hook = TokenWebhook(kubeconfig.read(flags.config), flags.version, seconds(flags.cache, "--authentication-token-webhook-cache-ttl"))
+    hook = TokenWebhook(access_of(flags.config, "--authentication-token-webhook-config-file"), flags.version, seconds(flags.cache, "--authentication-token-webhook-cache-ttl"))
     return replace(settings, sources=replace(settings.sources, webhook=hook))
 
 

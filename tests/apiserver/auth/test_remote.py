@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from sampan.aio.clock import SystemClock
-from sampan.apiserver.auth.remote import MOST_BYTES, NoAnswer, RemoteReviews
+from sampan.apiserver.auth.remote import MOST_BYTES, NoAnswer, RemoteReviews, access_of
 from sampan.client.kubeconfig import Access
+from sampan.lib.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 REVIEW = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": {}}
@@ -69,3 +71,19 @@ def test_what_is_no_answer_is_said(answer: tuple[int, str], tries: int, why: str
             assert len(asked) == tries
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("a: b", "--flag {}: the kubeconfig has no current context"), ("[", "--flag {}: {} can't be read"),
+    ("""
+clusters: [{name: a, cluster: {server: https://x, certificate-authority-data: eA==}}]
+contexts: [{name: a, context: {cluster: a}}]
+current-context: a
+""", "--flag {}: its certificates or keys can't be used"),
+])
+def test_a_kubeconfig_that_can_not_be_used_is_told_with_its_flag(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "webhook.kubeconfig"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        access_of(path, "--flag")
+    assert caught.value.message.startswith(why.replace("{}", str(path)))

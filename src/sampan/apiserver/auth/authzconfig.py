@@ -16,6 +16,7 @@ from sampan.api import codec, field, names, yamlbody
 from sampan.api.errors import FieldError
 from sampan.apiserver.auth.authzwebhook import WebhookSettings
 from sampan.apiserver.auth.base import Authorization
+from sampan.apiserver.auth.remote import access_of
 from sampan.client import kubeconfig
 from sampan.lib.errors import ConfigError
 
@@ -98,7 +99,7 @@ def modes(given: Sequence[str], webhook: WebhookSettings | None) -> Authorizatio
 
 def _settings(name: str, hook: _Webhook) -> WebhookSettings:
     file = hook.connectionInfo.kubeConfigFile
-    access = kubeconfig.read(Path(file)) if file else kubeconfig.in_cluster()
+    access = access_of(Path(file), f"the kubeconfig of the authorization webhook {name},") if file else kubeconfig.in_cluster()
     if not file:
         access = kubeconfig.Access(f"{access.server}/apis/authorization.k8s.io/{hook.subjectAccessReviewVersion}/subjectaccessreviews",
                                    access.ca, token_file=access.token_file)

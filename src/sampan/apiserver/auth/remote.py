@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.aio.clock import AsyncClock
 from sampan.api import codec
 from sampan.client.kubeconfig import Access
+from sampan.lib.errors import ConfigError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,6 +27,25 @@ MOST_CONNECTIONS = 100
 
 class NoAnswer(Exception):
     """The other server could not be asked, or gave no review."""
+
+
+def access_of(path: Path, what: str) -> Access:
+    """What a kubeconfig file says about a webhook; `what` names the file in messages.
+
+    Raises:
+        ConfigError: It says nothing that can be used.
+    """
+    from sampan.client import kubeconfig
+    from sampan.client.remote import tls_context
+
+    try:
+        access = kubeconfig.read(path)
+        tls_context(access)
+    except ConfigError as error:
+        raise ConfigError(f"{what} {path}: {error.message}", hint=error.hint) from None
+    except (OSError, ValueError) as error:  # the ssl module's are both
+        raise ConfigError(f"{what} {path}: its certificates or keys can't be used: {error}") from None
+    return access
 
 
 class RemoteReviews:
