@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.apiserver.flowcontrol.estimate import ONE_SEAT, Work
-from sampan.apiserver.flowcontrol.queueset import DONE, EXECUTING, LINGERING, WAITING, QueueSet, Queuing, Ticket
+from sampan.apiserver.flowcontrol.queueset import DONE, EXECUTING, LINGERING, UNIT, WAITING, QueueSet, Queuing, Ticket
 from sampan.apiserver.flowcontrol.tally import SchemaTally
 from sampan.testing.datadriven import Block, run, transcripts
 
@@ -202,6 +202,18 @@ def test_a_quiet_flow_overtakes_a_thousand_of_a_noisy_one() -> None:
         served += 1
     # its hand of six queues may hold one of the noisy flow's, never all of them
     assert served <= 7
+
+
+def test_where_the_meter_stands_and_who_is_next_can_be_seen() -> None:
+    tally = SchemaTally("level", "schema")
+    queue_set = QueueSet(Queuing(2, 1, 10), 1, 0.0)
+    assert queue_set.next_starts() == (0, 0)
+    for entropy, now in ((0, 0.0), (0, 1.0), (1, 1.0)):
+        queue_set.start(tally, entropy, "", now)
+    # one seat, so R went as fast as time; the first was expected to last three milliseconds
+    assert (queue_set.r, queue_set.dispatch_r, queue_set.latest_s) == (UNIT, 0, 0)
+    assert queue_set.next_starts() == (UNIT, UNIT)
+    assert queue_set.next_starts(discounted=True) == (UNIT - 300_000, UNIT)
 
 
 def test_time_is_booked_by_what_was_in_use() -> None:

@@ -28,6 +28,8 @@ LEVEL_GAUGES: tuple[tuple[str, str, Callable[[Level], float]], ...] = (
      lambda level: level.demand.deviation),
     ("demand_seats_smoothed", "Smoothed seat demands", lambda level: level.demand.smoothed),
     ("current_r", "R(time of last change)", lambda level: level.set.r / UNIT),
+    ("dispatch_r", "R(time of last dispatch)", lambda level: level.set.dispatch_r / UNIT),
+    ("latest_s", "S(most recently dispatched request)", lambda level: level.set.latest_s / UNIT),
 )
 SCHEMA_GAUGES: tuple[tuple[str, str, Callable[[SchemaTally], float]], ...] = (
     ("current_inqueue_requests", "Number of requests currently pending in queues of the API Priority and Fairness subsystem",
@@ -92,6 +94,14 @@ def _of_levels(levels: list[Level], fair_fraction: float) -> Iterator[Any]:
         family = GaugeMetricFamily(PREFIX + name, text, labels=[LEVEL])
         for level in levels:
             family.add_metric([level.name], value(level))
+        yield family
+    for name, text, discounted in (
+            ("next_s_bounds", "min and max, over queues, of S(oldest waiting request in queue)", False),
+            ("next_discounted_s_bounds", "min and max, over queues, of S(oldest waiting request in queue) - estimated work in progress", True)):
+        family = GaugeMetricFamily(PREFIX + name, text, labels=[LEVEL, "bound"])
+        for level in levels:
+            for bound, start in zip(("min", "max"), level.set.next_starts(discounted=discounted), strict=True):
+                family.add_metric([level.name, bound], start / UNIT)
         yield family
     yield GaugeMetricFamily(PREFIX + "seat_fair_frac", "Fair fraction of server's concurrency to allocate to each priority level that "
                             "can use it", value=fair_fraction)

@@ -96,6 +96,8 @@ class QueueSet:
         self.waiting = self.executing = self.seats_in_use = self.seats_waiting = 0
         self.without_queue: dict[Ticket, None] = {}
         self.dispatched = self.rejected = self.cancelled = 0
+        self.dispatch_r = self.latest_s = 0
+        """Of the latest one that came from a queue: the reading of R then, and when it would have started in the fair server."""
         self.spent: Spent = {}
         """Seconds by (requests executing, seats in use, requests waiting, seats waited for); taken away by `take_spent`."""
         self._last = now
@@ -223,6 +225,12 @@ class QueueSet:
     def idle(self) -> bool:
         return not self.waiting and not self.executing
 
+    def next_starts(self, *, discounted: bool = False) -> tuple[int, int]:
+        """The least and the most of when the first of those that wait would start; less the work in progress if `discounted`."""
+        part = EXPECTED_SECONDS * UNIT if discounted else 0.0
+        starts = [queue.next_r - round(queue.seats * part) for queue in self._with_waiting]
+        return min(starts, default=0), max(starts, default=0)
+
     @property
     def demand(self) -> int:
         """How many seats are, or would be, in use."""
@@ -342,6 +350,7 @@ class QueueSet:
             self._active += 1
         queue.executing[ticket] = None
         queue.seats += ticket.seats
+        self.dispatch_r, self.latest_s = self.r, queue.next_r
         queue.next_r += ticket.work
 
     def _release(self, ticket: Ticket) -> None:
