@@ -1,0 +1,100 @@
+"""Every controller as its own user, with the rights that the server's own roles give it, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sampan.aio.clock import VirtualClock
+from sampan.aio.tasks import Tasks
+from sampan.api import codec
+from sampan.api.errors import Forbidden
+from sampan.api.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    SERVICE_CIDRS,
+    STATEFUL_SETS,
+    VALIDATING_ADMISSION_POLICIES,
+)
+from sampan.apiserver.server import Settings
+from sampan.client.inprocess import InProcessClient
+from sampan.cluster.controllers import ALL
+from sampan.cluster.controlplane import user
+from sampan.controllers.manager import Manager
+from sampan.controllers.settings import ManagerSettings
+from sampan.testing.server import running_server
+
+SPEC = {"containers": [{"name": "c", "image": "app:1"}]}
+TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": SPEC}
+SELECTOR = {"matchLabels": {"app": "x"}}
+OBJECTS: list[tuple[Any, dict[str, Any]]] = [
+    (NAMESPACES, {"metadata": {"name": "shop"}}),
+    (DEPLOYMENTS, {"metadata": {"name": "web"}, "spec": {"replicas": 1, "selector": SELECTOR, "template": TEMPLATE}}),
+    (STATEFUL_SETS, {"metadata": {"name": "db"}, "spec": {"serviceName": "db", "replicas": 1, "selector": SELECTOR, "template": TEMPLATE, "volumeClaimTemplates": [
+        {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]}}),
+    (JOBS, {"metadata": {"name": "once"}, "spec": {"template": {"spec": {**SPEC, "restartPolicy": "Never"}}}}),
+    (HORIZONTAL_POD_AUTOSCALERS, {"metadata": {"name": "h"}, "spec": {
+        "minReplicas": 3, "maxReplicas": 5, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}}),
+    (SERVICE_CIDRS, {"metadata": {"name": "more"}, "spec": {"cidrs": ["10.110.1.0/24"]}}),
+    (VALIDATING_ADMISSION_POLICIES, {"metadata": {"name": "p"}, "spec": {
+        "matchConstraints": {"resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}]},
+        "validations": [{"expression": "object.spec.replicaz > 1"}]}}),
+]
+
+
+class Watched:
+    """A client that remembers what it was forbidden."""
+
+    def __init__(self, client: Any, name: str, refused: list[str]) -> None:
+        self._client, self._name, self._refused = client, name, refused
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name in ("watch", "close"):
+            return method
+
+        async def call(*args: Any, **more: Any) -> Any:
+            try:
+                answer = await method(*args, **more)
+            except Forbidden as error:
+                self._refused.append(f"{self._name}: {error.message}")
+                raise
+            if name == "raw" and answer.code == 403:
+                self._refused.append(f"{self._name}: {answer.body.decode()}")
+            return answer
+
+        return call
+
+
+def test_no_controller_is_refused_what_it_does() -> None:
+    async def main() -> None:
+        clock, refused = VirtualClock(), list[str]()
+        async with running_server(clock=clock, settings=Settings()) as server, Tasks() as tasks:
+            def client_for(name: str) -> Any:
+                return Watched(InProcessClient(server.server.app, user(name)), name, refused)
+
+            manager = Manager(client_for, ManagerSettings(horizontal_pod_autoscaler_sync_period=2.0), clock=clock, identity=server.identity, entries=ALL)
+            tasks.start(manager.run(), "controllers")
+            await clock.advance(5)
+            for resource, value in OBJECTS:
+                body = {"apiVersion": resource.group_version, "kind": resource.kind, **value}
+                body["metadata"] = {**value["metadata"], **({"namespace": "default"} if resource.namespaced else {})}
+                await server.client.create(resource, codec.convert(resource.wire, body))
+            for _ in range(12):
+                await clock.turns(300)
+                await clock.advance(1)
+            assert (await server.client.get(DEPLOYMENTS, "web", "default")).spec.replicas == 3
+            assert (await server.client.get(SERVICE_CIDRS, "more")).status.conditions[0].status == "True"
+            assert (await server.client.get(VALIDATING_ADMISSION_POLICIES, "p")).status.typeChecking.expressionWarnings
+            assert len((await server.client.list(PODS, "default")).items) == 5
+            for resource, value in OBJECTS:
+                await server.client.delete(resource, value["metadata"]["name"], "default" if resource.namespaced else "")
+            for _ in range(20):
+                await clock.turns(300)
+                await clock.advance(1)
+            assert refused == []
+
+    asyncio.run(asyncio.wait_for(main(), 120))
