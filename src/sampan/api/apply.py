@@ -89,13 +89,14 @@ def take(managed: Managed, by: Manager, version: str, difference: Difference) ->
     return out, conflicts
 
 
-def _filtered(difference: Difference, keep: Filter) -> Difference:
+def filtered(difference: Difference, keep: Filter) -> Difference:
+    """What of it an endpoint may own."""
     return Difference(keep(difference.added), keep(difference.modified), keep(difference.removed))
 
 
 def update(managed: Managed, by: Manager, version: str, difference: Difference, keep: Filter, now: str) -> Managed:
     """Owners after a write that is no apply: what it changed belongs to `by` now."""
-    difference = _filtered(difference, keep)
+    difference = filtered(difference, keep)
     own = fieldset.union(difference.modified, difference.added)
     previous = managed.get(by)
     # what the manager held before is treated like any other's, and given back with the rest
@@ -126,7 +127,7 @@ def apply(shape: Shape, live: dict[str, Any], applied: dict[str, Any], managed: 
     managed = managed | {by: Owned(own, version, last.time if last else None)}
     if last is not None and last.fields:
         merged = _prune(shape, merged, managed, last, version)
-    difference = _filtered(typed.compare(shape, live, merged), keep)
+    difference = filtered(typed.compare(shape, live, merged), keep)
     out, conflicts = take(managed, by, version, difference)
     if conflicts and not force:
         raise Conflicts(conflicts)

@@ -5,9 +5,9 @@ Where a webhook converts, the answer is a question first: see `sampan.apiserver.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.api import codec
 from sampan.apiserver.auth.asking import Undecided, answered
@@ -34,6 +34,48 @@ class Conversion:
         """
         obj = codec.loads(self.body)
         return await (self.view.inward(obj) if self.inward else self.view.outward(obj))
+
+
+class Converts(Protocol):
+    """Asks somebody else for the objects of another version."""
+
+    async def convert(self, objects: Sequence[dict[str, Any]], desired: str) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class VersionOf:
+    """One object in another version."""
+
+    converter: Converts
+    body: bytes
+    desired: str
+
+    @property
+    def key(self) -> Hashable:
+        return id(self.converter), self.desired, self.body
+
+    async def ask(self) -> Any:
+        """The converted object.
+
+        Raises:
+            ApiError: It can't be converted.
+        """
+        return (await self.converter.convert([codec.loads(self.body)], self.desired))[0]
+
+
+def in_version(converter: Converts, obj: dict[str, Any], desired: str) -> dict[str, Any]:
+    """A custom object in another version; never change it.
+
+    Raises:
+        Undecided: A webhook has to be asked.
+    """
+    if obj.get("apiVersion") == desired:
+        return obj
+    question = VersionOf(converter, codec.encode(obj), desired)
+    found: Any = answered(question.key)
+    if found is None:
+        raise Undecided(question)
+    return found  # type: ignore[no-any-return]
 
 
 def crossed(obj: Any, here: Served, there: Served) -> Any:

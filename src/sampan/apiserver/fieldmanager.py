@@ -20,7 +20,9 @@ from sampan.api.fieldset import FieldSet
 from sampan.api.meta.v1 import ManagedFieldsEntry
 from sampan.api.scalars import Time
 from sampan.api.schema import Shape
+from sampan.api.typed import Difference
 from sampan.apiserver.catalog import Served
+from sampan.apiserver.crossing import Converts, in_version
 from sampan.apiserver.options import WriteOptions
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -53,8 +55,8 @@ class Shaped(Protocol):
         ...
 
     @property
-    def converted(self) -> bool:
-        """Whether a webhook makes the other versions: then this one's objects need not have their shapes."""
+    def converter(self) -> Converts | None:
+        """Who makes the other versions, where that is a webhook: then this one's objects need not have their shapes."""
         ...
 
     @property
@@ -88,9 +90,13 @@ class FieldManager:
             difference = managedfields.difference(shape_of(served), _empty(served) if old is None else codec.encode(old), codec.encode(new))
         except typed.TypedError:
             return  # upstream, too, prefers an object without owners to none at all
-        if served.custom is not None and not served.custom.converted and not _fits_others(served.custom, managed, new):
+        if served.custom is not None and served.custom.converter is None and not _fits_others(served.custom, managed, new):
             return
-        managed = ssa.update(managed, by, by.version, difference, _filter(served, subresource), now)
+        keep = _filter(served, subresource)
+        elsewhere = _elsewhere(served, managed, old, new)
+        managed = ssa.update(managed, by, by.version, difference, keep, now)
+        for version, changed in elsewhere:
+            managed, _ = ssa.take(managed, by, version, ssa.filtered(changed, keep))
         _put_entries(new, managedfields.encode(managedfields.cap(managed)))
 
     @staticmethod
@@ -164,6 +170,8 @@ class FieldManager:
                 tree, managed = attempt(forced=True)
         except typed.TypedError as error:
             raise OtherStatus(f"failed to merge config: {error}", code=500) from None
+        if tree is not None:
+            managed = self._taken_elsewhere(served, managed, by, live, tree, force=force)
         if tree is None:
             tree = live
         elif by in managed:
@@ -171,6 +179,21 @@ class FieldManager:
         if manager == KUBECTL:
             _note_applied(tree, applied)
         return self._object(served, tree, managed)
+
+    @staticmethod
+    def _taken_elsewhere(served: Served, managed: Managed, by: Manager, live: dict[str, Any], tree: dict[str, Any], *, force: bool) -> Managed:
+        """Without what others own in other versions and the apply has changed.
+
+        Raises:
+            Conflicts: There is some, and it is not forced.
+        """
+        taken: dict[Manager, FieldSet] = {}
+        for version, changed in _elsewhere(served, managed, live if live.get("metadata") else None, tree):
+            managed, lost = ssa.take(managed, by, version, ssa.filtered(changed, _filter(served, by.subresource)))
+            taken |= lost
+        if taken and not force:
+            raise Conflicts(taken)
+        return managed
 
     def _applied_before(self, served: Served, old: Any, now: Time) -> Managed:
         if old is None:
@@ -249,6 +272,28 @@ def _endpoint_filter(group_resource: str, subresource: str, has_status: bool, *,
     else:
         reset = fieldset.of_paths(("status",)) if has_status else {}
     return lambda fields: fieldset.without(fields, reset)
+
+
+def _elsewhere(served: Served, managed: Managed, old: Any, new: Any) -> list[tuple[str, Difference]]:
+    """What a write changes, in each of the other versions in which somebody owns fields, where a webhook makes them.
+
+    Raises:
+        Undecided: The webhook has to be asked.
+    """
+    custom = served.custom
+    if custom is None or custom.converter is None or old is None:
+        return []
+    found = []
+    for version in sorted({owned.version for owned in managed.values()} - {served.resource.group_version}):
+        shape = custom.siblings.get(version)
+        if shape is None:
+            continue
+        left, right = (in_version(custom.converter, one, version) for one in (old, new))
+        try:
+            found.append((version, managedfields.difference(shape, codec.encode(left), codec.encode(right))))
+        except typed.TypedError:
+            continue  # nothing can be said about them: they keep what they have
+    return found
 
 
 def _fits_others(custom: Shaped, managed: Managed, new: Any) -> bool:

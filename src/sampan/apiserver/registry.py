@@ -26,6 +26,7 @@ from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.scalars import Time
 from sampan.apiserver import deletion, depth, metadata
 from sampan.apiserver.admission.base import AdmissionRequest, Operation
+from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
@@ -222,18 +223,7 @@ class Registry:
     async def _update(self, served: Served, entry: Entry, produce: Produce, write: Write) -> Written:
         resource, kind = served.resource, served.kind
         old = self.outward(served, entry)
-        was = metadata.meta_of(old)
-        new = produce(old)
-        meta = metadata.meta_of(new)
-        self._check_revision(served, meta, was, entry.revision)
-        metadata.keep_system_fields(meta, was)
-        if resource.namespaced:
-            meta.namespace = meta.namespace or was.namespace
-        metadata.put_meta(new, meta)
-        kind.default(new)
-        if not write.applying:
-            self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
-        kind.as_stored(new)
+        new = await decided(lambda: self._produced(served, entry, old, produce, write))
         request = self._request("UPDATE", served, entry.namespace, entry.name, write, new, old)
         await self.gate.admit(request)
         new = request.object
@@ -249,6 +239,23 @@ class Registry:
             return await self._swap(served, entry, new, old, write, claim)
         finally:
             claim.release()
+
+    def _produced(self, served: Served, entry: Entry, old: Any, produce: Produce, write: Write) -> Any:
+        """The new object as the client wants it, with its owners; it may be asked for again."""
+        resource, kind = served.resource, served.kind
+        was = metadata.meta_of(old)
+        new = produce(old)
+        meta = metadata.meta_of(new)
+        self._check_revision(served, meta, was, entry.revision)
+        metadata.keep_system_fields(meta, was)
+        if resource.namespaced:
+            meta.namespace = meta.namespace or was.namespace
+        metadata.put_meta(new, meta)
+        kind.default(new)
+        if not write.applying:
+            self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
+        kind.as_stored(new)
+        return new
 
     def _check_revision(self, served: Served, meta: ObjectMeta, was: ObjectMeta, revision: int) -> None:
         asked = meta.resourceVersion
@@ -304,6 +311,7 @@ class Registry:
             return Written(new, codec.encode(new), entry.revision, deleted=True)
         if write.dry_run:
             return Written(new, codec.encode(new), entry.revision)
+        metadata.keep_times(new, old)
         if new == old and not self.is_stale(key, entry.revision):
             body = entry.body if served.outward is None else codec.encode(new)
             return Written(new, body, entry.revision)

@@ -202,12 +202,24 @@ def test_managed_fields_survive_changes_through_two_versions() -> None:
         code, conflict = await asker.ask("PATCH", gears("v2", "a") + "?fieldManager=other", gear("a", api="v2", spec={"size": 2}), **apply)
         assert code == 409
         assert ".spec.size" in conflict["message"]
-        # a write through the other version takes nothing from those who own fields of this one
+        # a write through the other version takes what it changes from those who own it in this one
         code, one = await asker.merge(gears("v1", "a") + "?fieldManager=one", {"size": 5})
         assert code == 200
         owners = {(entry["manager"], entry["apiVersion"]) for entry in one["metadata"]["managedFields"]}
-        assert owners == {("two", "example.com/v2"), ("one", "example.com/v1")}
-        code, again = await asker.ask("PATCH", gears("v2", "a") + "?fieldManager=two", gear("a", api="v2", spec={"size": 7}), **apply)
+        assert owners == {("one", "example.com/v1")}
+        assert one["metadata"]["managedFields"][0]["fieldsV1"] == {"f:size": {}}
+        # and an apply through this one conflicts with who owns it in the other, unless it is forced
+        code, conflict = await asker.ask("PATCH", gears("v2", "a") + "?fieldManager=two", gear("a", api="v2", spec={"size": 7}), **apply)
+        assert code == 409
+        assert conflict["message"] == 'Apply failed with 1 conflict: conflict with "one" using example.com/v1: .size'
+        forced = gears("v2", "a") + "?fieldManager=two&force=true"
+        code, again = await asker.ask("PATCH", forced, gear("a", api="v2", spec={"size": 7}), **apply)
         assert (code, again["spec"]["size"]) == (200, 7)
+        assert {entry["manager"] for entry in again["metadata"]["managedFields"]} == {"two"}
+        # what nobody changed stays whose it was
+        code, kept = await asker.merge(gears("v1", "a") + "?fieldManager=one", {"metadata": {"labels": {"x": "y"}}})
+        assert {entry["manager"] for entry in kept["metadata"]["managedFields"]} == {"one", "two"}
+        code, scaled = await asker.merge(gears("v2", "a", "scale") + "?fieldManager=scaler", {"spec": {"replicas": 9}})
+        assert (code, scaled["spec"]["replicas"]) == (200, 9)
 
     with_webhook(check)

@@ -82,8 +82,8 @@ class Custom:
     shape: Shape = field(init=False)
     siblings: dict[str, Shape] = field(default_factory=dict)
     """The shapes of all of the definition's versions, by apiVersion."""
-    converted: bool = False
-    """Whether a webhook makes the other versions."""
+    converter: Converter | None = None
+    """Who makes the other versions, where that is a webhook."""
     storage: str = ""
     """The version that objects are stored in."""
     versions: dict[str, Custom] = field(default_factory=dict)
@@ -133,6 +133,8 @@ def build(crd: CustomResourceDefinition, rules_for: RulesFor = no_rules, convert
     found = _build(crd, names, rules_for)
     if converter is None or make_view is None or not by_webhook(crd):
         return found
+    for custom in found[0].custom.versions.values() if found else ():
+        custom.converter = converter
     return [_viewed(crd, one, converter, make_view) for one in found]
 
 
@@ -173,7 +175,7 @@ def _build(crd: CustomResourceDefinition, names: Sequence[str], rules_for: Rules
     resources = {version.name: _resource(crd, version) for version in versions}
     shapes = {custom.group_version: custom.shape for custom in customs.values()}
     for custom in customs.values():
-        custom.siblings, custom.storage, custom.converted = shapes, storage_version(crd), by_webhook(crd)
+        custom.siblings, custom.storage = shapes, storage_version(crd)
         custom.versions = {one.group_version: one for one in customs.values()}
     out = []
     for version in versions:
