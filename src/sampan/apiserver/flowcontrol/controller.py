@@ -78,6 +78,7 @@ class FlowControl:
         self.high = {False: 0, True: 0}
         """Most at a time since somebody asked, of reads and writes."""
         self._flows: dict[Any, Flow] = {}
+        self._known: dict[tuple[str, str], Flow] = {}
         self._seen = (-1, -1)
         self._timers: dict[str, asyncio.Task[None]] = {}
         self.refresh()
@@ -170,6 +171,7 @@ class FlowControl:
         schemas: list[FlowSchema] = [entry.object for entry in self._schemas.entries()]
         self.wanted = self.levels.digest(configs, schemas, self._monotonic())
         self._flows.clear()
+        self._known.clear()
         self._wake_all()
         return True
 
@@ -197,6 +199,7 @@ class FlowControl:
         if flow is None:
             if len(self._flows) >= MOST_FLOWS:
                 self._flows.clear()
+                self._known.clear()
             flow = self._flows[key] = self._classify(info)
         return flow
 
@@ -205,7 +208,9 @@ class FlowControl:
         if schema is None:  # a user who is neither authenticated nor unauthenticated
             schema = next(schema for schema in self.levels.schemas if schema.metadata.name == CATCH_ALL_NAME)
         level = self.levels.by_name[schema.spec.priorityLevelConfiguration.name]
-        return Flow(schema, level, rules.distinguisher(info, schema.spec) if level.queuing.queues > 1 else "")
+        distinguisher = rules.distinguisher(info, schema.spec) if level.queuing.queues > 1 else ""
+        key = (schema.metadata.name, distinguisher)
+        return self._known.get(key) or self._known.setdefault(key, Flow(schema, level, distinguisher))
 
     def _work(self, info: RequestInfo, level: Level, tally: SchemaTally) -> Work:
         verb = info.verb
