@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from sampan.aio.clock import VirtualClock
+from sampan.api import codec
 from sampan.api.core.v1 import ConfigMap
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.scalars import Time
 from sampan.apiserver import metadata
+from sampan.testing.server import running_server
 
 
 def found(**fields: Any) -> list[tuple[str, str]]:
@@ -62,3 +68,34 @@ def test_dicts_and_structs_are_changed_alike() -> None:
     assert custom["metadata"] == {"name": "a", "labels": {"l": "v"}}
     struct = ConfigMap(metadata=ObjectMeta(name="a"))
     assert metadata.meta_of(struct) is struct.metadata
+
+
+@pytest.mark.parametrize("body", [
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"x": None}}, "data": {"k": "v", "n": None}},
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 80, "name": None}], "selector": None}},
+])
+def test_applying_the_same_later_on_writes_nothing(body: dict[str, Any]) -> None:
+    async def test() -> None:
+        clock = VirtualClock()
+        async with running_server(clock=clock) as server:
+            async def applied() -> bytes:
+                path = f"/api/v1/namespaces/default/{body['kind'].lower()}s/a?fieldManager=one&force=true"
+                return bytes((await server.client.raw("PATCH", path, body=codec.encode(body), headers={"content-type": "application/apply-patch+yaml"})).body)
+
+            first = await applied()
+            await clock.advance(60)
+            assert await applied() == first
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("change", [{}, {"spec": {"a": 2}}, {"metadata": {"managedFields": [{"manager": "n", "time": "2026-01-02T00:00:00Z"}]}}])
+def test_only_a_change_of_nothing_but_times_is_none(change: dict[str, Any]) -> None:
+    def entry(time: str) -> dict[str, Any]:
+        return {"kind": "W", "apiVersion": "x/v1", "metadata": {"name": "a", "managedFields": [{"manager": "m", "time": time}]}, "spec": {"a": 1}}
+
+    old, new = entry("2026-01-01T00:00:00Z"), entry("2026-01-02T00:00:00Z") | change
+    metadata.keep_times(new, old)
+    assert (new == old) == (not change)
+    if change:
+        assert new["metadata"]["managedFields"][0]["time"] == "2026-01-02T00:00:00Z"

@@ -12,7 +12,7 @@ from typing import Any
 
 from sampan.api import codec, field, goprint, names
 from sampan.api.errors import FieldError
-from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 
 NameCheck = Callable[[str], Sequence[str]]
 TOTAL_ANNOTATIONS_BYTES = 256 * 1024
@@ -23,6 +23,30 @@ def meta_of(obj: Any) -> ObjectMeta:
     if isinstance(obj, dict):
         return codec.convert(ObjectMeta, obj.get("metadata") or {})
     return obj.metadata  # type: ignore[no-any-return]
+
+
+def keep_times(new: Any, old: Any) -> None:
+    """A write that would change nothing but when its manager wrote changes nothing: `new` gets the times of `old`.
+
+    Source: `k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager/equality.go`.
+    """
+    if isinstance(new, dict):
+        meta, was = new.get("metadata") or {}, (old.get("metadata") or {}).get("managedFields") or []
+        now = meta.get("managedFields") or []
+        if now != was and [entry | {"time": ""} for entry in now] == [entry | {"time": ""} for entry in was]:
+            meta["managedFields"] = was
+            if new != old:
+                meta["managedFields"] = now
+        return
+    before, after = old.metadata.managedFields, new.metadata.managedFields
+    if before and after and before != after and list(map(_but_time, before)) == list(map(_but_time, after)):
+        new.metadata.managedFields = before
+        if new != old:
+            new.metadata.managedFields = after
+
+
+def _but_time(entry: ManagedFieldsEntry) -> tuple[Any, ...]:
+    return entry.manager, entry.operation, entry.apiVersion, entry.subresource, entry.fieldsType, entry.fieldsV1
 
 
 def put_meta(obj: Any, meta: ObjectMeta) -> None:
