@@ -127,7 +127,7 @@ def test_an_upgrade_that_fails_is_taken_back(helm: Helm, tmp_path: Path) -> None
     atomic = "--rollback-on-failure" if helm.fourth else "--atomic"
     helm("install", "shop", chart, "--wait", "--timeout", "90s")
     # when the new pods never become ready
-    said = helm.refused("upgrade", "shop", chart, "--set-json", 'probe=["false"]', "--set", "greeting=bad", atomic, "--timeout", "6s")
+    said = helm.refused("upgrade", "shop", chart, "--set-json", 'probe=["false"]', "--set", "greeting=bad", atomic, "--timeout", "8s", "--no-hooks")
     # then all is as it was
     assert "UPGRADE FAILED: release shop failed, and has been rolled back" in said
     assert space.get("configmap", "shop-words")["data"]["greeting"] == "hello"
@@ -144,7 +144,7 @@ def test_an_upgrade_that_fails_is_taken_back(helm: Helm, tmp_path: Path) -> None
     assert "Phase:          Failed" in said
     assert "a shelf hangs" in said
     # when a first install fails nothing is left
-    said = helm.refused("install", "other", chart, "--set-json", 'probe=["false"]', atomic, "--timeout", "6s", "--no-hooks")
+    said = helm.refused("install", "other", chart, "--set-json", 'probe=["false"]', atomic, "--timeout", "8s", "--no-hooks")
     assert "INSTALLATION FAILED: release other failed, and has been uninstalled" in said
     assert space.get("deployment", "other") is None
 
