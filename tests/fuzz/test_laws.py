@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from decimal import ROUND_UP, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fuzz.shapes import GOOD, OBJECTS, TREES, nearly, torn
-from fuzz.world import CUSTOM, MAPS, SERVICES, World, bounded, world
+from fuzz.world import CUSTOM, MAPS, SERVICES, World, bounded
+from sampan.aio.clock import VirtualClock
 from sampan.api import codec, fieldset, jsonsyntax, patch, protobuf, protowire, quantity, selectors, strict, yamlbody
 from sampan.api.core.v1 import Pod, Service
 from sampan.api.errors import ApiError, BadRequest
@@ -25,7 +27,16 @@ from sampan.apiserver.options import WriteOptions
 from sampan.lib.grpctable import Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
-server = pytest.fixture(world, scope="module")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[World]:
+    """Its time passes when a test says so."""
+    made = World(clock=VirtualClock())
+    yield made
+    made.close()
+
+
 ETCD, CRI = Table.load("sampan.store", "etcd.json"), Table.load("sampan.drivers.cri")
 
 
@@ -99,6 +110,13 @@ def test_what_the_walk_takes_decodes_to_itself(tree: dict[str, Any], resource: A
     assert (codec.encode(again.object), again.problems) == (body, [])
 
 
+def bare(value: Any) -> Any:
+    """Without null and empty lists, which protobuf can't tell apart."""
+    if isinstance(value, dict):
+        return {key: bare(inner) for key, inner in value.items() if inner not in (None, [])}
+    return [bare(inner) for inner in value] if isinstance(value, list) else value
+
+
 @bounded(150)
 @given(nearly(GOOD["services"]), nearly(GOOD["pods"]))
 def test_protobuf_and_json_of_one_object_are_the_same_object(service: dict[str, Any], pod: dict[str, Any]) -> None:
@@ -107,10 +125,9 @@ def test_protobuf_and_json_of_one_object_are_the_same_object(service: dict[str, 
             obj = codec.convert(wire, tree)
         except codec.DecodeError:
             continue
-        if obj.kind == "" or obj.apiVersion == "":
-            continue
+        obj.kind, obj.apiVersion = wire.__name__, "v1"
         sent = protobuf.encode(obj)
-        assert codec.encode(protobuf.decode_body(sent)) == codec.encode(obj)
+        assert bare(codec.to_builtins(protobuf.decode_body(sent))) == bare(codec.to_builtins(obj))
 
 
 @bounded(300)
@@ -189,13 +206,16 @@ def test_applying_twice_changes_nothing_and_giving_up_takes_all_away(server: Wor
 
     @bounded(40)
     @given(nearly(GOOD[plural]))
+    @example(GOOD[plural] | {"metadata": {"labels": {}}})
+    @example(GOOD[plural] | {"metadata": {"labels": {"x": None}}})
     def check(tree: dict[str, Any]) -> None:
         tree["metadata"] = {"name": "applied"} | ({"labels": tree["metadata"].get("labels")} if isinstance(tree.get("metadata"), dict) else {})
         tree["kind"], tree["apiVersion"] = GOOD[plural]["kind"], GOOD[plural]["apiVersion"]
         first = server.ask("PATCH", f"{path}/applied?fieldManager=one&force=true", codec.encode(tree), kind)
         if first.code not in (200, 201):
             return
-        # when the same is applied again
+        # when the same is applied again, later
+        server.pass_seconds(2)
         second = server.ask("PATCH", f"{path}/applied?fieldManager=one&force=true", codec.encode(tree), kind)
         # then it is the same object at the same revision
         assert (second.code, second.body) == (200, first.body)

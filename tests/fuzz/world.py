@@ -17,6 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck
 from hypothesis import settings as budget
 
+from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 from sampan.apiserver.request import ADMIN
 from sampan.apiserver.server import Settings
@@ -75,17 +76,22 @@ class Answer:
 class World:
     """`ask` from a test that is not async."""
 
-    def __init__(self, settings: Settings = replace(LEAN, users={"secret": ADMIN})) -> None:
-        self._runner = asyncio.Runner()
-        self._context: AbstractAsyncContextManager[RunningServer] = running_server(settings=settings)
+    def __init__(self, settings: Settings = replace(LEAN, users={"secret": ADMIN}), clock: VirtualClock | None = None) -> None:
+        self._runner, self._clock = asyncio.Runner(), clock
+        self._context: AbstractAsyncContextManager[RunningServer] = running_server(settings=settings, clock=clock)
         self.server = self._runner.run(self._context.__aenter__())
         assert self.ask("POST", DEFINITIONS, codec.encode(WIDGETS)).code == 201
         self._runner.run(self._served())
 
+    def pass_seconds(self, seconds: float) -> None:
+        """Of the virtual clock."""
+        assert self._clock is not None
+        self._runner.run(self._clock.advance(seconds))
+
     async def _served(self) -> None:
         async with asyncio.timeout(SECONDS):
-            while (await self._ask("GET", CUSTOM, b"", {})).code != 200:  # noqa: ASYNC110 - told by the answer only
-                await asyncio.sleep(0.005)
+            while (await self._ask("GET", CUSTOM, b"", {})).code != 200:
+                await (self._clock.advance(1) if self._clock is not None else asyncio.sleep(0.005))
 
     def close(self) -> None:
         self._runner.run(self._context.__aexit__(None, None, None))
