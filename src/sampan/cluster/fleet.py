@@ -78,7 +78,7 @@ class Fleet:
         runtime = SimulatedRuntime(self._clock, self._identity, addresses=self._addresses)
         settings = NodeSettings(
             name=name, root=shared.folder / name, log_root=shared.folder / name / "logs", ips=(ip,), port=shared.port, cluster_dns=(shared.dns_ip,),
-            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False)
+            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False, files=False)
         recorder = EventRecorder(client, "kubelet", clock=self._clock, identity=self._identity, host=name)
 
         def event(about: Pod, kind: Any, reason: str, message: str) -> None:

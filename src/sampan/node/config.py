@@ -29,6 +29,7 @@ class NodeSettings:
     cgroup_root: str = "/kubepods"
     manage_cgroups: bool = True
     manage_mounts: bool = True
+    files: bool = True  # False: simulated pods' volumes and logs exist in name only, nothing is written to the disk
     lease_seconds: int = 40
     status_seconds: float = 300.0
     provider_id: str = ""

@@ -227,7 +227,8 @@ class PodWorker:
         if node.cgroups is not None:
             node.cgroups.make(cgroup_path(node.settings.cgroup_root, pod), pod_resources(pod))
         spec = self._sandbox_spec(pod, actions.sandbox_attempt)
-        Path(spec.log_directory).mkdir(parents=True, exist_ok=True)
+        if node.settings.files:
+            Path(spec.log_directory).mkdir(parents=True, exist_ok=True)
         async with node.starting:
             await node.runtime.run_sandbox(spec)
         self._wake.set()
@@ -431,7 +432,10 @@ class PodWorker:
             await node.writer.flush(pod.metadata.uid)
         for sandbox in [*observed.old_sandboxes, *([observed.sandbox.id] if observed.sandbox is not None else [])]:
             await node.runtime.remove_sandbox(sandbox)
-        await asyncio.to_thread(self._clean, pod)
+        if node.settings.files:
+            await asyncio.to_thread(self._clean, pod)
+        else:
+            node.volumes.tear_down(self.uid)
         if not self._orphaned:
             await node.writer.delete(pod)
         for container_id in self._probed:

@@ -79,7 +79,10 @@ class VolumeManager:
         """
         for volume in pod.spec.volumes:
             try:
-                await self._set_up(pod, volume)
+                if self._settings.files:
+                    await self._set_up(pod, volume)
+                else:
+                    self._look_up(pod, volume)
             except (ConfigProblem, OSError, ValueError) as error:
                 raise MountProblem(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
 
@@ -98,6 +101,11 @@ class VolumeManager:
             await asyncio.to_thread(atomic.write, folder, files, stamp=stamp, gid=_fs_group(pod))
         else:
             raise ConfigProblem("this kind of volume is not served by this node")
+
+    def _look_up(self, pod: Pod, volume: Volume) -> None:
+        """Only whether it could be set up: its objects are there."""
+        if any(getattr(volume, name) is not None for name in PLUGINS) and volume.emptyDir is None:
+            payload(pod, volume, self._sources, self._facts(), {wanted.path: b"" for wanted in wanted_tokens(volume)})
 
     async def _token(self, pod: Pod, wanted: TokenWanted) -> bytes:
         key, now = (pod.metadata.uid, wanted.audience, str(wanted.expiration_seconds)), self._clock.now()
@@ -149,7 +157,7 @@ class VolumeManager:
             host = self.path(pod, volume)
             sub = expand(wanted.subPathExpr, env) if wanted.subPathExpr else wanted.subPath
             if sub:
-                host = _subpath(host, sub, wanted.name)
+                host = _subpath(host, sub, wanted.name) if self._settings.files else host / sub
             only_read = wanted.readOnly or any(getattr(volume, kind) is not None for kind in ("configMap", "secret", "downwardAPI", "projected"))
             out.append(Mount(
                 container_path=wanted.mountPath, host_path=str(host), readonly=only_read,
@@ -163,7 +171,7 @@ class VolumeManager:
         folder = self.pod_folder(uid)
         for key in [key for key in self._tokens if key[0] == uid]:
             del self._tokens[key]
-        if not folder.exists():
+        if not self._settings.files or not folder.exists():
             return
         if self._settings.manage_mounts:
             unmount_below(folder)

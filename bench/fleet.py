@@ -1,0 +1,101 @@
+"""Thousands of simulated nodes: how long they and their pods take, and what they cost at rest.
+
+    python bench/fleet.py [--nodes 5000] [--pods 50000] [--idle 120]
+
+Runs `sampan up --simulated` in a folder of its own, makes Deployments of a thousand pods each, waits until all run, lets
+everything come to rest and measures for `--idle` seconds. CPU and memory are those of the supervisor and the control plane, the
+only processes. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import run as api
+
+IN_DEPLOYMENT = 1000
+
+
+class Cluster:
+    def __init__(self, home: Path, nodes: int) -> None:
+        self.environment = {**os.environ, "SAMPAN_HOME": str(home)}
+        begin = time.monotonic()
+        self.sampan("up", "--simulated", "--name", "bench", "--nodes", str(nodes))
+        self.up_seconds = time.monotonic() - begin
+        folder = home / "bench"
+        self.pids = [int(path.read_text().split()[0]) for path in (folder / "run").glob("*.pid")]
+        self.kubeconfig = folder / "admin.kubeconfig"
+
+    def sampan(self, *words: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "sampan", *words], capture_output=True, text=True, check=False, env=self.environment)
+        if done.returncode:
+            sys.exit(f"sampan {words[0]} failed: {done.stderr}")
+
+    def down(self) -> None:
+        self.sampan("down", "--name", "bench", "--purge")
+
+    def cpu(self) -> float:
+        return sum(api.cpu_seconds(pid) for pid in self.pids)
+
+    def memory(self) -> float:
+        return sum(api.memory_mib(pid) for pid in self.pids)
+
+    def kubectl(self, *words: str, text: str = "") -> Any:
+        done = subprocess.run(["kubectl", "--kubeconfig", str(self.kubeconfig), *words], input=text, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout) if "json" in words else done.stdout
+
+    def ready(self) -> int:
+        """Pods that run, as their Deployments count them."""
+        return sum(one["status"].get("readyReplicas", 0) for one in self.kubectl("get", "deployments", "-o", "json")["items"])
+
+
+def deployment(name: str, pods: int) -> dict[str, Any]:
+    labels = {"app": name}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
+        "replicas": pods, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {
+            "containers": [{"name": "main", "image": "registry.example/web:1", "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}]}}}}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=5000)
+    parser.add_argument("--pods", type=int, default=50_000)
+    parser.add_argument("--idle", type=float, default=120)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
+        cluster = Cluster(Path(name), options.nodes)
+        try:
+            results: dict[str, Any] = {"nodes": options.nodes, "pods": options.pods, "up_seconds": round(cluster.up_seconds, 1),
+                                       "mib_with_nodes": round(cluster.memory())}
+            begin, before = time.monotonic(), cluster.cpu()
+            for start in range(0, options.pods, IN_DEPLOYMENT):
+                cluster.kubectl("create", "-f", "-", text=json.dumps(deployment(f"web-{start}", min(IN_DEPLOYMENT, options.pods - start))))
+            while (ready := cluster.ready()) < options.pods:
+                if time.monotonic() - begin > 1800:
+                    sys.exit(f"{ready} of {options.pods} pods run")
+                time.sleep(2)
+            took = time.monotonic() - begin
+            results |= {"seconds_to_running": round(took, 1), "pods_per_second": round(options.pods / took),
+                        "cpu_ms_per_pod": round((cluster.cpu() - before) / options.pods * 1e3, 2), "mib_with_pods": round(cluster.memory())}
+            time.sleep(60)
+            begin, before = time.monotonic(), cluster.cpu()
+            time.sleep(options.idle)
+            results |= {"idle_percent_of_a_core": round((cluster.cpu() - before) / (time.monotonic() - begin) * 100, 1), "mib_at_rest": round(cluster.memory())}
+            nodes = cluster.kubectl("get", "nodes", "-o", "json")["items"]
+            results["nodes_ready"] = sum(any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]) for node in nodes)
+            print(json.dumps(results, indent=1))
+        finally:
+            cluster.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
