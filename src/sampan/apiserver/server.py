@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
+from sampan.api.errors import ApiError
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import RESOURCE_QUOTAS
 from sampan.apiserver import kindtable
@@ -70,6 +71,7 @@ from sampan.apiserver.watchcache import Caches
 from sampan.apiserver.webhooks.client import WebhookClient
 from sampan.apiserver.webhooks.dispatch import Webhooks
 from sampan.lib.clock import Identity
+from sampan.lib.errors import ConfigError
 from sampan.lib.pkirotate import blocks
 from sampan.store.base import SharedStore, Store
 
@@ -151,7 +153,13 @@ class ApiServer:
         self._tasks.start(repair.run(shared=self._shared is not None), "repair of addresses")
         self._bootstrap = Bootstrap(self.registry, self.deleter, self.catalog, self.settings.addresses, client_ca=self.settings.client_ca,
                                     trust=lambda: trust.published(self.aggregator.connections.authority()))
-        await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full, alone=self._shared is None)
+        try:
+            await self._bootstrap.run(rbac=self.settings.bootstrap_rbac, full=self.settings.bootstrap_full, alone=self._shared is None)
+        except ApiError as error:
+            if (problem := self.store.problem_with_keys()):
+                raise ConfigError(f"the server's own objects can't be made: {problem}",
+                                  hint="give --encryption-provider-config with the keys that sealed them") from error
+            raise
         if self._shared is not None:
             self._living = LivingServers(self.store, self.registry, self.deleter, self.catalog, self._bootstrap,
                                          at=self.settings.addresses, clock=self.clock, identity=self.identity)
@@ -206,14 +214,15 @@ class ApiServer:
             self.api, identities.authenticator, handlers.VERBS, impersonation=Impersonator(self.authorizer),
             other=routes.answer, subresources=handlers.SUBRESOURCES, audit=self.metrics,
             flow=self.flow or InFlight(settings.flow))
-        if settings.audit_policy is not None:
-            self._audit_file = AuditFile(settings.audit_log, clock, settings.audit_rotation)
-            self._audit_file.check()
-            sink = AuditSink(self._audit_file.write, clock)
-            self.metrics.more.append(sink.collect)
-            pipeline = Audited(pipeline, settings.audit_policy, sink.write, clock, self.identity)
-        self.app.pipeline = pipeline
-        self.app.sockets = NodeSockets(pipeline, self._nodes)
+        self.app.pipeline = pipeline if settings.audit_policy is None else self._audited(pipeline, settings.audit_policy)
+        self.app.sockets = NodeSockets(self.app.pipeline, self._nodes)
+
+    def _audited(self, pipeline: Handles, policy: Policy) -> Audited:
+        self._audit_file = AuditFile(self.settings.audit_log, self.clock, self.settings.audit_rotation)
+        self._audit_file.check()
+        sink = AuditSink(self._audit_file.write, self.clock)
+        self.metrics.more.append(sink.collect)
+        return Audited(pipeline, policy, sink.write, self.clock, self.identity)
 
     def stored(self) -> list[Resource[Any]]:
         """Every resource that has a cache."""

@@ -18,6 +18,7 @@ from sampan.api import codec
 from sampan.api.resources import SECRETS as SECRETS_RESOURCE
 from sampan.apiserver.encryption.config import Encryption, load
 from sampan.apiserver.encryption.store import EncryptedStore, SharedEncryptedStore, around
+from sampan.lib.errors import ConfigError
 from sampan.store.base import Compare, CompareFailed, Put, SharedStore, Store
 from sampan.store.etcd import EtcdSettings, EtcdStore
 from sampan.store.memory import MemoryStore
@@ -220,3 +221,17 @@ def test_in_etcd() -> None:
 
     with running_etcd() as etcd:
         asyncio.run(whole(etcd.url))
+
+
+def test_a_server_whose_own_objects_are_sealed_says_what_it_needs() -> None:
+    async def test(store: Store) -> None:
+        async with asking(store, EVERYTHING):
+            pass
+        with pytest.raises((ConfigError, ExceptionGroup)) as caught:
+            async with asking(store, None):
+                pass
+        error = caught.value.exceptions[0] if isinstance(caught.value, ExceptionGroup) else caught.value
+        assert isinstance(error, ConfigError)
+        assert "stored values can't be read, the first is /registry/core/" in error.message
+        assert "--encryption-provider-config" in error.hint
+    on_memory(test)

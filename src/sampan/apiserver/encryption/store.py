@@ -92,7 +92,8 @@ class EncryptedStore:
                     if lost or old.key in self.unreadable:
                         past.add(old.key)
                 elif lost:
-                    self.unreadable[old.key] = self._why(old.key, old.value or b"")
+                    why = self.unreadable[old.key] = self._why(old.key, old.value or b"")
+                    log.error("a stored value can't be read", extra={"key": old.key, "why": why})
                 else:
                     self.unreadable.pop(old.key, None)
             sink(found)
@@ -149,18 +150,28 @@ class EncryptedStore:
         try:
             (PLAIN if self._encryption is None else self._encryption.of(key)).open(stored, key)
         except CannotOpen as error:
-            log.error("a stored value can't be read", extra={"key": key, "why": str(error)})
             return str(error)
         return ""
 
     async def _look_at(self, keys: Iterable[str]) -> None:
         """Find out which of these can't be opened as they are now."""
+        found: list[str] = []
         for key in keys:
             record = await self._inner.get(key)
             if record is not None and (why := self._why(key, record.value)):
                 self.unreadable[key] = why
+                found.append(key)
             else:
                 self.unreadable.pop(key, None)
+        if found:
+            log.error("stored values can't be read", extra={"values": len(found), "first": found[0], "why": self.unreadable[found[0]]})
+
+    def problem_with_keys(self) -> str:
+        """What can't be read, in one sentence; empty when all can."""
+        if not self.unreadable:
+            return ""
+        key, why = next(iter(self.unreadable.items()))
+        return f"{len(self.unreadable)} stored value{'' if len(self.unreadable) == 1 else 's'} can't be read, the first is {key}: {why}"
 
 
 class SharedEncryptedStore(EncryptedStore):
