@@ -37,6 +37,7 @@ from sampan.apiserver.auth.authorizers import default_authorizers
 from sampan.apiserver.auth.base import Authorization
 from sampan.apiserver.auth.impersonation import Impersonator
 from sampan.apiserver.auth.jwt import PublicKey, read_public_key
+from sampan.apiserver.auth.legacytokens import LegacyTokenUses
 from sampan.apiserver.auth.reviews import Reviewer
 from sampan.apiserver.auth.serviceaccounts import Issuer, TokenRequests
 from sampan.apiserver.bootstrap import Addresses as ServerAddresses
@@ -170,6 +171,9 @@ class ApiServer:
             if self.settings.bootstrap_full:
                 await upkeep.ensure()
             self._tasks.start(upkeep.run(keep=self.settings.bootstrap_full), "flow control")
+        if self.settings.bootstrap_full:
+            await self._legacy_tokens.ensure()
+        self._tasks.start(self._legacy_tokens.run(), "uses of legacy tokens")
         self._tasks.start(self.aggregator.run(), "aggregation")
         self._started = True
 
@@ -197,9 +201,10 @@ class ApiServer:
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.tables = Tables(clock)
         self.registry.is_stale, self.api.parts["unreadable"] = self.store.is_stale, self.store.unreadable
-        self.api.parts["apply"] = fields
-        self.api.parts["reviewer"] = Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences))
-        self.api.parts["tokens"] = TokenRequests(identities.service_accounts, caches, clock, self.identity)
+        self.api.parts |= {"apply": fields, "reviewer": Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences)),
+                           "tokens": TokenRequests(identities.service_accounts, caches, clock, self.identity)}
+        self._legacy_tokens = LegacyTokenUses(self.registry, self.catalog, clock)
+        identities.service_accounts.used = self._legacy_tokens.note
         self._nodes = self.api.parts["nodes"] = NodeConnections(caches, settings.nodes)
         if self._shared is not None:
             self.api.parts["freshness"] = Freshness(self._shared)

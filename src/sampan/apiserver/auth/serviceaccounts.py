@@ -9,17 +9,19 @@ Source: kubernetes `pkg/serviceaccount/{claims,jwt}.go`, `pkg/registry/core/serv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sampan.api import field
 from sampan.api.authentication.v1 import BoundObjectReference, TokenRequest, TokenRequestStatus
+from sampan.api.core.v1 import Secret
 from sampan.api.errors import BadRequest, Conflict, Invalid, NotFound
 from sampan.api.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
 from sampan.api.scalars import Time
 from sampan.apiserver.auth.jwt import BadToken, PublicKey, Signer, unverified_claims, verify
+from sampan.apiserver.auth.legacytokens import INVALID_SINCE
 from sampan.apiserver.auth.rules import quoted
 from sampan.apiserver.auth.tokens import AUTHENTICATED, DEFAULT_AUDIENCE, BadCredentials, TokenAnswer
 from sampan.apiserver.request import User
@@ -111,6 +113,8 @@ class ServiceAccountTokens:
         self._secrets, self._nodes = readers.of(SECRETS), readers.of(NODES)
         self._verified: dict[bytes, dict[str, Any]] = {}
         self._verified_by = issuer.keys
+        self.used: Callable[[Secret], None] = lambda _secret: None
+        """Told of each use of a token that a Secret holds."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenAnswer | None:
         """Whose it is.
@@ -196,6 +200,12 @@ class ServiceAccountTokens:
         if entry is None or _leaving(entry.object, now) or entry.object.data.get("token") != token.encode():
             raise BadCredentials("service account token has been invalidated")
         self._check_account(namespace, name, uid, now)
+        self.used(entry.object)
+        if entry.object.metadata.labels.get(INVALID_SINCE):
+            raise BadCredentials(
+                f"the token in secret {namespace}/{secret} for service account {namespace}/{name} has been marked invalid. Use tokens from the "
+                f"TokenRequest API or manually created secret-based tokens, or remove the '{INVALID_SINCE}' label from the secret to temporarily "
+                "allow use of this token")
         return TokenAnswer(User(username(namespace, name), uid, (*groups_of(namespace), AUTHENTICATED)), good)
 
     def _check_account(self, namespace: str, name: str, uid: str, now: datetime) -> None:
