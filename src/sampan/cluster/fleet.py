@@ -30,6 +30,8 @@ from sampan.node.server.auth import Gate
 
 AT_ONCE = 50
 """Nodes that register at a time; their leases are renewed as far apart as they began."""
+TALKATIVE = 100
+"""Nodes up to which events of the ordinary are written (Pulled, Created, Started); more tell of trouble only."""
 FIRST_ADDRESS = IPv4Address("127.64.0.1")
 MOST_NODES = 1 << 20
 
@@ -82,7 +84,8 @@ class Fleet:
         recorder = EventRecorder(client, "kubelet", clock=self._clock, identity=self._identity, host=name)
 
         def event(about: Pod, kind: Any, reason: str, message: str) -> None:
-            recorder.record(about, kind, reason, message)
+            if kind != "Normal" or len(shared.names) <= TALKATIVE:
+                recorder.record(about, kind, reason, message)
 
         agent = NodeAgent(client, runtime, settings, self._informers, clock=self._clock, identity=self._identity, event=event,
                           runtime_scheme="simulated")

@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 KUBELET_VERSION = "v1.36.3"
 MOST_IMAGES = 50
+FOREIGN = frozenset(("volumesAttached", "config", "features", "declaredFeatures"))  # written by others
 
 
 def machine_capacity(root: Path) -> dict[str, int]:
@@ -184,8 +185,12 @@ class Registration:
     async def report(self) -> None:
         """Write the status; heartbeats are the lease's, so this is rare."""
         assert self.node is not None
-        status = codec.to_builtins(await self._status(self.node))
-        patch: dict[str, Any] = {"status": {**status, "addresses": [{"$patch": "replace"}, *status.get("addresses", [])]}}
+        before = self.node.status
+        status, was = codec.to_builtins(await self._status(self.node)), codec.to_builtins(before)
+        changed = {key: status.get(key) for key in {*status, *was} - FOREIGN if status.get(key) != was.get(key)}
+        if "addresses" in changed:
+            changed["addresses"] = [{"$patch": "replace"}, *(changed["addresses"] or [])]
+        patch: dict[str, Any] = {"status": changed}
         self.node = await self._client.patch(NODES, self._settings.name, "", patch, type=STRATEGIC_PATCH, subresource="status")
 
     async def run(self) -> None:
