@@ -74,8 +74,8 @@ def test_idle_watches_are_cheap_and_leave_nothing_behind(tmp_path: Path) -> None
             each = (used[1] - used[0]) / WATCHES
             print(f"{WATCHES} watches: {each:.0f} KiB each; memory in MiB: {[one // 1024 for one in used]}")  # noqa: T201
             assert each < MOST_KIB + 20_000 / WATCHES
-            # and the second and third thousand take the room that the first had
-            assert used[3] < used[2] * 1.1 + 10_000, used
+            # and later ones take room that the first had: Python's allocator gives back only a part at first
+            assert used[3] - used[2] < 0.6 * (used[1] - used[0]), used
         finally:
             await server.kill()
 
