@@ -31,6 +31,7 @@ from sampan.client.remote import RemoteClient
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.lib.clock import Identity
+from sampan.lib.collector import Collector
 from sampan.scheduler.scheduler import Scheduler
 from sampan.testing.server import running_server
 
@@ -153,6 +154,8 @@ async def in_one_process(scenario: str, nodes: int, pods: int, most_seconds: flo
                 progress.bound()
 
         informers.of(PODS).on_change(changed)
+        collector = Collector(clock)
+        collector.settle()  # as `sampan server` and `sampan scheduler` do
         before = time.process_time()
         tasks.start(informers.run(), "informers")
         tasks.start(recorder.run(), "events")
@@ -161,6 +164,8 @@ async def in_one_process(scenario: str, nodes: int, pods: int, most_seconds: flo
             await asyncio.wait_for(progress.done.wait(), most_seconds)
         except TimeoutError:
             pass
+        finally:
+            collector.release()
         return {**progress.result(), "cpu_ms_per_pod": round((time.process_time() - before) * 1000 / max(progress.seen, 1), 2)}
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from sampan.api.errors import ServiceUnavailable, Unauthorized
-from sampan.api.resources import CONFIG_MAPS
+from sampan.api.errors import Gone, ServiceUnavailable, Unauthorized
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import CONFIG_MAPS, PODS
 from sampan.client.base import Client
 from sampan.client.kubeconfig import Access
-from sampan.client.remote import RemoteClient
+from sampan.client.remote import RemoteClient, event_of, listing
 from sampan.testing.client import ClientConformance
 from sampan.testing.https import serving
+
+WIDGETS: Resource[dict[str, Any]] = Resource("example.com", "v1", "widgets", "Widget", "widget", namespaced=True)
 
 
 class TestRemoteClient(ClientConformance):
@@ -47,3 +51,27 @@ def test_a_bad_token_is_unauthorized() -> None:
             await client.close()
 
     asyncio.run(test())
+
+
+def test_a_line_of_a_watch_is_an_event_or_the_error_that_ends_it() -> None:
+    # given / when
+    typed = event_of(PODS, b'{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","resourceVersion":"7"}}}')
+    custom = event_of(WIDGETS, b'{"type":"ADDED","object":{"kind":"Widget","metadata":{"name":"w","resourceVersion":"8"}}}')
+    bookmark = event_of(PODS, b'{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"9"}}}')
+    # then
+    assert (typed.kind, typed.object.metadata.name, typed.revision) == ("MODIFIED", "p", "7")
+    assert (custom.kind, custom.object["metadata"]["name"], custom.revision) == ("ADDED", "w", "8")
+    assert (bookmark.kind, bookmark.revision) == ("BOOKMARK", "9")
+    with pytest.raises(Gone, match="too old"):
+        event_of(PODS, b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}')
+
+
+def test_items_of_a_list_are_told_what_they_are() -> None:
+    # given a list whose items do not say their kind
+    found = listing(PODS, b'{"kind":"PodList","metadata":{"resourceVersion":"5","continue":"next"},"items":[{"metadata":{"name":"p"}}]}')
+    custom = listing(WIDGETS, b'{"items":[{"metadata":{"name":"w"}}]}')
+    # then
+    assert (found.revision, found.continue_) == ("5", "next")
+    assert [(one.kind, one.apiVersion, one.metadata.name) for one in found.items] == [("Pod", "v1", "p")]
+    assert [(one["kind"], one["apiVersion"]) for one in custom.items] == [("Widget", "example.com/v1")]
+    assert listing(PODS, b'{"items":null}').items == []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import aiohttp
+import msgspec
 import yarl
 
 from sampan.api import codec
@@ -232,15 +233,34 @@ def decoded(wire: type[Any], body: bytes) -> Any:
         return codec.loads(body)
 
 
+class _Page(msgspec.Struct):
+    """A list whose items are not read yet."""
+
+    metadata: dict[str, Any] | None = None
+    items: list[msgspec.Raw] | None = None
+
+
+class _Line(msgspec.Struct):
+    """An event whose object is not read yet."""
+
+    type: str
+    object: msgspec.Raw
+
+
+_page, _line = msgspec.json.Decoder(_Page), msgspec.json.Decoder(_Line)
+
+
 def listing(resource: Resource[T], body: bytes) -> Listing[T]:
     """A list's items as objects; kind and apiVersion are put back where the list leaves them out."""
-    value = codec.loads(body)
-    meta = value.get("metadata") or {}
-    items = []
-    for item in value.get("items") or ():
-        item.setdefault("kind", resource.kind)
-        item.setdefault("apiVersion", resource.group_version)
-        items.append(codec.convert(resource.wire, item))
+    page = _page.decode(body)
+    meta = page.metadata or {}
+    items: list[Any] = [codec.decode(resource.wire, item) for item in page.items or ()]
+    for item in items:
+        if isinstance(item, dict):
+            item.setdefault("kind", resource.kind)
+            item.setdefault("apiVersion", resource.group_version)
+        else:
+            item.kind, item.apiVersion = item.kind or resource.kind, item.apiVersion or resource.group_version
     return Listing(items, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or ""))
 
 
@@ -250,12 +270,15 @@ def event_of(resource: Resource[T], line: bytes) -> WatchEvent[T]:
     Raises:
         ApiError: It is an error: the watch is over.
     """
-    value = codec.loads(line)
-    kind, obj = value["type"], value["object"]
-    if kind == "ERROR":
-        raise from_status(obj)
-    revision = str((obj.get("metadata") or {}).get("resourceVersion") or "")
-    return WatchEvent(kind, codec.convert(resource.wire, obj), revision)
+    event = _line.decode(line)
+    if event.type == "ERROR":
+        raise from_status(codec.loads(event.object))
+    obj: Any = codec.decode(resource.wire, event.object)
+    if isinstance(obj, dict):
+        revision = str((obj.get("metadata") or {}).get("resourceVersion") or "")
+    else:
+        revision = obj.metadata.resourceVersion
+    return WatchEvent(cast("Any", event.type), obj, revision)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
