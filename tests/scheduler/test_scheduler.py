@@ -188,6 +188,42 @@ def test_room_is_made_for_the_important_and_kept_for_them() -> None:
     run(test())
 
 
+def test_all_victims_leave_in_one_attempt_and_one_that_cannot_be_evicted_is_looked_at_again() -> None:
+    async def test() -> None:
+        lows = [pod(f"low-{i}", "1", terminationGracePeriodSeconds=0) for i in range(4)]
+        async with one_cluster(node("a", cpu="4"), *lows) as cluster:
+            await cluster.bound(*(one.metadata.name for one in lows))
+            await cluster.server.client.create(PRIORITY_CLASSES, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                                                                  "metadata": {"name": "high"}, "value": 1000})
+            # given a server that once refuses to delete one of the victims
+            refusals = [1]
+
+            def fault(verb: str, kind: str, name: str, done: bool) -> None:
+                if verb == "delete" and kind == "pods" and not done and refusals and name == refused_one():
+                    refusals.pop()
+                    raise ServiceUnavailable("not now")
+
+            def refused_one() -> str:
+                return next(name for verb, _, name in cluster.client.calls if verb == "delete")
+
+            cluster.client.fault = fault
+            await cluster.put(pod("high", "3", priorityClassName="high"))
+            # when
+            await cluster.bound("high")
+            # then
+            deleted = [name for verb, kind, name in cluster.client.calls if (verb, kind) == ("delete", "pods")]
+            assert len(deleted) == 4
+            assert len(set(deleted)) == 3
+            assert len(await cluster.until(lambda: _as_many(cluster, 3))) == 3
+
+    run(test())
+
+
+async def _as_many(cluster: OneCluster, count: int) -> list[str] | None:
+    found = await cluster.events("Preempted")
+    return found if len(found) >= count else None
+
+
 async def _nominated(cluster: OneCluster, name: str) -> str:
     found = await cluster.pod(name)
     return found.status.nominatedNodeName if found is not None else ""

@@ -175,19 +175,21 @@ class Binder:
     # preemption
 
     async def make_room(self, pod: Pod, candidate: Candidate, node: str) -> None:
-        """Evict the victims; the pod is held meanwhile."""
-        failed = False
-        for one in candidate.victims:
-            if one.pod.metadata.deletionTimestamp is not None:
-                continue
-            try:
-                async with self._gate:
-                    await self._evict(pod, one, node)
-            except ApiError as error:
-                failed = True
-                log.warning("victim not evicted", extra={"pod": one.pod.metadata.name, "error": str(error)})
-                break
-        self._queue.release(pod.metadata.uid, now=failed)
+        """Evict the victims, side by side; the pod is held meanwhile."""
+        async with Tasks() as tasks:
+            evictions = [tasks.start(self._evicted(pod, one, node), f"evict {one.pod.metadata.name}")
+                         for one in candidate.victims if one.pod.metadata.deletionTimestamp is None]
+            gone = await asyncio.gather(*evictions)
+        self._queue.release(pod.metadata.uid, now=not all(gone))
+
+    async def _evicted(self, pod: Pod, victim: Assigned, node: str) -> bool:
+        try:
+            async with self._gate:
+                await self._evict(pod, victim, node)
+        except ApiError as error:
+            log.warning("victim not evicted", extra={"pod": victim.pod.metadata.name, "error": str(error)})
+            return False
+        return True
 
     async def _evict(self, pod: Pod, victim: Assigned, node: str) -> None:
         meta = victim.pod.metadata
