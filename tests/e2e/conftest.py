@@ -51,8 +51,8 @@ def simulated_cluster() -> Iterator[Cluster]:
     require.program("kubectl")
     with tempfile.TemporaryDirectory(prefix="sampan-simulated-") as home:
         cluster = Cluster(Path(home), "simulated")
-        sampan("up", "--name", cluster.name, "--simulated", "--nodes", "2", SAMPAN_HOME=home)
         try:
+            sampan("up", "--name", cluster.name, "--simulated", "--nodes", "2", SAMPAN_HOME=home)
             until(lambda: not any(node["spec"].get("taints") for node in cluster.get("nodes")["items"]), "the nodes are ready for pods")
             yield cluster
         finally:
