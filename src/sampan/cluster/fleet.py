@@ -32,6 +32,7 @@ AT_ONCE = 50
 """Nodes that register at a time; their leases are renewed as far apart as they began."""
 TALKATIVE = 100
 """Nodes up to which events of the ordinary are written (Pulled, Created, Started); more tell of trouble only."""
+GATHER_SECONDS = 0.1
 FIRST_ADDRESS = IPv4Address("127.64.0.1")
 MOST_NODES = 1 << 20
 
@@ -80,7 +81,8 @@ class Fleet:
         runtime = SimulatedRuntime(self._clock, self._identity, addresses=self._addresses)
         settings = NodeSettings(
             name=name, root=shared.folder / name, log_root=shared.folder / name / "logs", ips=(ip,), port=shared.port, cluster_dns=(shared.dns_ip,),
-            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False, files=False)
+            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False, files=False,
+            gather_seconds=GATHER_SECONDS if len(shared.names) > TALKATIVE else 0.0)
         recorder = EventRecorder(client, "kubelet", clock=self._clock, identity=self._identity, host=name)
 
         def event(about: Pod, kind: Any, reason: str, message: str) -> None:

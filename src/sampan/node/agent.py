@@ -116,7 +116,7 @@ class NodeAgent:
             images=ImagePuller(self._runtime, tasks, clock=self._clock, event=self._event),
             volumes=VolumeManager(self._client, sources, settings, clock=self._clock, facts=self.facts),
             references=references, sources=sources,
-            writer=StatusWriter(self._client, tasks, clock=self._clock),
+            writer=StatusWriter(self._client, tasks, clock=self._clock, gather_seconds=settings.gather_seconds),
             facts=self.facts, host_dns=self._host_dns, event=self._event,
             starting=asyncio.Semaphore(settings.start_at_once),
             cgroups=Cgroups() if settings.manage_cgroups else None,

@@ -27,8 +27,9 @@ FOREIGN = ("nominatedNodeName", "qosClass", "resourceClaimStatuses", "resize")
 class StatusWriter:
     """The statuses of one node's pods on their way to the API."""
 
-    def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock) -> None:
-        self._client, self._tasks, self._clock = client, tasks, clock
+    def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock, gather_seconds: float = 0.0) -> None:
+        """`gather_seconds`: a status waits so long for the next one."""
+        self._client, self._tasks, self._clock, self._gather_seconds = client, tasks, clock, gather_seconds
         self._wanted: dict[str, tuple[Pod, bytes]] = {}
         self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -63,6 +64,8 @@ class StatusWriter:
 
     async def _write(self, uid: str) -> None:
         try:
+            if self._gather_seconds:
+                await self._clock.sleep(self._gather_seconds)
             while (found := self._wanted.pop(uid, None)) is not None:
                 pod, wanted = found
                 patch = difference(codec.loads(self._written[uid]), codec.loads(wanted))
