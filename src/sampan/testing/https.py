@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +63,12 @@ async def serving(*, settings: Settings = LEAN) -> AsyncIterator[Access]:
     """The same, for who needs no more than the address."""
     async with served(settings=settings) as (_, access):
         yield access
+
+
+def identified(access: Access, user: str, *groups: str) -> Access:
+    """The same server as another user, by a client certificate from the cluster's authority."""
+    pair = pki.issue(_keys()[0], pki.Names(user, groups), ("digital signature", "client auth"), now=SystemClock().now())
+    return replace(access, client_certificate=pair.certificate, client_key=pair.key)
 
 
 def free_port() -> int:
