@@ -28,6 +28,15 @@ def test_defaults_are_upstreams() -> None:
     assert (claim.kind, claim.apiVersion, claim.status.phase) == ("PersistentVolumeClaim", "v1", "Pending")
 
 
+def test_containers_may_mount_what_the_claim_templates_make_and_nothing_else() -> None:
+    def mounting(name: str) -> dict[str, Any]:
+        container = {"name": "c", "image": "i:1", "volumeMounts": [{"name": name, "mountPath": "/data"}]}
+        return body(template={"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [container]}})
+
+    assert findings(STATEFUL_SETS, mounting("data")) == []
+    assert findings(STATEFUL_SETS, mounting("other")) == ['spec.template.spec.containers[0].volumeMounts[0].name: Not found: "other"']
+
+
 def test_most_of_the_spec_stays() -> None:
     old = created(STATEFUL_SETS, body())
     assert changed(STATEFUL_SETS, old, {"spec": {"replicas": 3, "minReadySeconds": 5}})[1] == []

@@ -14,6 +14,7 @@ from sampan.api.apps.v1 import (
     StatefulSetStatus,
 )
 from sampan.api.codec import clone
+from sampan.api.core.v1 import PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume
 from sampan.api.resources import STATEFUL_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
@@ -92,7 +93,18 @@ def validate(obj: StatefulSet) -> Findings:
     out += checks.all_nonnegative(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
     if spec.ordinals is not None:
         out += checks.nonnegative(spec.ordinals.start, "spec.ordinals.start")
-    return out + workload.validate_selector_and_template(spec.selector, spec.template, "statefulset")
+    return out + workload.validate_selector_and_template(spec.selector, _as_pods_have_it(spec), "statefulset")
+
+
+def _as_pods_have_it(spec: StatefulSetSpec) -> PodTemplateSpec:
+    """The template with a volume for each claim template, as its pods get them: containers may mount those."""
+    claims = [claim.metadata.name for claim in spec.volumeClaimTemplates]
+    if not claims:
+        return spec.template
+    template = clone(spec.template)
+    template.spec.volumes = [one for one in template.spec.volumes if one.name not in claims] + [
+        Volume(name=name, persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=name)) for name in claims]
+    return template
 
 
 def _policies(spec: StatefulSetSpec) -> Findings:
