@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from sampan.api import codec, jsonsyntax, strategic, strict
 from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from sampan.api.jsonvalues import word
 from sampan.api.schema import Shape
 
 JSON = "application/json-patch+json"
@@ -92,7 +93,7 @@ def _loads(body: bytes, prefix: str) -> Any:
 def _object(body: bytes, prefix: str) -> list[str]:
     tree = _loads(body, prefix)
     if not isinstance(tree, dict | None):
-        raise BadRequest(f"{prefix}json: cannot unmarshal {strict.word(tree)} into Go value of type map[string]interface {{}}")
+        raise BadRequest(f"{prefix}json: cannot unmarshal {word(tree)} into Go value of type map[string]interface {{}}")
     return strict.repeated_fields(body)
 
 
@@ -132,17 +133,17 @@ def _parse_json(body: bytes) -> JsonPatch:
         return JsonPatch(b"[]")
     prefix = "error decoding patch: json: cannot unmarshal"
     if not isinstance(operations, list):
-        raise BadRequest(f"{prefix} {strict.word(operations)} into Go value of type []handlers.jsonPatchOp")
+        raise BadRequest(f"{prefix} {word(operations)} into Go value of type []handlers.jsonPatchOp")
     problems = strict.repeated_fields(body)
     for index, operation in enumerate(operations):
         if operation is None:
             continue
         if not isinstance(operation, dict):
-            raise BadRequest(f"{prefix} {strict.word(operation)} into Go value of type handlers.jsonPatchOp")
+            raise BadRequest(f"{prefix} {word(operation)} into Go value of type handlers.jsonPatchOp")
         for name, value in operation.items():
             if name in _MEMBERS:
                 if not isinstance(value, str | None):
-                    raise BadRequest(f"{prefix} {strict.word(value)} into Go struct field jsonPatchOp.{name} of type string")
+                    raise BadRequest(f"{prefix} {word(value)} into Go struct field jsonPatchOp.{name} of type string")
             elif name != "value":
                 problems.append(f'unknown field "[{index}].{name}"')
     if len(operations) > MAX_OPERATIONS:

@@ -17,6 +17,7 @@ from sampan.api import codec, fieldset, managedfields, schema, strict, typed, ya
 from sampan.api.apply import Conflicts, Filter, Managed, Manager
 from sampan.api.errors import BadRequest, OtherStatus
 from sampan.api.fieldset import FieldSet
+from sampan.api.jsonvalues import word
 from sampan.api.meta.v1 import ManagedFieldsEntry
 from sampan.api.scalars import Time
 from sampan.api.schema import Shape
@@ -134,7 +135,7 @@ class FieldManager:
             tree = {}
         if not isinstance(tree, dict):
             raise BadRequest("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
-                             f"{strict.word(tree)} into Go value of type map[string]interface {{}}")
+                             f"{word(tree)} into Go value of type map[string]interface {{}}")
         if problems and options.validation == "Strict":
             raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problems[0]}")
         if options.validation != "Ignore":

@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.api import codec, goprint, strict
 from sampan.api.errors import ApiError, BadRequest, InternalError
+from sampan.api.jsonvalues import word
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.auth.authorizers import Authorizers
@@ -154,7 +155,7 @@ class Webhooks:
 def _typed(old: Any, tree: Any) -> Any:
     wire = type(old)
     if not isinstance(tree, dict):
-        raise internal(f"couldn't get version/kind; json parse error: json: cannot unmarshal {strict.word(tree)} into Go value of type struct")
+        raise internal(f"couldn't get version/kind; json parse error: json: cannot unmarshal {word(tree)} into Go value of type struct")
     was = (old.get("apiVersion"), old.get("kind")) if isinstance(old, dict) else (getattr(old, "apiVersion", ""), getattr(old, "kind", ""))
     if (is_now := (tree.get("apiVersion", ""), tree.get("kind", ""))) != was and any(was):
         raise internal(f'no kind "{is_now[1]}" is registered for version "{is_now[0]}" in scheme "pkg/runtime/scheme.go:111"')

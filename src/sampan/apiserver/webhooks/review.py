@@ -11,6 +11,7 @@ from typing import Any
 from sampan.api import codec, goprint, jsonsyntax, strict
 from sampan.api.admission.v1 import AdmissionResponse
 from sampan.api.errors import OtherStatus
+from sampan.api.jsonvalues import word
 from sampan.api.meta.v1 import Status
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.admission.base import AdmissionRequest
@@ -110,7 +111,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise Undecodable(f"couldn't get version/kind; json parse error: {jsonsyntax.explain(body) or error}") from None
     if not isinstance(tree, dict):
         raise Undecodable("couldn't get version/kind; json parse error: json: cannot unmarshal "
-                          f"{strict.word(tree)} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
+                          f"{word(tree)} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
                           "Kind string \"json:\\\"kind,omitempty\\\"\" }")
     return tree
 

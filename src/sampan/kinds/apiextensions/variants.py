@@ -11,6 +11,7 @@ from typing import Any
 from sampan.api import codec, strict
 from sampan.api.apiextensions.v1 import JSONSchemaProps
 from sampan.api.errors import BadRequest
+from sampan.api.jsonvalues import word
 
 _MAPS = ("properties", "patternProperties", "definitions")
 _LISTS = ("allOf", "anyOf", "oneOf")
@@ -68,5 +69,5 @@ def _schema_or_bool(value: Any) -> Any:
 def _names(value: list[Any]) -> list[str]:
     for one in value:
         if not isinstance(one, str):
-            raise strict.Undecodable(f"json: cannot unmarshal {strict.word(one)} into Go value of type string")
+            raise strict.Undecodable(f"json: cannot unmarshal {word(one)} into Go value of type string")
     return value
