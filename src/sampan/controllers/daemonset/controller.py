@@ -10,17 +10,19 @@ from msgspec.structs import replace
 from sampan.aio.backoff import Backoff
 from sampan.api.apps.v1 import ControllerRevision, DaemonSet
 from sampan.api.core.v1 import Node, Pod
-from sampan.api.errors import AlreadyExists, ApiError
+from sampan.api.errors import AlreadyExists
 from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from sampan.api.selectors import of_label_selector
 from sampan.control import history
+from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
-from sampan.control.key import Key, controller_of, key_of
-from sampan.control.ownership import adoption, claim, owner_keys, release
-from sampan.control.pods import is_active, owner_reference
+from sampan.control.key import Key, controller_of
+from sampan.control.ownership import claim, owner_keys
+from sampan.control.podevents import pod_event
+from sampan.control.pods import is_active
 from sampan.controllers.daemonset.decide import look, manage, may_run, node_of, pod_spec, roll, status
-from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Write
+from sampan.kinds.plan import Create, Plan
 
 FAILED_POD_BACKOFF = Backoff(first_seconds=1.0, most_seconds=15 * 60.0)
 
@@ -50,6 +52,7 @@ class DaemonSetController(Controller):
         self._histories = self._revisions.index(by_controller)
         self._failed: dict[tuple[str, str], tuple[int, float]] = {}
         keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
+        self._claiming = Claiming(self.client, self.writer, DAEMON_SETS, PODS)
         self.loop.watch(self._sets)
         self.loop.watch(pods, keys)
         self.loop.watch(self._revisions, owner_keys(DAEMON_SETS, self._sets, None, _matches))
@@ -88,7 +91,7 @@ class DaemonSetController(Controller):
         if not plan.writes and ds.spec.updateStrategy.type == "RollingUpdate":
             rolled = roll(state)
             plan = Plan(rolled.writes, plan.requeue_after_seconds, plan.events)
-        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: _tell(ds, write, answer))
+        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(ds, write, answer))
         await self._forget_history(key, ds, current, pods)
         after = status(state)
         await self.writer.do(key, after)
@@ -144,16 +147,7 @@ class DaemonSetController(Controller):
         free = selected(self._orphans, key.namespace, required) if required else []
         pods = self._by_controller.get(ds.metadata.uid) + free
         claimed = claim(ds, of_label_selector(ds.spec.selector).matches, pods, adoptable=is_active)
-        if claimed.adopt:
-            live = await self.client.get(DAEMON_SETS, key.name, key.namespace)
-            if live.metadata.uid != ds.metadata.uid or live.metadata.deletionTimestamp is not None:
-                return claimed.kept()
-        reference = owner_reference(DAEMON_SETS, ds)
-        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
-        writes += [release(PODS, pod, ds.metadata.uid) for pod in claimed.release]
-        outcome = await self.writer.do(key, Plan(tuple(writes)))
-        changed = {key_of(pod): pod for pod in outcome.answers}
-        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
+        return await self._claiming.settle(key, ds, claimed)
 
     def _patience(self, uid: str, node: str) -> float:
         """A pod that fails again and again on a node is replaced ever more slowly."""
@@ -165,16 +159,3 @@ class DaemonSetController(Controller):
             failures = 0
         self._failed[uid, node] = (failures + 1, now + FAILED_POD_BACKOFF.delay_seconds(failures + 1))
         return 0.0
-
-
-def _tell(ds: DaemonSet, write: Write, answer: Any) -> EventRecord | None:
-    failed = isinstance(answer, ApiError)
-    if isinstance(write, Create):
-        if failed:
-            return EventRecord(ds, "Warning", "FailedCreate", f"Error creating: {answer.message}")
-        return EventRecord(ds, "Normal", "SuccessfulCreate", f"Created pod: {answer.metadata.name}")
-    if isinstance(write, Delete):
-        if failed:
-            return EventRecord(ds, "Warning", "FailedDelete", f"Error deleting: {answer.message}")
-        return EventRecord(ds, "Normal", "SuccessfulDelete", f"Deleted pod: {write.name}")
-    return None

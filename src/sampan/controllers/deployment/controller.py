@@ -12,14 +12,15 @@ from sampan.api.core.v1 import Pod
 from sampan.api.errors import AlreadyExists
 from sampan.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from sampan.api.selectors import of_label_selector
+from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_selector, orphans, orphans_by_label, selected
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import adoption, claim, owner_keys, release
-from sampan.control.pods import is_terminal, owner_reference
+from sampan.control.ownership import claim, owner_keys
+from sampan.control.pods import is_terminal
 from sampan.controllers.deployment.decide import decide
 from sampan.controllers.deployment.replicasets import same_template
-from sampan.kinds.plan import Create, Plan
+from sampan.kinds.plan import Create
 
 
 def _matches(deployment: Deployment, labels: Mapping[str, str]) -> bool:
@@ -39,6 +40,7 @@ class DeploymentController(Controller):
         self._owned, self._pods_of = self._sets.index(by_controller), pods.index(by_controller)
         self._orphans, self._orphans_by_label = self._sets.index(orphans), self._sets.index(orphans_by_label)
         self._keys = owner_keys(DEPLOYMENTS, self._deployments, self._deployments.index(by_selector), _matches)
+        self._claiming = Claiming(self.client, self.writer, DEPLOYMENTS, REPLICA_SETS)
         self.loop.watch(self._deployments)
         self.loop.watch(self._sets, self._keys)
         self.loop.wait_for(pods)
@@ -79,18 +81,7 @@ class DeploymentController(Controller):
         free: list[Any] = (selected(self._orphans_by_label, key.namespace, required) if required
                            else self._orphans.get(key.namespace))
         sets = self._owned.get(deployment.metadata.uid) + free
-        claimed = claim(deployment, lambda labels: _matches(deployment, labels), sets)
-        if claimed.adopt:
-            live = await self.client.get(DEPLOYMENTS, key.name, key.namespace)
-            if live.metadata.uid != deployment.metadata.uid or live.metadata.deletionTimestamp is not None:
-                return claimed.kept()
-        reference = owner_reference(DEPLOYMENTS, deployment)
-        writes = [adoption(REPLICA_SETS, rs, reference) for rs in claimed.adopt]
-        writes += [release(REPLICA_SETS, rs, deployment.metadata.uid) for rs in claimed.release]
-        outcome = await self.writer.do(key, Plan(tuple(writes)))
-        # what was adopted has a newer revision now, and may be written again in this round
-        adopted = {rs.metadata.uid: rs for rs in outcome.answers}
-        return [adopted.get(rs.metadata.uid, rs) for rs in claimed.owned]
+        return await self._claiming.settle(key, deployment, claim(deployment, lambda labels: _matches(deployment, labels), sets))
 
     async def _collided(self, key: Key, deployment: Deployment, wanted: ReplicaSet) -> Result:
         """A ReplicaSet of that name exists: ours from before (the cache will tell), or another's: take another hash."""

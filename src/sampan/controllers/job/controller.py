@@ -7,20 +7,20 @@ from typing import Any
 
 from sampan.api.batch.v1 import Job
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import ApiError
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
+from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
-from sampan.control.key import Key, controller_of, key_of
-from sampan.control.ownership import adoption, claim, owner_keys, release
-from sampan.control.pods import owner_reference
+from sampan.control.key import Key, controller_of
+from sampan.control.ownership import claim, owner_keys
+from sampan.control.podevents import pod_event
 from sampan.control.writer import Outcome
 from sampan.controllers.job.decide import complete, deadline_in, is_complete, look, manage
 from sampan.controllers.job.pods import Record, is_tracked
 from sampan.controllers.job.tracking import leftovers, track
 from sampan.kinds.batch.job import is_finished, is_ours
-from sampan.kinds.plan import Create, Delete, EventRecord, Patch, Plan, Write
+from sampan.kinds.plan import Create, Delete, Patch, Plan
 
 
 def tracked_by_job(pod: Any) -> Iterable[Hashable]:
@@ -45,6 +45,7 @@ class JobController(Controller):
         self._tracked = pods.index(tracked_by_job)
         self._records: dict[Key, tuple[str, Record]] = {}
         keys = owner_keys(JOBS, self._jobs, self._jobs.index(by_selector), _matches)
+        self._claiming = Claiming(self.client, self.writer, JOBS, PODS)
         self.loop.watch(self._jobs)
         self.loop.watch(pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
 
@@ -64,7 +65,7 @@ class JobController(Controller):
         plan, outcome = Plan(), Outcome()
         if job.metadata.deletionTimestamp is None:
             plan = manage(state)
-            outcome = await self.writer.apply(key, plan, tell=lambda write, answer: _tell(job, write, answer))
+            outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(job, write, answer))
         created = sum(isinstance(write, Create) for write in plan.writes) - outcome.skipped
         created -= sum(isinstance(write, Create) for write, _ in outcome.failures)
         deleted = sum(isinstance(write, Delete) for write in plan.writes)
@@ -93,27 +94,4 @@ class JobController(Controller):
         required = job.spec.selector.matchLabels if job.spec.selector else {}
         free = selected(self._orphans, key.namespace, required) if required else []
         pods = self._by_controller.get(job.metadata.uid) + free
-        claimed = claim(job, of_label_selector(job.spec.selector).matches, pods)
-        if claimed.adopt:
-            live = await self.client.get(JOBS, key.name, key.namespace)
-            if live.metadata.uid != job.metadata.uid or live.metadata.deletionTimestamp is not None:
-                return claimed.kept()
-        reference = owner_reference(JOBS, job)
-        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
-        writes += [release(PODS, pod, job.metadata.uid) for pod in claimed.release]
-        outcome = await self.writer.do(key, Plan(tuple(writes)))
-        changed = {key_of(pod): pod for pod in outcome.answers}
-        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
-
-
-def _tell(job: Job, write: Write, answer: Any) -> EventRecord | None:
-    failed = isinstance(answer, ApiError)
-    if isinstance(write, Create):
-        if failed:
-            return EventRecord(job, "Warning", "FailedCreate", f"Error creating: {answer.message}")
-        return EventRecord(job, "Normal", "SuccessfulCreate", f"Created pod: {answer.metadata.name}")
-    if isinstance(write, Delete):
-        if failed:
-            return EventRecord(job, "Warning", "FailedDelete", f"Error deleting: {answer.message}")
-        return EventRecord(job, "Normal", "SuccessfulDelete", f"Deleted pod: {write.name}")
-    return None
+        return await self._claiming.settle(key, job, claim(job, of_label_selector(job.spec.selector).matches, pods))

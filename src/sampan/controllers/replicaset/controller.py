@@ -10,11 +10,13 @@ from typing import Any
 from sampan.api.core.v1 import Pod
 from sampan.api.errors import ApiError
 from sampan.api.resources import PODS
+from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_map_selector, by_selector, orphans, orphans_by_label, selected
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import adoption, claim, owner_keys, release
-from sampan.control.pods import is_active, owner_reference
+from sampan.control.ownership import claim, owner_keys
+from sampan.control.podevents import pod_event
+from sampan.control.pods import is_active
 from sampan.control.writer import Outcome
 from sampan.controllers.replicaset.decide import (
     REPLICA_SET,
@@ -22,9 +24,8 @@ from sampan.controllers.replicaset.decide import (
     Family,
     decide,
     status,
-    tell,
 )
-from sampan.kinds.plan import Create, Plan
+from sampan.kinds.plan import Create
 
 
 class ReplicaSetController(Controller):
@@ -41,6 +42,7 @@ class ReplicaSetController(Controller):
         self._siblings = self._owners.index(by_controller)
         self._by_controller = self._pods.index(by_controller)
         self._orphans, self._orphans_by_label = self._pods.index(orphans), self._pods.index(orphans_by_label)
+        self._claiming = Claiming(self.client, self.writer, resource, PODS)
         self.loop.watch(self._owners)
         self.loop.watch(self._pods, owner_keys(resource, self._owners, selectors, self.family.matches))
 
@@ -54,7 +56,7 @@ class ReplicaSetController(Controller):
             return DONE
         pods = await self._claim(key, owner)
         plan = decide(self.family, owner, pods, self._related(owner), self.clock.now())
-        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: tell(owner, write, answer))
+        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(owner, write, answer))
         outcome.failures = [(write, error) for write, error in outcome.failures if not _namespace_ends(error)]
         after = status(self.family, owner, pods, _failure(outcome), self.clock.now())
         await self.writer.do(key, after)
@@ -65,16 +67,7 @@ class ReplicaSetController(Controller):
         required = owner.spec.selector if isinstance(owner.spec.selector, dict) else owner.spec.selector.matchLabels
         free = selected(self._orphans_by_label, key.namespace, required) if required else self._orphans.get(key.namespace)
         pods = self._by_controller.get(owner.metadata.uid) + free
-        claimed = claim(owner, self.family.matcher(owner), pods, adoptable=is_active)
-        if claimed.adopt:
-            live = await self.client.get(self.family.resource, key.name, key.namespace)
-            if live.metadata.uid != owner.metadata.uid or live.metadata.deletionTimestamp is not None:
-                return claimed.kept()
-        reference = owner_reference(self.family.resource, owner)
-        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
-        writes += [release(PODS, pod, owner.metadata.uid) for pod in claimed.release]
-        await self.writer.do(key, Plan(tuple(writes)))
-        return claimed.owned
+        return await self._claiming.settle(key, owner, claim(owner, self.family.matcher(owner), pods, adoptable=is_active))
 
     def _related(self, owner: Any) -> list[Pod]:
         ref = controller_of(owner)

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from sampan.api.apps.v1 import ReplicaSetCondition
 from sampan.api.core.v1 import Pod, ReplicationControllerCondition
-from sampan.api.errors import ApiError
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from sampan.api.scalars import Time
@@ -29,7 +28,7 @@ from sampan.control.pods import (
     victims_first,
 )
 from sampan.kinds.meta import condition, without_condition
-from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
+from sampan.kinds.plan import Create, Delete, Plan, Update
 
 BURST = 500
 
@@ -85,20 +84,6 @@ def decide(family: Family, owner: Any, pods: Sequence[Pod], related: Sequence[Po
 def _ranks(pods: Sequence[Pod], related: Sequence[Pod]) -> list[int]:
     crowd = Counter(pod.spec.nodeName for pod in related)
     return [crowd[pod.spec.nodeName] for pod in pods]
-
-
-def tell(owner: Any, write: Write, answer: Any) -> EventRecord | None:
-    """The event about a pod created or deleted, or not."""
-    failed = isinstance(answer, ApiError)
-    if isinstance(write, Create):
-        if failed:
-            return EventRecord(owner, "Warning", "FailedCreate", f"Error creating: {answer.message}")
-        return EventRecord(owner, "Normal", "SuccessfulCreate", f"Created pod: {answer.metadata.name}")
-    if isinstance(write, Delete):
-        if failed:
-            return EventRecord(owner, "Warning", "FailedDelete", f"Error deleting: {answer.message}")
-        return EventRecord(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {write.name}")
-    return None
 
 
 def status(family: Family, owner: Any, pods: Sequence[Pod], failure: tuple[str, str] | None, now: datetime) -> Plan:

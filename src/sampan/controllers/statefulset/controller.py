@@ -11,11 +11,12 @@ from sampan.api.errors import AlreadyExists, ApiError
 from sampan.api.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 from sampan.api.selectors import of_label_selector
 from sampan.control import history
+from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
-from sampan.control.key import Key, key_of
-from sampan.control.ownership import adoption, claim, owner_keys, release
-from sampan.control.pods import is_terminating, owner_reference
+from sampan.control.key import Key
+from sampan.control.ownership import claim, owner_keys
+from sampan.control.pods import is_terminating
 from sampan.controllers.statefulset.decide import Step, decide, status
 from sampan.controllers.statefulset.pods import claim_names, ordinal, revision_of
 from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
@@ -38,6 +39,7 @@ class StatefulSetController(Controller):
         self._claims, revisions = self.informers.of(PERSISTENT_VOLUME_CLAIMS), self.informers.of(CONTROLLER_REVISIONS)
         self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
         self._histories = revisions.index(by_controller)
+        self._claiming = Claiming(self.client, self.writer, STATEFUL_SETS, PODS)
         self.loop.watch(self._sets)
         self.loop.watch(pods, owner_keys(STATEFUL_SETS, self._sets, self._sets.index(by_selector), _matches))
         self.loop.watch(revisions, owner_keys(STATEFUL_SETS, self._sets, None, _matches))
@@ -109,16 +111,7 @@ class StatefulSetController(Controller):
         free = selected(self._orphans, key.namespace, required) if required else []
         pods = [pod for pod in self._by_controller.get(sts.metadata.uid) + free if ordinal(sts, pod) is not None]
         claimed = claim(sts, lambda labels: _matches(sts, labels), pods, adoptable=lambda pod: not is_terminating(pod))
-        if claimed.adopt:
-            live = await self.client.get(STATEFUL_SETS, key.name, key.namespace)
-            if live.metadata.uid != sts.metadata.uid or live.metadata.deletionTimestamp is not None:
-                return claimed.kept()
-        reference = owner_reference(STATEFUL_SETS, sts)
-        writes = [adoption(PODS, pod, reference) for pod in claimed.adopt]
-        writes += [release(PODS, pod, sts.metadata.uid) for pod in claimed.release]
-        outcome = await self.writer.do(key, Plan(tuple(writes)))
-        changed = {key_of(pod): pod for pod in outcome.answers}
-        return [changed.get(key_of(pod), pod) for pod in claimed.owned]
+        return await self._claiming.settle(key, sts, claimed)
 
 
 def _tell(sts: StatefulSet, write: Write, answer: Any) -> EventRecord | None:
