@@ -7,21 +7,21 @@ in-process extension (see `sampan.apiserver.asgi`); errors come as the `ApiError
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from sampan.api import codec
 from sampan.api.errors import InternalError
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
-from sampan.client.base import MERGE_PATCH, Answer, DeleteOptions, Listing, PatchType, WatchEvent
+from sampan.client.base import Answer, Listing, WatchEvent
+from sampan.client.verbs import Verbs
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
 AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
-class InProcessClient:
+class InProcessClient(Verbs):
     """A `Client` on an ASGI application. With `user` None the application authenticates by `headers` instead."""
 
     def __init__(self, app: AsgiApp, user: Any, *, agent: str = "sampan", headers: Mapping[str, str] | None = None) -> None:
@@ -61,11 +61,12 @@ class InProcessClient:
             return answer.entry.object
         if answer.result is not None and (isinstance(answer.result, wire) or not isinstance(answer.result, dict)):
             return answer.result
-        return _decoded(wire, answer.joined())
+        return requests.decoded(wire, answer.joined())
 
-    async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T:
-        target = requests.path(resource, namespace, name, subresource)
-        return cast("T", await self._object(resource.wire, "GET", target))
+    async def _done(self, method: str, target: str, body: bytes) -> None:
+        answer = await self._ask(method, target, body)
+        if answer.code >= 300:
+            raise requests.error_of(answer.code, answer.joined())
 
     async def list(
         self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
@@ -98,40 +99,6 @@ class InProcessClient:
         finally:
             await events.aclose()
 
-    async def create(self, resource: Resource[T], obj: Any, namespace: str = "", *, name: str = "",
-                     subresource: str = "", field_manager: str = "") -> Any:
-        own, own_name = requests.where(obj)
-        target = requests.path(resource, namespace or own, (name or own_name) if subresource else "", subresource)
-        body = requests.encoded(resource, obj, typed=not subresource)
-        wire = type(obj) if subresource else resource.wire
-        return await self._object(wire, "POST", target + requests.query(fieldManager=field_manager), body)
-
-    async def update(self, resource: Resource[T], obj: T, *, subresource: str = "", field_manager: str = "") -> T:
-        namespace, name = requests.where(obj)
-        target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager)
-        wire = type(obj)
-        return cast("T", await self._object(wire, "PUT", target, requests.encoded(resource, obj, typed=not subresource)))
-
-    async def patch(
-        self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
-        subresource: str = "", field_manager: str = "", force: bool = False,
-    ) -> T:
-        target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager, force=force)
-        return cast("T", await self._object(resource.wire, "PATCH", target, requests.patch_body(patch), type))
-
-    async def delete(self, resource: Resource[T], name: str, namespace: str = "",
-                     options: DeleteOptions = DeleteOptions()) -> None:
-        answer = await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.joined())
-
-    async def delete_all(self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
-                         options: DeleteOptions = DeleteOptions()) -> None:
-        target = requests.path(resource, namespace) + requests.query(labelSelector=labels, fieldSelector=fields)
-        answer = await self._ask("DELETE", target, requests.delete_body(options))
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.joined())
-
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         kind = next((value for key, value in (headers or {}).items() if key.lower() == "content-type"), requests.JSON)
         rest = {key: value for key, value in (headers or {}).items() if key.lower() != "content-type"}
@@ -146,10 +113,3 @@ class InProcessClient:
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-def _decoded(wire: type[Any], body: bytes) -> Any:
-    try:
-        return codec.decode(wire, body)
-    except codec.DecodeError:
-        return codec.loads(body)  # a Status where an object of another kind was sent

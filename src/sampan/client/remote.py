@@ -22,8 +22,9 @@ from sampan.api import codec
 from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, from_status
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
-from sampan.client.base import MERGE_PATCH, Answer, DeleteOptions, Listing, PatchType, WatchEvent
+from sampan.client.base import Answer, Listing, WatchEvent
 from sampan.client.kubeconfig import Access
+from sampan.client.verbs import Verbs
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0
@@ -33,7 +34,7 @@ TOKEN_SECONDS = 60.0
 """How long a token file's content is kept: it is rewritten long before the token in it ends."""
 
 
-class RemoteClient:
+class RemoteClient(Verbs):
     """A `Client` for one API server. Make it inside a running loop, `close` it at the end."""
 
     def __init__(self, access: Access, *, agent: str = "sampan") -> None:
@@ -113,10 +114,12 @@ class RemoteClient:
         answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
             raise requests.error_of(answer.code, answer.body)
-        return decoded(wire, answer.body)
+        return requests.decoded(wire, answer.body)
 
-    async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T:
-        return cast("T", await self._object(resource.wire, "GET", requests.path(resource, namespace, name, subresource)))
+    async def _done(self, method: str, target: str, body: bytes) -> None:
+        answer = await self._ask(method, target, body)
+        if answer.code >= 300:
+            raise requests.error_of(answer.code, answer.body)
 
     async def list(
         self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
@@ -149,39 +152,6 @@ class RemoteClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
-    async def create(self, resource: Resource[T], obj: Any, namespace: str = "", *, name: str = "",
-                     subresource: str = "", field_manager: str = "") -> Any:
-        own, own_name = requests.where(obj)
-        target = requests.path(resource, namespace or own, (name or own_name) if subresource else "", subresource)
-        wire = type(obj) if subresource else resource.wire
-        body = requests.encoded(resource, obj, typed=not subresource)
-        return await self._object(wire, "POST", target + requests.query(fieldManager=field_manager), body)
-
-    async def update(self, resource: Resource[T], obj: T, *, subresource: str = "", field_manager: str = "") -> T:
-        namespace, name = requests.where(obj)
-        target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager)
-        return cast("T", await self._object(type(obj), "PUT", target, requests.encoded(resource, obj, typed=not subresource)))
-
-    async def patch(
-        self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
-        subresource: str = "", field_manager: str = "", force: bool = False,
-    ) -> T:
-        target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager, force=force)
-        return cast("T", await self._object(resource.wire, "PATCH", target, requests.patch_body(patch), type))
-
-    async def delete(self, resource: Resource[T], name: str, namespace: str = "",
-                     options: DeleteOptions = DeleteOptions()) -> None:
-        answer = await self._ask("DELETE", requests.path(resource, namespace, name), requests.delete_body(options))
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.body)
-
-    async def delete_all(self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
-                         options: DeleteOptions = DeleteOptions()) -> None:
-        target = requests.path(resource, namespace) + requests.query(labelSelector=labels, fieldSelector=fields)
-        answer = await self._ask("DELETE", target, requests.delete_body(options))
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.body)
-
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         return await self._ask(method, path, body, headers=headers)
 
@@ -194,7 +164,8 @@ class RemoteClient:
         session = self._client()
         self._users[session] += 1  # for good: it ends when the caller closes it, which nobody tells us
         try:
-            return await session.ws_connect(                yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
+            return await session.ws_connect(
+                yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
                 max_msg_size=MOST_EVENT_BYTES, compress=0)
         except aiohttp.WSServerHandshakeError as error:
             raise OtherStatus(f"the server refused the connection: {error.message}", code=error.status) from error
@@ -223,14 +194,6 @@ def tls_context(access: Access) -> ssl.SSLContext:
             key.write_bytes(access.client_key)
             context.load_cert_chain(certificate, key)
     return context
-
-
-def decoded(wire: type[Any], body: bytes) -> Any:
-    """An object of that class; a Status or another kind as dicts."""
-    try:
-        return codec.decode(wire, body)
-    except codec.DecodeError:
-        return codec.loads(body)
 
 
 class _Page(msgspec.Struct):

@@ -76,3 +76,11 @@ def error_of(code: int, body: bytes) -> ApiError:
         return from_status(value)
     text = body.decode("utf-8", "replace").strip() or f"the server answered {code}"
     return TooManyRequests(text) if code == TooManyRequests.code else OtherStatus(text, code=code)
+
+
+def decoded(wire: type[Any], body: bytes) -> Any:
+    """An object of that class; a Status or another kind as dicts."""
+    try:
+        return codec.decode(wire, body)
+    except codec.DecodeError:
+        return codec.loads(body)
