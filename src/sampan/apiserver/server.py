@@ -44,7 +44,7 @@ from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.crd.converter import WebhookConverter
 from sampan.apiserver.crd.manager import Definitions
-from sampan.apiserver.crd.rules import rules_for
+from sampan.kinds.apiextensions.rules import rules_for
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.encryption.config import Encryption
 from sampan.apiserver.encryption.store import around

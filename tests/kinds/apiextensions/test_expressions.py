@@ -32,7 +32,7 @@ def test_rules_are_bools_and_messages_strings() -> None:
 def test_old_values_are_not_found_again_in_plain_lists() -> None:
     found = _findings({"type": "array", "maxItems": 2, "items": {"type": "integer", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}})
     assert found == ["s.properties[spec].items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": "
-                     "oldSelf cannot be used on the uncorrelatable portion of the schema"]
+                     "oldSelf cannot be used on the uncorrelatable portion of the schema within s.properties[spec]"]
 
 
 def test_a_rule_over_unbounded_lists_costs_too_much_until_they_are_bounded() -> None:
@@ -45,5 +45,21 @@ def test_a_rule_over_unbounded_lists_costs_too_much_until_they_are_bounded() -> 
 def test_many_cheap_rules_together_cost_too_much() -> None:
     schema = {"type": "array", "maxItems": 1000, "items": {"type": "array", "maxItems": 1000, "items": {
         "type": "integer", "x-kubernetes-validations": [{"rule": "self > 0"}] * 60}}}
-    found, = _findings(schema)
+    *dearest, found = _findings(schema)
+    assert len(dearest) == 4
+    assert dearest[0] == ("s.properties[spec].items.items.x-kubernetes-validations[0].rule: Forbidden: "
+                          "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema")
     assert found == f"s: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of 1.200000x {ADVICE}"
+
+
+def test_old_values_are_not_found_again_below_atomic_maps() -> None:
+    rule = {"rule": "self == oldSelf"}
+    found, = _findings({"type": "object", "x-kubernetes-map-type": "atomic",
+                        "properties": {"a": {"type": "integer", "x-kubernetes-validations": [rule]}}})
+    assert found.endswith("uncorrelatable portion of the schema within s.properties[spec]")
+
+
+def test_an_optional_old_value_has_to_be_used() -> None:
+    assert _findings({"type": "integer"}, {"rule": "self > 0", "optionalOldSelf": True}) == [
+        "s.properties[spec].x-kubernetes-validations[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"]
+    assert _findings({"type": "integer"}, {"rule": "oldSelf.hasValue() || self > 0", "optionalOldSelf": True}) == []

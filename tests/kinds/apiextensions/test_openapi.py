@@ -55,3 +55,15 @@ def test_paths_lead_through_properties_and_maps() -> None:
     assert openapi.resolve(schema, ".a['x.y']") == {"type": "string"}
     assert openapi.resolve(schema, ".b") == "does not refer to a valid field"
     assert openapi.resolve(schema, ".a[0]", arrays=False) == "array notation is not allowed"
+
+
+@pytest.mark.parametrize(("schema", "words"), [
+    ({"type": "integer", "minimum": 5, "default": 3}, "s.properties[a].default: Invalid value: 3:  in body should be greater than or equal to 5"),
+    ({"type": "string", "pattern": "^x", "default": "y"}, "s.properties[a].default: Invalid value: \"y\":  in body should match '^x'"),
+    ({"type": "object", "required": ["b"], "properties": {"b": {"type": "string"}}, "default": {}}, "s.properties[a].default.b: Required value"),
+    ({"type": "integer", "default": 1, "x-kubernetes-validations": [{"rule": "self > 1"}]},
+     's.properties[a].default: Invalid value: 1: failed rule: self > 1'),
+])
+def test_defaults_are_held_to_every_keyword_and_rule(schema: dict[str, object], words: str) -> None:
+    found = openapi.validate_defaults({"type": "object", "properties": {"a": schema}}, "s")
+    assert [str(error) for error in found] == [words]

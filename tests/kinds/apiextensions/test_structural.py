@@ -47,3 +47,13 @@ def test_the_two_ways_to_write_int_or_string_are_structural() -> None:
 def test_the_name_of_the_metadata_may_be_restricted() -> None:
     metadata = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 10}}}
     assert said({"type": "object", "properties": {"metadata": metadata}}) == []
+
+
+@pytest.mark.parametrize(("schema", "words"), [
+    ({"type": "object", "properties": {"a": {"items": [{"type": "string"}]}}}, "OpenAPIV3Schema 'items' must be a schema, but is an array"),
+    ({"allOf": [{"$ref": "#/x"}]}, "OpenAPIV3Schema '$ref' is not supported"),
+    ({"not": {"$schema": "x"}}, "OpenAPIV3Schema 'schema' is not supported"),
+    ({"type": "object"}, ""),
+])
+def test_some_keywords_have_no_place_in_structural_schemas(schema: dict[str, object], words: str) -> None:
+    assert structural.unstructural(schema) == words

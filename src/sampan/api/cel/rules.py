@@ -26,6 +26,11 @@ class Rule:
     optional: bool
 
     @property
+    def uses_old(self) -> bool:
+        """Whether it speaks of `oldSelf`."""
+        return _uses_old(self.rule.program)
+
+    @property
     def text(self) -> str:
         """How errors name the rule: by its message or its text."""
         return str(self.source.get("message") or "").strip() or str(self.source.get("rule", "")).strip()

@@ -21,13 +21,14 @@ from sampan.api.errors import ApiError, NotFound
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.apiserver.catalog import Catalog, Served
-from sampan.apiserver.crd import names, rules, serving
+from sampan.apiserver.crd import names, serving
 from sampan.apiserver.crd.ending import AGAIN, LOOPBACK, Ending
 from sampan.apiserver.crd.serving import Converter, RulesFor
 from sampan.apiserver.crd.views import Convert, View
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.watchcache import Caches, Entry, Watcher, WatchQuery
+from sampan.kinds.apiextensions import rules
 from sampan.kinds.apiextensions.custom_resource_definition import is_established
 from sampan.store.base import StoreError
 

@@ -27,13 +27,14 @@ from sampan.api.resourceinfo import Resource, Subresource
 from sampan.api.scalars import Time
 from sampan.api.schema import Shape
 from sampan.apiserver.catalog import Served, View
-from sampan.apiserver.crd import defaults, embedded, lists, pruning, validation
+from sampan.apiserver.crd import defaults, embedded, lists, pruning
 from sampan.apiserver.crd.jsonpath import compile_path, text_of
 from sampan.apiserver.crd.node import JsonSchema, Node, compile_schema, root_shape
-from sampan.apiserver.crd.validation import Rules
 from sampan.apiserver.crd.views import Convert
 from sampan.apiserver.table import DEFAULT_COLUMNS
+from sampan.kinds.apiextensions import values
 from sampan.kinds.apiextensions.custom_resource_definition import served_versions, storage_version
+from sampan.kinds.apiextensions.values import Rules
 from sampan.kinds.kind import Cell, Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import since
 
@@ -298,7 +299,7 @@ class _Strategy:
         schema, node = self.custom.schema, self.custom.node
         found: list[FieldError] = []
         if schema is not None:
-            found += validation.validate(schema, new) if old is None else validation.validate_update(schema, new, old)
+            found += values.validate(schema, new) if old is None else values.validate_update(schema, new, old)
         found += self._scale_findings(new, status_only=False)
         found += embedded.validate(new, node) if old is None or new != old else []
         found += _new_only(lists.validate_lists(new, node), lists.validate_lists(old, node) if old is not None else [])
@@ -309,7 +310,7 @@ class _Strategy:
         schema = ((self.custom.schema or {}).get("properties") or {}).get("status")
         found: list[FieldError] = []
         if schema is not None and "status" in new:
-            found += validation.validate_update(schema, new["status"], old.get("status"), "status")
+            found += values.validate_update(schema, new["status"], old.get("status"), "status")
         found += self._scale_findings(new, status_only=True)
         found += _new_only(lists.validate_lists(new, self.custom.node), lists.validate_lists(old, self.custom.node))
         return found + self._rules(new, old, found)

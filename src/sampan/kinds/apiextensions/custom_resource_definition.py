@@ -221,21 +221,24 @@ def _plain(version: CustomResourceDefinitionVersion) -> dict[str, Any] | None:
 def _schema(schema: dict[str, Any], at: str, *, has_status: bool) -> Findings:
     out: Findings = []
     if has_status:
-        if "type" in schema and schema["type"] != "object":
+        if schema.get("type", "object") != "object":
             out.append(field.invalid(f"{at}.type", schema["type"], 'only "object" is allowed as the type at the root of the '
                                                                    "schema if the status subresource is enabled"))
-        if set(schema) - _AT_ROOT_WITH_STATUS:
+        elif set(schema) - _AT_ROOT_WITH_STATUS:
             out.append(field.invalid(at, schema, f"only {_AT_ROOT_TEXT} fields are allowed at the root of the schema if the "
                                                  "status subresource is enabled"))
     if schema.get("nullable"):
         out.append(field.forbidden(f"{at}.nullable", "nullable cannot be true at the root"))
-    keywords = openapi.validate_schema(schema, at)
-    if not any(name in schema for name in ("$ref", "definitions")):
-        # without these a structural form exists; what is wrong with it is told first
-        out += structural.validate_structural(schema, at) or openapi.validate_defaults(schema, at)
-        if not out and not keywords and structural.has_rules(schema):
+    keywords, unstructural = openapi.validate_schema(schema, at), structural.unstructural(schema)
+    if not unstructural:
+        # a structural form exists; what is wrong with it is told first
+        wrong = structural.validate_structural(schema, at) or openapi.validate_defaults(schema, at)
+        out += wrong
+        if not wrong and not keywords and structural.has_rules(schema):
             from sampan.kinds.apiextensions import expressions  # the language takes a while to import
             out += expressions.validate_rules(schema, at)
+    elif not out and not keywords:
+        out.append(field.invalid(at, "", unstructural))
     return out + keywords
 
 

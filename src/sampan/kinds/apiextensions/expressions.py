@@ -19,6 +19,7 @@ from sampan.api.errors import FieldError
 RULES = "x-kubernetes-validations"
 EXPRESSION_LIMIT = 10_000_000
 TOTAL_LIMIT = 100_000_000
+_DEAREST = 4
 _ADVICE = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
 _SHOWN = (("Rule", "rule", ""), ("Message", "message", ""), ("MessageExpression", "messageExpression", ""), ("Reason", "reason", None),
           ("FieldPath", "fieldPath", ""), ("OptionalOldSelf", "optionalOldSelf", None))
@@ -30,15 +31,15 @@ class _Level(NamedTuple):
     root: bool
     often: int | None
     """How many values of it an object can have; None: only bounded by the size of requests."""
-    correlated: bool
-    """Whether its values can be found again in the old object."""
+    lost: str
+    """The first level from the root whose values can't be found again in the old object; "" when all can."""
 
 
 def validate_rules(schema: Mapping[str, Any], at: str) -> list[FieldError]:
     """Everything that is wrong with the rules of a structural schema."""
     out: list[FieldError] = []
-    total = 0
-    for level in _levels(_Level(schema, at, True, 1, True)):
+    costs: list[tuple[int, str]] = []
+    for level in _levels(_Level(schema, at, True, 1, "")):
         given = level.schema.get(RULES)
         declared = declare(level.schema, resource=level.root or bool(level.schema.get("x-kubernetes-embedded-resource"))) if given else None
         if not given or declared is None:
@@ -47,28 +48,31 @@ def validate_rules(schema: Mapping[str, Any], at: str) -> list[FieldError]:
             if str(source.get("rule", "")).strip():
                 where = f"{level.at}.{RULES}[{index}]"
                 rule = compile_rule(source, declared)
-                out += _wrong(rule, where, correlated=level.correlated)
-                for name, part in (("rule", rule.rule), ("messageExpression", rule.message)):
-                    cost = _cost(part, level, declared)
-                    total = min(MOST, total + cost)
-                    if cost > EXPRESSION_LIMIT:
-                        out.append(field.forbidden(f"{where}.{name}", _too_much(f"estimated {name} cost", cost, EXPRESSION_LIMIT)))
+                price = _cost(rule.rule, level, declared), _cost(rule.message, level, declared)
+                out += _wrong(rule, where, price, lost=level.lost)
+                costs += [(cost, f"{where}.{name}") for cost, name in zip(price, ("rule", "messageExpression"), strict=True)]
+    total = min(MOST, sum(cost for cost, _ in costs))
     if total > TOTAL_LIMIT:
+        dearest = sorted((one for one in costs if one[0] >= TOTAL_LIMIT // 100), key=lambda one: -one[0])[:_DEAREST]
+        out += [field.forbidden(where, "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema")
+                for _, where in dearest]
         out.append(field.forbidden(at, _too_much("x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema", total, TOTAL_LIMIT)))
     return out
 
 
 def _levels(level: _Level) -> Iterator[_Level]:
-    yield level
+    """Those below come first, as upstream reports them."""
     schema, at = level.schema, level.at
-    for name, one in (schema.get("properties") or {}).items():
-        yield from _levels(_Level(one, f"{at}.properties[{name}]", False, level.often, level.correlated))
     additional, items = schema.get("additionalProperties"), schema.get("items")
     if isinstance(additional, Mapping):
-        yield from _levels(_Level(additional, f"{at}.additionalProperties", False, _times(level.often, schema.get("maxProperties")), level.correlated))
+        yield from _levels(_Level(additional, f"{at}.additionalProperties", False, _times(level.often, schema.get("maxProperties")), level.lost))
+    lost = at if schema.get("x-kubernetes-map-type") == "atomic" else ""
+    for name, one in (schema.get("properties") or {}).items():
+        yield from _levels(_Level(one, f"{at}.properties[{name}]", False, level.often, level.lost or lost))
     if isinstance(items, Mapping):
-        correlated = level.correlated and schema.get("x-kubernetes-list-type") == "map"
-        yield from _levels(_Level(items, f"{at}.items", False, _times(level.often, schema.get("maxItems")), correlated))
+        lost = "" if schema.get("x-kubernetes-list-type") == "map" else at
+        yield from _levels(_Level(items, f"{at}.items", False, _times(level.often, schema.get("maxItems")), level.lost or lost))
+    yield level
 
 
 def _times(often: int | None, most: int | None) -> int | None:
@@ -82,14 +86,21 @@ def _cost(part: Compiled | None, level: _Level, declared: Type) -> int:
     return min(MOST, estimate(part.program.tree)[1] * often)
 
 
-def _wrong(rule: Rule, where: str, *, correlated: bool) -> Iterator[FieldError]:
+def _wrong(rule: Rule, where: str, price: tuple[int, int], *, lost: str) -> Iterator[FieldError]:
     shown = {name: rule.source.get(key, default) for name, key, default in _SHOWN}
+    if price[0] > EXPRESSION_LIMIT:
+        yield field.forbidden(f"{where}.rule", _too_much("estimated rule cost", price[0], EXPRESSION_LIMIT))
     if rule.rule.problem:
         yield field.invalid(f"{where}.rule", shown, rule.rule.problem)
     if rule.message is not None and rule.message.problem:
         yield field.invalid(f"{where}.messageExpression", shown, rule.message.problem)
-    if rule.transition and not correlated:
-        yield field.invalid(f"{where}.rule", rule.source.get("rule"), "oldSelf cannot be used on the uncorrelatable portion of the schema")
+    elif price[1] > EXPRESSION_LIMIT:
+        yield field.forbidden(f"{where}.messageExpression", _too_much("estimated messageExpression cost", price[1], EXPRESSION_LIMIT))
+    if rule.uses_old and lost:
+        yield field.invalid(f"{where}.rule", rule.source.get("rule"),
+                            f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}")
+    if rule.rule.program is not None and not rule.uses_old and (optional := rule.source.get("optionalOldSelf")) is not None:
+        yield field.invalid(f"{where}.optionalOldSelf", optional, "may not be set if oldSelf is not used in rule")
 
 
 def _too_much(name: str, cost: int, limit: int) -> str:

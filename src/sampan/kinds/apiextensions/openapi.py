@@ -20,8 +20,6 @@ TYPES = ("array", "boolean", "integer", "number", "object", "string")
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _UNSUPPORTED = ("additionalItems", "patternProperties", "definitions", "dependencies", "$ref", "id")
 _LOGIC = ("allOf", "oneOf", "anyOf")
-_GO_TYPES: tuple[tuple[type, str], ...] = (
-    (bool, "boolean"), (str, "string"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
 
 
 @dataclass(frozen=True)
@@ -224,43 +222,32 @@ def resolve(schema: Schema, path: str, *, arrays: bool = True) -> Schema | str:
 
 
 def validate_defaults(schema: Schema, path: str, where: Where = Where(root=True)) -> Findings:
-    """Defaults fit the schema they stand in; those that may not stand there at all are told by `validate_schema`."""
+    """Defaults have no unknown fields and fit their schema and its rules; those that may not stand there at all are told by
+    `validate_schema`.
+    """
     out: Findings = []
     value = schema.get("default")
     if value is not None:
-        wrong = fits(schema, value, f"{path}.default")
-        out += wrong or ([] if _pruned(schema, value) else [field.invalid(f"{path}.default", value,
-                                                                         "must not have unknown fields")])
-    for name in ("items", "additionalProperties"):
-        if isinstance(schema.get(name), dict):
-            out += validate_defaults(schema[name], f"{path}.{name}", Where())
+        at = f"{path}.default"
+        if not _pruned(schema, value):
+            out.append(field.invalid(at, value, "must not have unknown fields"))
+        out += _fits(schema, value, at)
+    if isinstance(schema.get("items"), dict):
+        out += validate_defaults(schema["items"], f"{path}.items", Where())
     for name, one in (schema.get("properties") or {}).items():
         if not (where.root or schema.get(EMBEDDED)) or name not in ("metadata", "apiVersion", "kind"):
             out += validate_defaults(one, f"{path}.properties[{name}]", Where())
     return out
 
 
-def fits(schema: Schema, value: Any, path: str) -> Findings:
-    """What is wrong with a value: its type, what it lacks, what is not one of the enumerated values; and below."""
-    if value is None and schema.get("nullable"):
-        return []
-    kind, found = schema.get("type", ""), next((name for type, name in _GO_TYPES if isinstance(value, type)), "null")
-    if kind and found != kind and not (kind == "number" and found == "integer"):
-        return [field.type_invalid(path, found, f' in body must be of type {kind}: "{found}"')]
-    out: Findings = []
-    if schema.get("enum") and value not in schema["enum"]:
-        out.append(field.not_supported(path, value, [str(one) for one in schema["enum"]]))
-    if isinstance(value, dict):
-        properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
-        out += [field.required(f"{path}.{name}") for name in schema.get("required") or () if name not in value]
-        for name, one in value.items():
-            inner = properties.get(name, extra if isinstance(extra, dict) else None)
-            if inner is not None:
-                out += fits(inner, one, f"{path}.{name}")
-    if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        for index, one in enumerate(value):
-            out += fits(schema["items"], one, f"{path}[{index}]")
-    return out
+def _fits(schema: Schema, value: Any, at: str) -> Findings:
+    """What is wrong with a value; rules are asked when nothing else is, as of an update that changes nothing, then as of a creation."""
+    from sampan.kinds.apiextensions import rules, values  # their libraries take a while to import
+
+    found: Findings = list(values.validate(schema, value, at))
+    if found or (judge := rules.rules_for(schema)) is None:
+        return found
+    return list(judge.validate(value, value, at)) or list(judge.validate(value, None, at))
 
 
 def _pruned(schema: Schema, value: Any) -> bool:

@@ -23,6 +23,8 @@ LIST_TYPE = "x-kubernetes-list-type"
 MAP_TYPE = "x-kubernetes-map-type"
 RULES = "x-kubernetes-validations"
 
+_WITHOUT_PLACE = {"id": "id", "additionalItems": "additionalItems", "patternProperties": "patternProperties", "definitions": "definitions",
+                  "dependencies": "dependencies", "$ref": "$ref", "$schema": "schema"}
 _INT_OR_STRING_PATTERN = [{"type": "integer"}, {"type": "string"}]
 _NO_TYPE = {"root": "must not be empty at the root", "item": "must not be empty for specified array items",
             "field": "must not be empty for specified object fields"}
@@ -40,6 +42,23 @@ _FORBIDDEN_WITHIN_LOGIC = (
 def has_rules(schema: Schema) -> bool:
     """Whether any level has CEL rules."""
     return bool(schema.get(RULES)) or any(has_rules(one) for _, one in _below(schema))
+
+
+def unstructural(schema: Schema) -> str:
+    """The first keyword, at any level, that no structural schema has a place for, in words; "" when there is none.
+
+    Source: `pkg/apiserver/schema/convert.go`.
+    """
+    for name, shown in _WITHOUT_PLACE.items():
+        if schema.get(name) not in (None, "", {}) or (name == "dependencies" and schema.get(name) is not None):
+            return f"OpenAPIV3Schema '{shown}' is not supported"
+    if isinstance(schema.get("items"), list) and schema["items"]:
+        return "OpenAPIV3Schema 'items' must be a schema, but is an array"
+    if schema.get(PRESERVE) is False:
+        return f"internal error: '{PRESERVE}' must be true or undefined"
+    logic = [one for name in ("allOf", "anyOf", "oneOf") for one in schema.get(name) or ()]
+    below = [one for _, one in _below(schema)] + logic + ([schema["not"]] if isinstance(schema.get("not"), dict) else [])
+    return next((found for one in below if (found := unstructural(one))), "")
 
 
 def validate_structural(schema: Schema, path: str) -> Findings:

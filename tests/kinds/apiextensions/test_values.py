@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sampan.apiserver.crd.validation import validate, validate_update
+from sampan.kinds.apiextensions.values import validate, validate_update
 
 
 def found(schema: dict[str, Any], value: Any) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sampan.apiserver.crd.formats import check_of, known_format
+from sampan.kinds.apiextensions.formats import check_of, known_format
 
 
 @pytest.mark.parametrize(("name", "good", "bad"), [

@@ -16,7 +16,7 @@ import re2
 
 from sampan.api import field, goprint
 from sampan.api.errors import FieldError
-from sampan.apiserver.crd.formats import check_of, known_format
+from sampan.kinds.apiextensions.formats import check_of, known_format
 from sampan.lib.memo import remembered
 
 JsonSchema = Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sampan.apiserver.crd.validation import Rules
+from sampan.kinds.apiextensions.values import Rules
 
 RULES = "x-kubernetes-validations"
 
@@ -14,7 +14,7 @@ def rules_for(schema: Mapping[str, Any]) -> Rules | None:
     """What judges objects by the rules of a schema, None if it has none."""
     if not _has_rules(schema):
         return None
-    from sampan.apiserver.crd.judging import SchemaRules  # the language takes a while to import
+    from sampan.kinds.apiextensions.judging import SchemaRules  # the language takes a while to import
     return SchemaRules(schema)
 
 

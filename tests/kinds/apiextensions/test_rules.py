@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sampan.apiserver.crd.rules import rules_for
+from sampan.kinds.apiextensions.rules import rules_for
 
 
 def _judge(schema: dict[str, Any], obj: Any, old: Any = None) -> list[str]:
