@@ -1,56 +1,31 @@
-"""Device expressions and allocation: selectors, counts, constraints, alternatives, shared counters."""
+"""Allocation of devices: selectors, counts, constraints, alternatives, shared counters."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from tests.scheduler.small import cluster, node, place, pod
 
 from sampan.api import codec
-from sampan.api.resource.v1 import DeviceClass, ResourceClaim, ResourceSlice
+from sampan.api.resource.v1 import (
+    AllocatedDeviceStatus,
+    AllocationResult,
+    DeviceAllocationResult,
+    DeviceClass,
+    ResourceClaim,
+    ResourceSlice,
+)
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES
 from sampan.scheduler.dra.allocate import allocate
-from sampan.scheduler.dra.devices import taken
-from sampan.scheduler.dra.expression import Domains, ExpressionError, Quantity, compile_expression, version
+from sampan.scheduler.dra.devices import Taken, taken
+from sampan.scheduler.plugins.dynamic_resources import DynamicResources
+from sampan.scheduler.reserve import ReserveError, devices_ready
 from sampan.scheduler.snapshot import Snapshot
-
-DEVICE = {"device": {"driver": "d.example.com", "attributes": Domains({"d.example.com": {"model": "large", "numa": 1, "v": version("1.10.0"), "ok": True}}),
-                     "capacity": Domains({"d.example.com": {"memory": Quantity(40 * 2**30 * 10**9)}})}}
-
-
-@pytest.mark.parametrize(("text", "value"), [
-    ('device.driver == "d.example.com"', True),
-    ('device.attributes["d.example.com"].model == "large" && device.attributes["d.example.com"].numa in [0, 1]', True),
-    ('device.attributes["d.example.com"]["model"].startsWith("la") ? true : false', True),
-    ('"model" in device.attributes["other"]', False),
-    ('has(device.attributes["other"].model)', False),
-    ('device.attributes["other"].model == "x" || device.driver.endsWith(".com")', True),
-    ('device.driver == "no" && device.attributes["other"].model == "x"', False),
-    ('device.capacity["d.example.com"].memory.compareTo(quantity("40Gi")) >= 0', True),
-    ('device.capacity["d.example.com"].memory.isGreaterThan(quantity("40Gi"))', False),
-    ('device.attributes["d.example.com"].v.isGreaterThan(semver("1.9.9"))', True),
-    ('semver("1.0.0-alpha.2").isLessThan(semver("1.0.0"))', True),
-    ('!(device.attributes["d.example.com"].numa * 2 + 1 < 3)', True),
-    ("[1, 2, 3].exists(x, x > 2) && [1, 2].all(x, x > 0) && size('abc') == 3", True),
-    ("7 / -2 == -3 && 7 % -2 == 1", True),
-    ('device.attributes["d.example.com"].ok == 1', False),
-    ('device.driver.matches("^d[.]")', True),
-])
-def test_an_expression_has_a_value(text: str, value: bool) -> None:
-    assert compile_expression(text)(DEVICE) is value
-
-
-@pytest.mark.parametrize("text", ['device.attributes["other"].model == "x"', "1", "1 < true", "device.nothing", "-true == true", "1 / 0 == 1"])
-def test_an_expression_without_a_value_is_an_error(text: str) -> None:
-    with pytest.raises(ExpressionError):
-        compile_expression(text)(DEVICE)
-
-
-@pytest.mark.parametrize("text", ["", "(", "a b", "nope(1)", "x.nope()", "'", "(" * 200, "1 +", "a" * 20_000, "[1].exists(1, true)"])
-def test_an_expression_that_cannot_be_read_is_an_error(text: str) -> None:
-    with pytest.raises(ExpressionError):
-        compile_expression(text)
 
 
 def offered(*devices: dict[str, Any], where: str = "a", snapshot: Snapshot | None = None, **more: Any) -> Snapshot:
@@ -105,7 +80,7 @@ def test_all_means_all_of_them_and_looking_is_no_use() -> None:
     snapshot = offered(device("g0"), device("g1"))
     everything = {"name": "r", "exactly": {"deviceClassName": "gpu", "allocationMode": "All"}}
     assert given(snapshot, claim(everything)) == [["r=g0", "r=g1"]]
-    first = allocate([claim(exactly())], snapshot, snapshot.rows["a"], set())
+    first = allocate([claim(exactly())], snapshot, snapshot.rows["a"], Taken())
     assert first is not None
     held = claim(exactly())
     held.status.allocation = first[0]
@@ -148,3 +123,125 @@ def test_a_pod_is_told_what_is_wrong_with_its_claims() -> None:
     assert "no such key: y" in place(snapshot, wanted)
     snapshot.world.put(RESOURCE_CLAIMS, claim({"name": "r", "exactly": {"deviceClassName": "nope"}}))
     assert place(snapshot, wanted).startswith("0/2 nodes are available: request r: device class nope does not exist. no new claims to deallocate")
+
+
+def shared(name: str = "g0", **policy: Any) -> dict[str, Any]:
+    return device(name, allowMultipleAllocations=True, capacity={"memory": {"value": "40Gi", **({"requestPolicy": policy} if policy else {})}})
+
+
+def wanting(memory: str = "", **more: Any) -> dict[str, Any]:
+    return exactly(**({"capacity": {"requests": {"memory": memory}}} if memory else {}), **more)
+
+
+def results(snapshot: Snapshot, *claims: ResourceClaim) -> list[Any] | None:
+    found = allocate(claims, snapshot, snapshot.rows["a"], taken(snapshot), datetime(2026, 1, 1, tzinfo=UTC))
+    return None if found is None else [one for result in found for one in result.devices.results]
+
+
+def test_a_device_that_may_be_shared_is_given_until_its_capacity_is_used_up() -> None:
+    # given a claim that has three quarters of it
+    snapshot = offered(shared())
+    first = results(snapshot, claim(wanting("30Gi")))
+    assert first is not None
+    assert [(one.device, one.consumedCapacity) for one in first] == [("g0", {"memory": "30Gi"})]
+    held = claim(wanting("30Gi"))
+    held.status.allocation = AllocationResult(devices=DeviceAllocationResult(results=first))
+    snapshot.world.put(RESOURCE_CLAIMS, held)
+    # then the rest is there for others, and no more; one that does not say how much wants all of it
+    assert results(snapshot, claim(wanting("11Gi"), name="d")) is None
+    assert results(snapshot, claim(wanting(), name="d")) is None
+    rest = results(snapshot, claim(wanting("10Gi"), name="d"))
+    assert rest is not None
+    assert rest[0].shareID not in (None, first[0].shareID)
+
+
+def test_one_request_may_have_several_shares_of_a_device_unless_it_wants_different_ones() -> None:
+    snapshot = offered(shared())
+    assert given(snapshot, claim(wanting("20Gi", count=2))) == [["r=g0", "r=g0"]]
+    assert given(snapshot, claim(wanting("20Gi", count=3))) is None
+    assert given(snapshot, claim(wanting("20Gi", count=2), constraints=[{"distinctAttribute": "d.example.com/numa"}])) is None
+
+
+@pytest.mark.parametrize(("policy", "asked", "wanted"), [
+    ({"default": "1Gi"}, "", "1Gi"),
+    ({"default": "1Gi", "validValues": ["1Gi", "8Gi", "20Gi"]}, "2Gi", "8Gi"),
+    ({"default": "1Gi", "validValues": ["1Gi", "8Gi"]}, "9Gi", None),
+    ({"default": "4Gi", "validRange": {"min": "4Gi", "max": "20Gi", "step": "4Gi"}}, "1Gi", "4Gi"),
+    ({"default": "4Gi", "validRange": {"min": "4Gi", "max": "20Gi", "step": "4Gi"}}, "9Gi", "12Gi"),
+    ({"default": "4Gi", "validRange": {"min": "4Gi", "max": "20Gi", "step": "4Gi"}}, "21Gi", None),
+    ({"default": "4Gi", "validRange": {"min": "4Gi"}}, "5Gi", "5Gi"),
+    ({"default": "4Gi", "validRange": {"min": "4Gi"}}, "41Gi", None),
+])
+def test_a_policy_says_how_much_a_share_takes(policy: dict[str, Any], asked: str, wanted: str | None) -> None:
+    found = results(offered(shared(**policy)), claim(wanting(asked)))
+    assert (found[0].consumedCapacity["memory"] if found is not None else None) == wanted
+
+
+def test_a_device_that_is_given_whole_must_have_what_is_asked_for() -> None:
+    snapshot = offered(device("small", capacity={"memory": {"value": "8Gi"}}), device("large", capacity={"memory": {"value": "16Gi"}}))
+    found = results(snapshot, claim(wanting("10Gi")))
+    assert found is not None
+    assert [(one.device, one.shareID, one.consumedCapacity) for one in found] == [("large", None, {})]
+
+
+def test_a_device_that_binds_to_its_node_keeps_the_claim_there() -> None:
+    def everywhere(**more: Any) -> Snapshot:
+        snapshot = cluster(node("a"), node("b"))
+        snapshot.world.put(DEVICE_CLASSES, codec.convert(DeviceClass, {"metadata": {"name": "gpu"}, "spec": {}}))
+        snapshot.world.put(RESOURCE_SLICES, codec.convert(ResourceSlice, {"metadata": {"name": "s"}, "spec": {
+            "driver": "d.example.com", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "allNodes": True, "devices": [device("g0", **more)]}}))
+        return snapshot
+
+    free, bound = (allocate([claim(exactly())], one, one.rows["a"], Taken()) for one in (everywhere(), everywhere(bindsToNode=True)))
+    assert free is not None
+    assert bound is not None
+    assert free[0].nodeSelector is None
+    assert bound[0].nodeSelector is not None
+
+
+SIZES = st.lists(st.integers(1, 3), min_size=1, max_size=4)
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@for_all(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=6), SIZES)
+def test_what_was_remembered_of_rows_is_what_a_search_of_each_row_says(nodes: list[tuple[int, bool]], counts: list[int]) -> None:
+    # given nodes with some devices, a few of them of another model, and claims that come one after the other
+    snapshot = cluster(*(node(f"n{i}") for i in range(len(nodes))))
+    for index, (count, special) in enumerate(nodes):
+        offered(*(device(f"g{index}-{j}", int(special)) for j in range(count)), where=f"n{index}", snapshot=snapshot)
+    for number, count in enumerate(counts):
+        selectors = [{"cel": {"expression": 'device.attributes["d.example.com"].numa == 0'}}] if number % 2 else []
+        one = claim(exactly(count=count, selectors=selectors), name=f"c{number}")
+        snapshot.world.put(RESOURCE_CLAIMS, one)
+        wanted = snapshot.shape(pod(f"p{number}", resourceClaims=[{"name": "r", "resourceClaimName": f"c{number}"}]))
+        # when all rows are asked about at once
+        verdict = DynamicResources().filter(wanted, snapshot)
+        # then each row is told what a search of it alone says
+        fits = [row for row in snapshot.rows.values() if allocate([one], snapshot, row, taken(snapshot)) is not None]
+        assert sorted(row for row in snapshot.rows.values() if verdict is None or verdict.fits[row]) == sorted(fits)
+        if fits:
+            found = allocate([one], snapshot, fits[0], taken(snapshot))
+            held = claim(exactly(count=count, selectors=selectors), name=f"c{number}")
+            held.status.allocation = found[0] if found is not None else None
+            snapshot.world.put(RESOURCE_CLAIMS, held)
+
+
+def test_a_claim_is_ready_when_the_conditions_of_its_devices_are() -> None:
+    snapshot = offered(device("g0", bindingConditions=["Attached"], bindingFailureConditions=["Broken"]))
+    held = claim(exactly())
+    found = allocate([held], snapshot, snapshot.rows["a"], Taken())
+    assert found is not None
+    held.status.allocation = found[0]
+
+    def told(**conditions: str) -> ResourceClaim:
+        held.status.devices = [codec.convert(AllocatedDeviceStatus, {
+            "driver": "d.example.com", "pool": "a", "device": "g0",
+            "conditions": [{"type": name, "status": status, "reason": "R", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+                           for name, status in conditions.items()]})]
+        return held
+
+    assert not devices_ready(held)
+    assert not devices_ready(told(Attached="False"))
+    assert devices_ready(told(Attached="True", Broken="False"))
+    with pytest.raises(ReserveError, match='claim c binding failed: reason=R, message="m"'):
+        devices_ready(told(Attached="True", Broken="True"))

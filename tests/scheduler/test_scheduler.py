@@ -277,6 +277,50 @@ def test_devices_are_given_and_reserved_before_the_pod_is_bound() -> None:
     run(test())
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_a_pod_waits_for_its_devices_to_be_bound_and_lets_go_of_one_that_is_broken(works: bool) -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            client = cluster.server.client
+            await cluster.until(lambda: len(cluster.scheduler.snapshot) == 1)
+            await client.create(DEVICE_CLASSES, {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"}, "spec": {}})
+            await client.create(RESOURCE_SLICES, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "s"}, "spec": {
+                "driver": "d.example.com", "pool": {"name": "a", "generation": 1, "resourceSliceCount": 1}, "nodeName": "a",
+                "devices": [{"name": "gpu-0", "bindingConditions": ["Attached"], "bindingFailureConditions": ["Broken"]}]}})
+            await client.create(RESOURCE_CLAIMS, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "c"}, "spec": {
+                "devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu"}}]}}}, "default")
+            await cluster.put(pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}]))
+
+            async def allocated() -> bool:
+                return (await client.get(RESOURCE_CLAIMS, "c", "default")).status.allocation is not None
+
+            # given a device that was chosen: the pod waits
+            await cluster.until(allocated)
+            await cluster.clock.advance(5)
+            assert await cluster.node_of("p") == ""
+            # when the driver says how it went
+            said = {"type": "Attached" if works else "Broken", "status": "True", "reason": "Done", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            await client.patch(RESOURCE_CLAIMS, "c", "default", {"status": {"devices": [
+                {"driver": "d.example.com", "pool": "a", "device": "gpu-0", "conditions": [said]}]}}, subresource="status")
+            # then
+            if works:
+                assert await cluster.bound("p") == {"p": "a"}
+                return
+
+            async def told() -> bool:
+                return any('claim c binding failed: reason=Done, message=""' in one for one in await cluster.events("FailedScheduling"))
+
+            async def free() -> bool:
+                found = await client.get(RESOURCE_CLAIMS, "c", "default")
+                return found.status.allocation is None and not found.status.devices
+
+            await cluster.until(free)
+            await cluster.until(told)
+            assert await cluster.node_of("p") == ""
+
+    run(test())
+
+
 def test_an_extender_filters_ranks_and_binds() -> None:
     asked: list[str] = []
 

@@ -52,7 +52,7 @@ def reserve(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, now: datetime)
     if shape.claims:
         _reserve_volumes(shape, snapshot, row, out)
     if shape.resource_claims:
-        _reserve_devices(pod, shape, snapshot, row, out)
+        _reserve_devices(pod, shape, snapshot, row, out, now)
     for volume in out.volumes:
         world.assume(PERSISTENT_VOLUMES, volume)
     for claim in out.provisioned:
@@ -81,10 +81,10 @@ def _reserve_volumes(shape: Shape, snapshot: Snapshot, row: int, out: Reserved) 
             out.awaited.append(claim.metadata.name)
 
 
-def _reserve_devices(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, out: Reserved) -> None:
+def _reserve_devices(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, out: Reserved, now: datetime) -> None:
     claims = claims_of(shape, snapshot)
     waiting = [one for one in claims if one.status.allocation is None]
-    results = iter(allocate(waiting, snapshot, row, taken(snapshot)) or () if waiting else ())
+    results = iter(allocate(waiting, snapshot, row, taken(snapshot), now) or () if waiting else ())
     consumer = ResourceClaimConsumerReference(resource="pods", name=pod.metadata.name, uid=pod.metadata.uid)
     for claim in claims:
         new = codec.clone(claim)
@@ -119,11 +119,61 @@ async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock:
         await client.update(PERSISTENT_VOLUMES, volume)
     for wanted in reserved.provisioned:
         await client.update(PERSISTENT_VOLUME_CLAIMS, wanted)
+    await _devices_bound(reserved, pod, client, clock, world)
     until = clock.monotonic() + BIND_SECONDS
     while not all(_bound(name, pod.metadata.namespace, node, world) for name in reserved.awaited):
         if clock.monotonic() >= until:
             raise ReserveError("binding volumes: context deadline exceeded")
         await clock.sleep(LOOK_SECONDS)
+
+
+async def _devices_bound(reserved: Reserved, pod: Pod, client: Client, clock: AsyncClock, world: World) -> None:
+    """Wait until drivers have bound the devices that want it; give all of a claim back where one failed."""
+    until = clock.monotonic() + BIND_SECONDS
+    for claim in reserved.claims:
+        meta = claim.metadata
+        try:
+            while not devices_ready(world.get(RESOURCE_CLAIMS, meta.name, meta.namespace) or claim):
+                if clock.monotonic() >= until:
+                    raise ReserveError("device binding timeout")
+                await clock.sleep(LOOK_SECONDS)
+        except ReserveError:
+            await _deallocate(claim, pod, client)
+            raise
+
+
+def devices_ready(claim: ResourceClaim) -> bool:
+    """Whether all binding conditions of a claim's devices hold.
+
+    Raises:
+        ReserveError: One of the conditions that stand for a failure does.
+    """
+    if claim.status.allocation is None:
+        return True
+    said = {(one.driver, one.pool, one.device, one.shareID): {found.type: found for found in one.conditions or ()} for one in claim.status.devices}
+    ready = True
+    for one in claim.status.allocation.devices.results:
+        conditions = said.get((one.driver, one.pool, one.device, one.shareID), {})
+        for name in one.bindingFailureConditions:
+            if (found := conditions.get(name)) is not None and found.status == "True":
+                raise ReserveError(f'claim {claim.metadata.name} binding failed: reason={found.reason}, message="{found.message}"')
+        ready = ready and all(name in conditions and conditions[name].status == "True" for name in one.bindingConditions)
+    return ready
+
+
+async def _deallocate(claim: ResourceClaim, pod: Pod, client: Client) -> None:
+    """Other devices may do: the claim gets none of these, if nobody else uses it."""
+    meta = claim.metadata
+    for _ in range(TRIES):
+        new = codec.clone(await client.get(RESOURCE_CLAIMS, meta.name, meta.namespace))
+        new.status.reservedFor = [one for one in new.status.reservedFor if one.uid != pod.metadata.uid]
+        if not new.status.reservedFor:
+            new.status.allocation, new.status.devices = None, []
+        try:
+            await client.update(RESOURCE_CLAIMS, new, subresource="status")
+            return
+        except Conflict:
+            continue
 
 
 def _bound(name: str, namespace: str, node: str, world: World) -> bool:

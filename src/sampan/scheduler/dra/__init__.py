@@ -1,1 +1,1 @@
-"""Dynamic resource allocation: `expression` reads device selectors, `devices` says what there is, `allocate` gives it out."""
+"""Dynamic resource allocation: `devices` says what there is, `capacity` what a share of one takes, `allocate` gives it out."""

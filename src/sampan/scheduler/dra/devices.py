@@ -6,19 +6,23 @@ Source: dynamic-resource-allocation `structured/internal/*/pools_*.go`, `allocat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from sampan.api import quantity
+from sampan.api.cel.devices import attribute_value, compile_selector, variables
+from sampan.api.cel.errors import CelError, CostExceeded
 from sampan.api.core.v1 import NodeSelector
-from sampan.api.resource.v1 import Device, DeviceAttribute, ResourceClaim, ResourceSlice
+from sampan.api.resource.v1 import Device, ResourceSlice
 from sampan.api.resources import RESOURCE_CLAIMS, RESOURCE_SLICES
-from sampan.scheduler.dra.expression import Domains, Quantity, version
 from sampan.scheduler.nodeselect import selector_rows
 from sampan.scheduler.snapshot import Mask, Snapshot
+
+MOST_VERDICTS = 1_000_000
 
 
 class DeviceId(NamedTuple):
@@ -31,27 +35,29 @@ class DeviceId(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """A device that is on offer. `node`: the only node; `selector`: its nodes; neither: all nodes."""
+    """A device that is on offer. `node`, `row`: the only node; `selector`, `rows`: its nodes; no selector: all nodes."""
 
     id: DeviceId
     device: Device
-    rows: Mask
+    row: int
+    rows: Mask | None
     node: str
     selector: NodeSelector | None
     incomplete: bool
 
+    @cached_property
     def variables(self) -> Mapping[str, Any]:
         """What an expression sees."""
-        driver = self.id.driver
-        attributes, capacity = Domains(), Domains()
-        for name, attribute in self.device.attributes.items():
-            domain, _, short = name.rpartition("/")
-            attributes.setdefault(domain or driver, {})[short] = attribute_value(attribute)
-        for name, one in self.device.capacity.items():
-            domain, _, short = name.rpartition("/")
-            capacity.setdefault(domain or driver, {})[short] = Quantity(quantity.nano(one.value))
-        return {"device": {"driver": driver, "attributes": attributes, "capacity": capacity,
-                           "allowMultipleAllocations": bool(self.device.allowMultipleAllocations)}}
+        return variables(self.id.driver, self.device)
+
+    @property
+    def shared(self) -> bool:
+        """Several claims may have it, each a share of its capacity."""
+        return bool(self.device.allowMultipleAllocations)
+
+    def reaches(self, row: int) -> bool:
+        """Whether it can be used on the node of a row."""
+        return self.row == row or (self.rows is not None and bool(self.rows[row]))
 
     def attribute(self, name: str) -> Any:
         """The value of an attribute by its full name; None: it has none."""
@@ -62,25 +68,71 @@ class Offer:
         return attribute_value(found) if found is not None else None
 
 
-def attribute_value(attribute: DeviceAttribute) -> Any:
-    """Its one value, as expressions know it."""
-    if attribute.int_ is not None:
-        return attribute.int_
-    if attribute.bool_ is not None:
-        return attribute.bool_
-    if attribute.version is not None:
-        return version(attribute.version)
-    if attribute.string is not None:
-        return attribute.string
-    return list(attribute.ints or attribute.bools or attribute.strings or [version(one) for one in attribute.versions])
-
-
 @dataclass(frozen=True, eq=False)
 class Inventory:
     """All devices, in the order in which they are tried, and the counters that some of them share."""
 
     offers: tuple[Offer, ...]
     counters: Mapping[tuple[str, str, str, str], int]  # (driver, pool, set, counter) → billionths
+    verdicts: dict[tuple[str, int], bool | str] = field(default_factory=dict)
+    """(expression, place of an offer) → whether it holds, or why it has no answer."""
+    memory: dict[bytes, dict[int, tuple[Any, str]]] = field(default_factory=dict)
+    """What is asked for → row → what was taken there, and what was said then."""
+
+    @cached_property
+    def _by_row(self) -> dict[int, list[int]]:
+        out: dict[int, list[int]] = defaultdict(list)
+        for place, offer in enumerate(self.offers):
+            if offer.rows is None:
+                out[offer.row].append(place)
+        return out
+
+    @cached_property
+    def row_of(self) -> dict[DeviceId, int]:
+        """The only row of a device that reaches one."""
+        return {offer.id: offer.row for offer in self.offers if offer.rows is None}
+
+    @cached_property
+    def _wide(self) -> list[int]:
+        return [place for place, offer in enumerate(self.offers) if offer.rows is not None]
+
+    def on(self, row: int) -> list[int]:
+        """The places of the offers that reach a row, in their order."""
+        own, wide = self._by_row.get(row, []), [place for place in self._wide if self.offers[place].reaches(row)]
+        return sorted([*own, *wide]) if wide else own
+
+    def rows(self, count: int) -> Mask:
+        """bool[N]: something reaches the row."""
+        out = np.zeros(count, np.bool_)
+        out[[row for row in self._by_row if row >= 0]] = True
+        for place in self._wide:
+            out |= cast("Mask", self.offers[place].rows)
+        return out
+
+    def holds(self, expression: str, place: int) -> bool:
+        """Whether a selector holds for an offer; asked once.
+
+        Raises:
+            CelError: It has no answer; what is no selector has none for any device.
+        """
+        known = self.verdicts.get((expression, place))
+        if known is None:
+            if len(self.verdicts) >= MOST_VERDICTS:
+                self.verdicts.clear()
+            known = self.verdicts[expression, place] = self._asked(expression, place)
+        if isinstance(known, str):
+            raise CelError(known)
+        return known
+
+    def _asked(self, expression: str, place: int) -> bool | str:
+        compiled = compile_selector(expression)
+        if compiled.program is None:
+            return f"CEL compile error: {compiled.problem}"
+        try:
+            value = compiled.program.evaluate(self.offers[place].variables)
+        except (CelError, CostExceeded) as error:
+            return f"CEL runtime error: {error}"
+        return value if isinstance(value, bool) else f"CEL runtime error: the selector gave no bool but {type(value).__name__}"
 
 
 def inventory(snapshot: Snapshot) -> Inventory:
@@ -114,21 +166,34 @@ def _gather(snapshot: Snapshot) -> Inventory:
 def _offer(id: DeviceId, device: Device, where: ResourceSlice, snapshot: Snapshot, *, incomplete: bool) -> Offer:
     source: Device | Any = device if where.spec.perDeviceNodeSelection else where.spec
     node, selector = source.nodeName or "", source.nodeSelector
-    rows = np.zeros(len(snapshot.alive), np.bool_)
     if node:
-        if node in snapshot.rows:
-            rows[snapshot.rows[node]] = True
-    elif selector is not None:
-        rows = selector_rows(snapshot, selector)
-    else:
-        rows[:] = bool(source.allNodes)
-    return Offer(id, device, rows, node, selector, incomplete)
+        return Offer(id, device, snapshot.rows.get(node, -1), None, node, None, incomplete)
+    rows = selector_rows(snapshot, selector) if selector is not None else np.full(len(snapshot.alive), bool(source.allNodes))
+    return Offer(id, device, -1, rows, "", selector, incomplete)
 
 
-def taken(snapshot: Snapshot, besides: Iterable[ResourceClaim] = ()) -> set[DeviceId]:
-    """The devices that some claim has; administrative access does not count."""
-    out = set()
-    for claim in (*snapshot.world.items(RESOURCE_CLAIMS), *besides):
-        if claim.status.allocation is not None:
-            out |= {DeviceId(one.driver, one.pool, one.device) for one in claim.status.allocation.devices.results if not one.adminAccess}
+@dataclass(eq=False)
+class Taken:
+    """What claims have. Administrative access does not count."""
+
+    devices: set[DeviceId] = field(default_factory=set)
+    shares: dict[DeviceId, dict[str, int]] = field(default_factory=dict)  # capacity → billionths
+
+
+def taken(snapshot: Snapshot) -> Taken:
+    """The devices that some claim has, and how much of those that are shared."""
+    out = Taken()
+    for claim in snapshot.world.items(RESOURCE_CLAIMS):
+        if claim.status.allocation is None:
+            continue
+        for one in claim.status.allocation.devices.results:
+            id = DeviceId(one.driver, one.pool, one.device)
+            if one.adminAccess:
+                continue
+            if one.shareID is None:
+                out.devices.add(id)
+                continue
+            use = out.shares.setdefault(id, {})
+            for name, amount in one.consumedCapacity.items():
+                use[name] = use.get(name, 0) + quantity.nano(amount)
     return out

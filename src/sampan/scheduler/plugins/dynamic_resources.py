@@ -5,27 +5,67 @@ Source: `plugins/dynamicresources/dynamicresources.go`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from sampan.api.resource.v1 import ResourceClaim
+from sampan.api import codec
+from sampan.api.resource.v1 import DeviceSelector, ResourceClaim
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
 from sampan.scheduler.dra.allocate import ExpressionError, allocate, request_classes
-from sampan.scheduler.dra.devices import inventory, taken
+from sampan.scheduler.dra.devices import DeviceId, Inventory, Taken, inventory, taken
 from sampan.scheduler.nodeselect import selector_rows
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Snapshot
+from sampan.scheduler.snapshot import Mask, Snapshot
 from sampan.scheduler.world import What
 
 CANNOT = "cannot allocate all claims"
 ELSEWHERE = "resourceclaim not available on the node"
 MOST_CONSUMERS = 256
+MOST_REMEMBERED = 256
+NOTHING: frozenset[DeviceId] = frozenset()
 
 
 def claims_of(pod: Shape, snapshot: Snapshot) -> list[ResourceClaim]:
     """The claims that a pod names, those that are there."""
     found = [snapshot.world.get(RESOURCE_CLAIMS, name, pod.namespace) for name in pod.resource_claims if name is not None]
     return [one for one in found if one is not None]
+
+
+def _said(claims: list[ResourceClaim], snapshot: Snapshot, row: int, in_use: Taken) -> str:
+    """Why a row cannot serve the claims; "": it can."""
+    try:
+        return "" if allocate(claims, snapshot, row, in_use) is not None else CANNOT
+    except ExpressionError as error:
+        return str(error)
+
+
+def _remembered(claims: list[ResourceClaim], found: Inventory, in_use: Taken, snapshot: Snapshot) -> dict[int, tuple[Any, str]]:
+    """What was said of rows to claims that ask for the same; nothing where devices of other rows may matter."""
+    if found.counters or in_use.shares or any(offer.rows is not None for offer in found.offers):
+        return {}
+    names = [one.metadata.name if any(found_selectors(one)) else "" for one in claims]  # errors name the claim
+    key = codec.encode((snapshot.world.version(DEVICE_CLASSES), names, [one.spec for one in claims]))
+    if key not in found.memory and len(found.memory) >= MOST_REMEMBERED:
+        found.memory.clear()
+    return found.memory.setdefault(key, {})
+
+
+def found_selectors(claim: ResourceClaim) -> Iterator[DeviceSelector]:
+    """Every selector of a claim's requests."""
+    for request in claim.spec.devices.requests or ():
+        for one in ((request.exactly,) if request.exactly is not None else request.firstAvailable):
+            yield from one.selectors
+
+
+def _by_row(found: Inventory, in_use: Taken) -> dict[int, frozenset[DeviceId]]:
+    out: dict[int, set[DeviceId]] = {}
+    for id in in_use.devices:
+        if (row := found.row_of.get(id, -1)) >= 0:
+            out.setdefault(row, set()).add(id)
+    return {row: frozenset(ids) for row, ids in out.items()}
 
 
 class DynamicResources(Plugin):
@@ -67,22 +107,23 @@ class DynamicResources(Plugin):
         return Verdict(~bad, tuple(reasons)) if bad.any() else None
 
     @staticmethod
-    def _refused(claims: list[ResourceClaim], snapshot: Snapshot, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, list[int]]:
+    def _refused(claims: list[ResourceClaim], snapshot: Snapshot, rows: Mask) -> dict[str, list[int]]:
         out: dict[str, list[int]] = {}
-        in_use = taken(snapshot)
-        offered = np.zeros(len(snapshot.alive), np.bool_)
-        for offer in inventory(snapshot).offers:
-            offered |= offer.rows
-        asked = any(claim.spec.devices.requests for claim in claims)
-        for row in np.flatnonzero(rows).tolist():
-            try:
-                # a node that no device is offered to need not be searched
-                served = (offered[row] or not asked) and allocate(claims, snapshot, row, in_use) is not None
-            except ExpressionError as error:
-                out.setdefault(str(error), []).append(row)
-                continue
-            if not served:
-                out.setdefault(CANNOT, []).append(row)
+        found, in_use = inventory(snapshot), taken(snapshot)
+        tried = rows
+        if any(claim.spec.devices.requests for claim in claims):  # a node that no device is offered to need not be searched
+            tried = rows & found.rows(len(rows))
+            out[CANNOT] = np.flatnonzero(rows & ~tried).tolist()
+        known = _remembered(claims, found, in_use, snapshot)
+        there = _by_row(found, in_use)
+        for row in np.flatnonzero(tried).tolist():
+            state = there.get(row, NOTHING)
+            before, said = known.get(row, (None, ""))
+            if before != state:
+                said = _said(claims, snapshot, row, in_use)
+                known[row] = state, said
+            if said:
+                out.setdefault(said, []).append(row)
         return out
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
