@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.scheduler.small import HOST, ZONE, cluster, node, place, pod
 
 from sampan.api import codec
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
-from sampan.api.resources import CSI_NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
-from sampan.api.storage.v1 import CSINode, StorageClass
+from sampan.api.resources import (
+    CSI_NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    STORAGE_CLASSES,
+    VOLUME_ATTACHMENTS,
+)
+from sampan.api.storage.v1 import CSINode, StorageClass, VolumeAttachment
+from sampan.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from sampan.scheduler.snapshot import Snapshot
 from sampan.scheduler.volumes import plan, sort_claims
 
@@ -108,3 +117,46 @@ def test_disks_that_may_be_used_once() -> None:
     snapshot.put_pod(pod("y", on="b", volumes=reading))
     assert place(snapshot, pod("p", volumes=reading)) == "b"
     assert "2 node(s) had no available disk" in place(snapshot, pod("p", volumes=disk))
+
+
+DRIVERS, NAMES = ("x.example.com", "y.example.com"), [f"v{i}" for i in range(6)]
+USES = st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.sampled_from(NAMES), max_size=4)), max_size=5)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from(DRIVERS)), st.integers(0, 4)), USES, USES,
+       st.sets(st.sampled_from(NAMES), min_size=1, max_size=4), st.integers(0, 4))
+def test_limits_of_all_nodes_at_once_are_those_of_each(limits: dict[tuple[str, str], int], running: list[tuple[str, set[str]]],
+                                                       attached: list[tuple[str, set[str]]], wanted: set[str], gone: int) -> None:
+    # given volumes of two drivers, pods that use them, attachments, and limits of some nodes
+    snapshot = cluster(*(node(one) for one in "abc"))
+
+    def driver(name: str) -> str:
+        return DRIVERS[NAMES.index(name) % 2]
+
+    for name in NAMES:
+        snapshot.world.put(PERSISTENT_VOLUMES, volume(name, csi={"driver": driver(name), "volumeHandle": name}))
+        snapshot.world.put(PERSISTENT_VOLUME_CLAIMS, claim(name, bound=name))
+    for one in "abc":
+        said = [{"name": each, "nodeID": one, "allocatable": {"count": count}} for (where, each), count in limits.items() if where == one]
+        snapshot.world.put(CSI_NODES, codec.convert(CSINode, {"metadata": {"name": one}, "spec": {"drivers": said}}))
+    for number, (where, names) in enumerate(attached):
+        for name in names:
+            snapshot.world.put(VOLUME_ATTACHMENTS, codec.convert(VolumeAttachment, {"metadata": {"name": f"{number}-{name}"}, "spec": {
+                "attacher": driver(name), "nodeName": where, "source": {"persistentVolumeName": name}}}))
+    for number, (where, names) in enumerate(running):
+        snapshot.put_pod(using(*names, name=f"p{number}", on=where))
+    pods = dict(enumerate(running))
+    asked = snapshot.shape(using(*wanted))
+    for step in range(2):
+        if step and gone in pods:  # and once more after a pod has gone
+            snapshot.remove_pod(f"p{gone}")
+            del pods[gone]
+        # when
+        verdict = NodeVolumeLimits().filter(asked, snapshot)
+        # then every node is what a count of its volumes says
+        for where in "abc":
+            there = {name for on, names in (*pods.values(), *attached) if on == where for name in names}
+            full = any(len({one for one in there | wanted if driver(one) == each}) > count and any(driver(one) == each for one in wanted - there)
+                       for (on, each), count in limits.items() if on == where)
+            assert (verdict is None or bool(verdict.fits[snapshot.rows[where]])) is not full
