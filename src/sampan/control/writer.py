@@ -135,7 +135,7 @@ class Writer:
             answers = await asyncio.gather(*(self._guarded(key, write) for write in batch))
         for write, answer in zip(batch, answers, strict=True):
             if isinstance(answer, ApiError):
-                if isinstance(write, Delete) and isinstance(answer, NotFound | Conflict):
+                if isinstance(write, Delete) and (isinstance(answer, NotFound) or (isinstance(answer, Conflict) and not write.resource_version)):
                     continue
                 outcome.failures.append((write, answer))
             else:
@@ -171,7 +171,7 @@ class Writer:
             expected = self._expected.setdefault(key, _Expected())
             expected.deletions[informer, place] = (write.uid, self._monotonic() + DELETION_TIMEOUT_SECONDS)
         options = DeleteOptions(grace_period_seconds=write.grace_period_seconds, propagation=write.propagation,
-                                uid=write.uid)
+                                uid=write.uid, resource_version=write.resource_version)
         try:
             await self._client.delete(write.resource, write.name, write.namespace, options)
         except ApiError:

@@ -38,7 +38,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete an object if it still is the one with this uid."""
+    """Delete an object if it still is the one with this uid.
+
+    With a resource version also only if it has not changed since; unlike all else that is in a deletion's way, that is a failure.
+    """
 
     resource: Resource[Any]
     namespace: str
@@ -46,6 +49,7 @@ class Delete:
     uid: str = ""
     grace_period_seconds: int | None = None
     propagation: Literal["Foreground", "Background", "Orphan"] | None = None
+    resource_version: str = ""
 
 
 Write = Create | Update | Patch | Delete

@@ -32,6 +32,7 @@ class StatusWriter:
         self._client, self._tasks, self._clock, self._gather_seconds = client, tasks, clock, gather_seconds
         self._wanted: dict[str, tuple[Pod, bytes]] = {}
         self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
+        self._uncertain: set[str] = set()  # whose last write was not answered well
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def put(self, pod: Pod, status: PodStatus) -> None:
@@ -61,6 +62,7 @@ class StatusWriter:
             pass  # somebody was faster, or the name belongs to another pod by now
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
+        self._uncertain.discard(uid)
 
     async def _write(self, uid: str) -> None:
         try:
@@ -68,23 +70,32 @@ class StatusWriter:
                 await self._clock.sleep(self._gather_seconds)
             while (found := self._wanted.pop(uid, None)) is not None:
                 pod, wanted = found
-                patch = difference(codec.loads(self._written[uid]), codec.loads(wanted))
-                if not patch:  # only what others compute differs
-                    self._written[uid] = wanted
-                    continue
                 try:
-                    await self._client.patch(PODS, pod.metadata.name, pod.metadata.namespace,
-                                             {"metadata": {"uid": uid}, "status": patch}, type=STRATEGIC_PATCH, subresource="status")
-                except (NotFound, Conflict):
-                    return  # gone, or another pod of that name
+                    await self._one(uid, pod, wanted)
+                except NotFound:
+                    return
                 except ApiError as error:
                     log.warning("status not written", extra={"pod": pod.metadata.name, "error": str(error)})
+                    self._uncertain.add(uid)
                     await self._clock.sleep(RETRY_SECONDS)
                     self._wanted.setdefault(uid, found)
-                    continue
-                self._written[uid] = wanted
         finally:
             self._running.pop(uid, None)
+
+
+    async def _one(self, uid: str, pod: Pod, wanted: bytes) -> None:
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        if uid in self._uncertain:
+            # the write before may have taken effect all the same: ask what there is
+            there = await self._client.get(PODS, name, namespace)
+            if there.metadata.uid != uid:
+                raise NotFound.of(PODS.plural, PODS.group, name)
+            self._written[uid] = codec.encode(there.status)
+            self._uncertain.discard(uid)
+        patch = difference(codec.loads(self._written[uid]), codec.loads(wanted))
+        if patch:  # otherwise only what others compute differs
+            await self._client.patch(PODS, name, namespace, {"metadata": {"uid": uid}, "status": patch}, type=STRATEGIC_PATCH, subresource="status")
+        self._written[uid] = wanted
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +106,8 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             continue
         if key == "conditions":
             before = {c["type"]: c for c in old.get(key, ())}
-            out[key] = [c for c in new.get(key, ()) if before.get(c["type"]) != c]
+            # a reason or message that went is null: what a merge is not told it keeps
+            out[key] = [dict.fromkeys(before.get(c["type"], ())) | c for c in new.get(key, ()) if before.get(c["type"]) != c]
         elif key in ("podIPs", "hostIPs") and key in new:
             out[key] = [{"$patch": "replace"}, *new[key]]
         else:

@@ -6,8 +6,9 @@ from typing import Any
 
 from controllers.harness import World, run
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES
+from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, SECRETS
 from sampan.controllers.garbagecollector.controller import GarbageCollector
+from storage.late import Late, lagging
 
 
 def build(world: World) -> list[Any]:
@@ -129,3 +130,28 @@ def test_custom_resources_are_collected_too() -> None:
         assert (await world.server.client.list(boats, "default")).items == []
 
     run(build, scenario)
+
+
+def test_an_orphan_stays_although_the_cache_still_has_it_with_its_owner() -> None:
+    caches: list[Late] = []
+
+    def late(world: World) -> list[Any]:
+        caches.append(lagging(world))
+        return build(world)
+
+    async def scenario(world: World) -> None:
+        # given an owner that is deleted without what it owns, and a cache that does not see that the reference was taken away
+        top = await world.make(CONFIG_MAPS, {"metadata": {"name": "top"}})
+        await world.make(SECRETS, owned("kept", top))
+        await world.settle()
+        caches[0].held.add("secrets")
+        await world.delete(CONFIG_MAPS, "top", propagation="Orphan")
+        # when the owner's end is seen
+        await world.clock.advance(5)
+        assert await names(world) == []
+        await caches[0].let_go()
+        await world.clock.advance(60)
+        # then
+        assert (await world.get(SECRETS, "kept")).metadata.ownerReferences == []
+
+    run(late, scenario)

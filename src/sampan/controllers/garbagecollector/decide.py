@@ -89,7 +89,8 @@ def decide(resource: Resource[Any], obj: Any, owners: dict[str, State], dependen
 
 
 def _deletion(resource: Resource[Any], meta: ObjectMeta, how: Literal["Foreground", "Background", "Orphan"]) -> Delete:
-    return Delete(resource, meta.namespace, meta.name, meta.uid, propagation=how)
+    # as it was decided on: another owner may have been added, or it may have been orphaned, unseen by the cache
+    return Delete(resource, meta.namespace, meta.name, meta.uid, propagation=how, resource_version=meta.resourceVersion)
 
 
 def _without(resource: Resource[Any], meta: ObjectMeta, uids: set[str]) -> Patch:

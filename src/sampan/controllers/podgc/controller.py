@@ -95,8 +95,8 @@ class PodGarbageCollector(Controller):
         try:
             await self.client.get(NODES, name)
         except NotFound:
-            if not (is_terminating(pod) and is_terminal(pod)):
-                await self.writer.do(key, orphaned(pod, self.clock.now()))
+            # also one that is marked as failed and being deleted: the deletion may be what did not come about
+            await self.writer.do(key, orphaned(pod, self.clock.now()))
             if not self._by_node.count(name):
                 self._missing.pop(name, None)
         return DONE
