@@ -73,6 +73,11 @@ def invalid(path: str, value: Any, detail: str = "") -> FieldError:
     return _build(INVALID, path, "Invalid value", value, detail)
 
 
+def invalid_unshown(path: str, detail: str) -> FieldError:
+    """`Invalid value: detail`, where upstream leaves the value out (`OmitValueType`)."""
+    return _build(INVALID, path, "Invalid value", _OMITTED, detail)
+
+
 def type_invalid(path: str, value: Any, detail: str = "") -> FieldError:
     """Like `invalid`, for a value whose type the schema does not know."""
     return _build(TYPE_INVALID, path, "Invalid value", value, detail)

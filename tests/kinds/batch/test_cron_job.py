@@ -48,7 +48,7 @@ def test_a_deadline_leaves_out_what_is_too_late() -> None:
 
 def test_findings_about_schedule_zone_and_policy() -> None:
     assert findings(CRON_JOBS, body(schedule="TZ=UTC * * * * *", timeZone="", concurrencyPolicy="Maybe")) == [
-        'spec.schedule: Invalid value: "TZ=UTC * * * * *": cannot use both timeZone field and TZ or CRON_TZ in schedule',
+        'spec.schedule: Invalid value: "TZ=UTC * * * * *": cannot use TZ or CRON_TZ in schedule, use timeZone field instead',
         'spec.timeZone: Invalid value: "": timeZone must be nil or non-empty string',
         'spec.concurrencyPolicy: Unsupported value: "Maybe": supported values: "Allow", "Forbid", "Replace"']
 
@@ -62,3 +62,19 @@ def test_a_changed_schedule_raises_the_generation() -> None:
     old = created(CRON_JOBS, body())
     new, wrong = changed(CRON_JOBS, old, {"spec": {"schedule": "@daily"}})
     assert (new.metadata.generation, wrong) == (2, [])
+
+
+def test_a_zone_in_the_schedule_may_stay_but_not_come() -> None:
+    plain, zoned = created(CRON_JOBS, body(schedule="* * * * *")), created(CRON_JOBS, body(schedule="TZ=UTC * * * * *"))
+    at = 'spec.schedule: Invalid value: "TZ=UTC * * * * *": '
+    assert changed(CRON_JOBS, zoned, {"spec": {"suspend": True}})[1] == []
+    assert changed(CRON_JOBS, plain, {"spec": {"schedule": "TZ=UTC * * * * *"}})[1] == [
+        f"{at}cannot use TZ or CRON_TZ in schedule, use timeZone field instead"]
+    assert changed(CRON_JOBS, zoned, {"spec": {"timeZone": "UTC"}})[1] == [
+        f"{at}cannot use both timeZone field and TZ or CRON_TZ in schedule"]
+
+
+def test_a_time_zone_is_made_of_parts_that_can_be_file_names() -> None:
+    for zone in ("Europe//Berlin", "-Europe/Berlin", "Europe/../UTC", "AVeryLongNameOfAZone", "/UTC"):
+        assert findings(CRON_JOBS, body(timeZone=zone)) == [
+            f'spec.timeZone: Invalid value: "{zone}": unknown time zone {zone}']

@@ -7,6 +7,7 @@ from typing import Any
 
 from kinds.core.making import changed, findings
 from sampan.api import codec
+from sampan.api.batch.v1 import JobCondition
 from sampan.api.resources import JOBS
 from sampan.api.scalars import Time
 from sampan.kinds.batch import job as jobs
@@ -62,7 +63,7 @@ def test_completions_of_an_indexed_job_move_only_with_its_parallelism() -> None:
     job = created({"completionMode": "Indexed", "completions": 3, "parallelism": 3})
     assert changed(JOBS, job, {"spec": {"completions": 5, "parallelism": 5}})[1] == []
     assert changed(JOBS, job, {"spec": {"completions": 5}})[1] == [
-        "spec.completions: Invalid value: 5: can only be modified in tandem with parallelism"]
+        "spec.completions: Invalid value: 5: can only be modified in tandem with spec.parallelism"]
 
 
 def test_where_pods_run_can_change_until_a_suspended_job_starts() -> None:
@@ -71,6 +72,29 @@ def test_where_pods_run_can_change_until_a_suspended_job_starts() -> None:
     assert changed(JOBS, suspended, change)[1] == []
     suspended.status.startTime = Time.of(NOW)
     assert [text.split(":")[0] for text in changed(JOBS, suspended, change)[1]] == ["spec.template"]
+    suspended.status.conditions = [JobCondition(type="Suspended", status="True")]
+    assert changed(JOBS, suspended, change)[1] == []
+    suspended.status.active = 1
+    assert [text.split(":")[0] for text in changed(JOBS, suspended, change)[1]] == ["spec.template"]
+
+
+def test_what_pods_need_can_change_while_a_job_is_suspended() -> None:
+    containers = [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "2"}}}]
+    change = {"spec": {"template": {"spec": {"containers": containers}}}}
+    assert changed(JOBS, created({"suspend": True}), change)[1] == []
+    assert [text.split(":")[0] for text in changed(JOBS, created(), change)[1]] == ["spec.template"]
+
+
+def test_findings_about_the_spec_are_told_twice_on_an_update() -> None:
+    finding = "spec.parallelism: Invalid value: -1: must be greater than or equal to 0"
+    assert changed(JOBS, created(), {"spec": {"parallelism": -1}})[1] == [finding, finding]
+
+
+def test_a_job_of_very_many_indexes_is_warned_about_with_its_place() -> None:
+    job = created({"completionMode": "Indexed", "completions": 100_001, "parallelism": 10_001})
+    assert [text.split(",")[0] for text in jobs.KIND.warnings(job, None)] == [
+        "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4"]
+    assert jobs.KIND.warnings(job, job) == []
 
 
 def test_a_failure_policy_is_held_to_its_rules() -> None:

@@ -19,14 +19,14 @@ from sampan.kinds.apps.workload import NAME_COLUMN, name_warnings
 from sampan.kinds.batch import job
 from sampan.kinds.batch import schedule as schedules
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings
+from sampan.kinds.core.pod_spec import default_pod_template
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, container_images, container_names, since
 
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 CONCURRENCY = ("Allow", "Forbid", "Replace")
 MANY_MISSED = 100
-_ZONE_SHAPE = re.compile(r"[A-Za-z0-9._+-][A-Za-z0-9._+\-/]{0,63}")
+_ZONE_PART = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]{0,13}")
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,13 @@ def prepare_update(new: CronJob, old: CronJob) -> None:
     meta.bump_generation(new, old)
 
 
-def validate(obj: CronJob) -> Findings:
+def _validate(obj: CronJob, old: CronJobSpec | None) -> Findings:
+    """Findings about the spec; a zone in the schedule or an unknown time zone that was there before may stay."""
     spec, template = obj.spec, obj.spec.jobTemplate.spec
-    out = _schedule(spec)
+    out = _schedule(spec, may_have_zone=old is not None and "TZ" in old.schedule)
     out += checks.nonnegative(spec.startingDeadlineSeconds, "spec.startingDeadlineSeconds")
-    out += _time_zone(spec.timeZone, "spec.timeZone")
+    if old is None or old.timeZone != spec.timeZone:
+        out += _time_zone(spec.timeZone, "spec.timeZone")
     if not spec.concurrencyPolicy:
         out.append(field.required("spec.concurrencyPolicy"))
     else:
@@ -132,11 +134,17 @@ def validate(obj: CronJob) -> Findings:
 
 def validate_create(obj: CronJob) -> Findings:
     """Jobs append eleven characters to the name."""
-    name = obj.metadata.name
-    return [field.invalid("metadata.name", name, "must be no more than 52 characters")] if len(name) > 52 else []
+    out, name = _validate(obj, None), obj.metadata.name
+    if len(name) > 52:
+        out.append(field.invalid("metadata.name", name, "must be no more than 52 characters"))
+    return out
 
 
-def _schedule(spec: CronJobSpec) -> Findings:
+def validate_update(new: CronJob, old: CronJob) -> Findings:
+    return _validate(new, old.spec)
+
+
+def _schedule(spec: CronJobSpec, *, may_have_zone: bool) -> Findings:
     at, text = "spec.schedule", spec.schedule
     if not text:
         return [field.required(at)]
@@ -146,10 +154,10 @@ def _schedule(spec: CronJobSpec) -> Findings:
     except ValueError as error:
         out.append(field.invalid(at, text, str(error)))
     if "TZ" in text:
-        if spec.timeZone is not None:
-            out.append(field.invalid(at, text, "cannot use both timeZone field and TZ or CRON_TZ in schedule"))
-        else:
+        if not may_have_zone:
             out.append(field.invalid(at, text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
+        elif spec.timeZone is not None:
+            out.append(field.invalid(at, text, "cannot use both timeZone field and TZ or CRON_TZ in schedule"))
     return out
 
 
@@ -158,7 +166,7 @@ def _time_zone(zone: str | None, at: str) -> Findings:
         return []
     if not zone:
         return [field.invalid(at, zone, "timeZone must be nil or non-empty string")]
-    if any(part in ("..", ".") for part in zone.split("/")) or not _ZONE_SHAPE.fullmatch(zone):
+    if any(part in ("..", ".") or not _ZONE_PART.fullmatch(part) for part in zone.split("/")):
         return [field.invalid(at, zone, f"unknown time zone {zone}")]
     out: Findings = []
     if zone.lower() == "local":
@@ -171,16 +179,14 @@ def _time_zone(zone: str | None, at: str) -> Findings:
     return out
 
 
-
-
 def warnings(new: CronJob, old: CronJob | None) -> list[str]:
+    """Those about the name when it is new, about the Jobs when the spec changed, and about a zone in the schedule."""
     out = name_warnings(new.metadata.name) if old is None else []
+    if old is None or new.metadata.generation != old.metadata.generation:
+        out += job.spec_warnings(new.spec.jobTemplate.spec, "spec.jobTemplate.spec", old.spec.jobTemplate.spec if old else None)
     if "TZ" in new.spec.schedule:
         out.append("CRON_TZ or TZ used in spec.schedule is not officially supported, see "
                    "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details")
-    template, was = new.spec.jobTemplate.spec.template, old.spec.jobTemplate.spec.template if old else None
-    if template != was:
-        out += pod_spec_warnings(template, "spec.jobTemplate.spec.template", was)
     return out
 
 
@@ -198,8 +204,8 @@ KIND: Kind[CronJob] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
     validate_create=validate_create,
+    validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec),),
     columns=(
         NAME_COLUMN,

@@ -57,6 +57,24 @@ def check(text: str, completions: int) -> int:
     return total
 
 
+def overlap(one: str, other: str, completions: int) -> int | None:
+    """The lowest index that both texts name; parts that can't be read are passed over (`check` tells of them)."""
+    firsts = [max(a[0], b[0]) for a in _readable(one, completions) for b in _readable(other, completions)
+              if a[0] <= b[1] and b[0] <= a[1]] if one and other else []
+    return min(firsts, default=None)
+
+
+def _readable(text: str, completions: int) -> list[Interval]:
+    out: list[Interval] = []
+    for part in text.split(","):
+        try:
+            check(part, completions)
+            out += _intervals(part)
+        except ValueError:
+            continue
+    return out
+
+
 def _intervals(text: str) -> Iterator[Interval]:
     before = -1
     for part in text.split(",") if text else ():

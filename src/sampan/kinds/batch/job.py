@@ -1,6 +1,6 @@
 """Job: pods that run to an end.
 
-Leaves failure and success policies to `job_policies`, index sets to `indexes`.
+Leaves failure and success policies to `job_policies`, findings about its status to `job_status`, index sets to `indexes`.
 Source: kubernetes `pkg/apis/batch/{validation/validation.go,v1/defaults.go}`, `pkg/registry/batch/job/strategy.go`.
 """
 
@@ -10,12 +10,12 @@ from datetime import datetime
 
 from sampan.api import codec, field, names, selectors
 from sampan.api.batch.v1 import Job, JobCondition, JobSpec, JobStatus
-from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.core.v1 import PodTemplateSpec, ResourceRequirements
 from sampan.api.meta.v1 import LabelSelector
 from sampan.api.resources import JOBS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps.workload import CONTAINER_COLUMNS, MISMATCH, NAME_COLUMN, SELECTOR_COLUMN, name_warnings
-from sampan.kinds.batch import job_policies
+from sampan.kinds.batch import job_policies, job_status
 from sampan.kinds.checks import Findings
 from sampan.kinds.core.internal import internal
 from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings, validate_pod_template
@@ -118,8 +118,12 @@ def prepare_update(new: Job, old: Job) -> None:
 
 
 def validate(job: Job) -> Findings:
-    out = _generated_selector(job)
-    out += validate_spec(job.spec, "spec")
+    return _generated_selector(job) + _whole_spec(job) + _pod_names(job)
+
+
+def _whole_spec(job: Job) -> Findings:
+    """The spec with its selector, which the templates of CronJobs do not have."""
+    out = validate_spec(job.spec, "spec")
     if job.spec.selector is None:
         out.append(field.required("spec.selector"))
     out += checks.label_selector(job.spec.selector, "spec.selector")
@@ -129,7 +133,7 @@ def validate(job: Job) -> Findings:
             out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
     except selectors.SelectorError:
         pass  # `label_selector` has said what is wrong
-    return out + _pod_names(job)
+    return out
 
 
 def _pod_names(job: Job) -> Findings:
@@ -194,7 +198,9 @@ def _restart_policy(spec: JobSpec, at: str) -> Findings:
 
 
 def validate_update(new: Job, old: Job) -> Findings:
-    out = _completions(new.spec, old.spec)
+    """What stays as it is. Upstream looks at the spec a second time, and so answers its findings twice."""
+    out = _whole_spec(new)
+    out += _completions(new.spec, old.spec)
     out += field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
     out += _template(new, old)
     for name in _FIXED:
@@ -203,18 +209,19 @@ def validate_update(new: Job, old: Job) -> Findings:
 
 
 def _completions(new: JobSpec, old: JobSpec) -> Findings:
+    """They stay, but an indexed Job's follow its parallelism."""
     at = "spec.completions"
-    if new.completionMode != "Indexed" or new.completions is None or old.completions is None:
+    if new.completionMode != "Indexed":
         return field.immutable(new.completions, old.completions, at)
-    if new.completions not in (old.completions, new.parallelism):
-        return [field.invalid(at, new.completions, "can only be modified in tandem with parallelism")]
-    return []
+    if new.completions in (None, old.completions, new.parallelism):
+        return []
+    return [field.invalid(at, new.completions, "can only be modified in tandem with spec.parallelism")]
 
 
 def _template(new: Job, old: Job) -> Findings:
-    """Before a suspended job has started, where its pods may run can still change."""
+    """While a Job is suspended and none of its pods runs, where they may run and what they need can change."""
     changed, was = new.spec.template, old.spec.template
-    if changed != was and is_suspended(old) and old.status.startTime is None:
+    if changed != was and _can_change(old):
         changed, was = _without_directives(changed), _without_directives(was)
     if changed == was:
         return []
@@ -222,10 +229,17 @@ def _template(new: Job, old: Job) -> Findings:
     return [field.invalid("spec.template", shown, field.IMMUTABLE)]
 
 
+def _can_change(job: Job) -> bool:
+    stopped = job.status.startTime is None or meta.is_true(job.status.conditions, "Suspended")
+    return is_suspended(job) and stopped and job.status.active == 0
+
+
 def _without_directives(template: PodTemplateSpec) -> PodTemplateSpec:
     copy = codec.clone(template)
     copy.metadata.labels, copy.metadata.annotations = {}, {}
     copy.spec.nodeSelector, copy.spec.tolerations, copy.spec.schedulingGates = {}, [], []
+    for container in (*(copy.spec.containers or ()), *copy.spec.initContainers):
+        container.resources = ResourceRequirements()
     if copy.spec.affinity is not None:
         copy.spec.affinity.nodeAffinity = None
         if copy.spec.affinity.podAffinity is None and copy.spec.affinity.podAntiAffinity is None:
@@ -233,33 +247,22 @@ def _without_directives(template: PodTemplateSpec) -> PodTemplateSpec:
     return copy
 
 
-def validate_status(new: Job, old: Job) -> Findings:
-    status = new.status
-    out = checks.all_nonnegative(status, "status", "active", "succeeded", "failed", "ready", "terminating")
-    uncounted = status.uncountedTerminatedPods
-    seen: set[str] = set()
-    for kind in ("succeeded", "failed") if uncounted is not None else ():
-        for index, uid in enumerate(getattr(uncounted, kind)):
-            at = f"status.uncountedTerminatedPods.{kind}[{index}]"
-            if not uid:
-                out.append(field.invalid(at, uid, "must not be empty"))
-            elif uid in seen:
-                out.append(field.duplicate(at, uid))
-            seen.add(uid)
-    if finished(old) is not None and finished(new) is None:
-        out.append(field.invalid("status.conditions", status.conditions, "cannot modify conditions of a finished job"))
-    return out
-
-
 def warnings(new: Job, old: Job | None) -> list[str]:
-    out = name_warnings(new.metadata.name) if old is None else []
-    spec = new.spec
-    if is_indexed(new) and (spec.completions or 0) > 100_000 and (spec.parallelism or 0) > 10_000:
-        out.append("In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
-                   "might not be able to track completedIndexes when a big number of indexes fail")
-    if old is None or spec.template != old.spec.template:
-        out += pod_spec_warnings(spec.template, "spec.template", old.spec.template if old else None)
-    return out
+    """Those about the name when it is new, those about the spec when it changed."""
+    if old is None:
+        return name_warnings(new.metadata.name) + spec_warnings(new.spec, "spec", None)
+    if new.metadata.generation == old.metadata.generation:
+        return []
+    return spec_warnings(new.spec, "spec", old.spec)
+
+
+def spec_warnings(spec: JobSpec, path: str, old: JobSpec | None) -> list[str]:
+    """Numbers that the tracking of indexes may not bear, and those about the pods."""
+    out: list[str] = []
+    if spec.completionMode == "Indexed" and (spec.completions or 0) > 100_000 and (spec.parallelism or 0) > 10_000:
+        out.append(f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+                   "Kubernetes might not be able to track completedIndexes when a big number of indexes fail")
+    return out + pod_spec_warnings(spec.template, f"{path}.template", old.template if old is not None else None)
 
 
 def state(job: Job) -> str:
@@ -296,7 +299,7 @@ KIND: Kind[Job] = Kind(
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
-    subkinds=(SubKind("status", meta.keep_spec, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec, job_status.validate),),
     columns=(
         NAME_COLUMN,
         Column("Status", lambda job, _: state(job)),

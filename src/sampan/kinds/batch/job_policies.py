@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from sampan.api import field, goprint, names
 from sampan.api.batch.v1 import JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule, SuccessPolicyRule
-from sampan.api.errors import FieldError
 from sampan.kinds import checks
 from sampan.kinds.batch import indexes
 from sampan.kinds.checks import Findings
@@ -55,10 +54,10 @@ def _indexed(spec: JobSpec, path: str) -> Findings:
              "with backoff limit per index")
     if failing is None:
         out.append(field.required(f"{path}.maxFailedIndexes", f"must be specified when completions is above {MAX_PARALLELISM}"))
-    elif failing > MAX_PARALLELISM_OF_MANY:
-        out.append(field.invalid(f"{path}.maxFailedIndexes", failing, words))
     if parallel is not None and parallel > MAX_PARALLELISM_OF_MANY:
         out.append(field.invalid(f"{path}.parallelism", parallel, words))
+    if failing is not None and failing > MAX_PARALLELISM_OF_MANY:
+        out.append(field.invalid(f"{path}.maxFailedIndexes", failing, words))
     return out
 
 
@@ -97,14 +96,10 @@ def _rule(rule: PodFailurePolicyRule, spec: JobSpec, containers: set[str], at: s
         else:
             out += checks.one_of(one.status, STATUSES, f"{where}.status")
     if rule.onExitCodes is not None and rule.onPodConditions:
-        out.append(_without_value(at, "specifying both OnExitCodes and OnPodConditions is not supported"))
+        out.append(field.invalid_unshown(at, "specifying both OnExitCodes and OnPodConditions is not supported"))
     if rule.onExitCodes is None and not rule.onPodConditions:
-        out.append(_without_value(at, "specifying one of OnExitCodes and OnPodConditions is required"))
+        out.append(field.invalid_unshown(at, "specifying one of OnExitCodes and OnPodConditions is required"))
     return out
-
-
-def _without_value(path: str, detail: str) -> FieldError:
-    return FieldError(field.INVALID, path, f"Invalid value: {detail}")
 
 
 def _exit_codes(codes: PodFailurePolicyOnExitCodesRequirement, containers: set[str], at: str) -> Findings:
