@@ -21,7 +21,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import run as api
+import common
 
 CONTROLLERS = ("*", "-node-lifecycle-controller")
 
@@ -61,25 +61,13 @@ def serve_together(folder: Path, port: int, *, schedule: bool) -> int:
 
 def start(folder: Path, *, together: bool, schedule: bool) -> list[subprocess.Popen[bytes]]:
     if not together:
-        server, _ = api.start_server(folder)
+        server, _ = common.start_server(folder)
         access = ["--kubeconfig", str(folder / "data" / "admin.kubeconfig")]
         parts = [["controllers", *access, f"--controllers={','.join(CONTROLLERS)}"], *([["scheduler", *access]] if schedule else [])]
         return [server, *(subprocess.Popen([sys.executable, "-m", "sampan", *part]) for part in parts)]
-    (folder / "tokens.csv").write_text(f'{api.TOKEN},admin,u1,"system:masters"\n')
-    process = subprocess.Popen([sys.executable, __file__, "serve", str(folder), str(api.PORT), *(["--schedule"] if schedule else [])])
-    deadline = time.monotonic() + 30
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit("the server did not start")
-        time.sleep(0.05)
-    return [process]
-
-
-def ready() -> bool:
-    try:
-        return ask("GET", "/readyz", raw=True) == b"ok"
-    except OSError:
-        return False
+    common.token_file(folder)
+    command = [sys.executable, __file__, "serve", str(folder), str(common.PORT), *(["--schedule"] if schedule else [])]
+    return [common.start(command, common.PORT)[0]]
 
 
 def ask(method: str, path: str, body: object = None, *, raw: bool = False) -> object:
@@ -87,19 +75,19 @@ def ask(method: str, path: str, body: object = None, *, raw: bool = False) -> ob
 
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    request = urllib.request.Request(f"https://127.0.0.1:{api.PORT}{path}", method=method, data=None if body is None else json.dumps(body).encode(),
-                                     headers={"Authorization": f"Bearer {api.TOKEN}", "Content-Type": "application/json"})
+    request = urllib.request.Request(f"https://127.0.0.1:{common.PORT}{path}", method=method, data=None if body is None else json.dumps(body).encode(),
+                                     headers={"Authorization": f"Bearer {common.TOKEN}", "Content-Type": "application/json"})
     with urllib.request.urlopen(request, context=context, timeout=30) as answer:
         data: bytes = answer.read()
     return data if raw else json.loads(data)
 
 
 def rollout(processes: list[subprocess.Popen[bytes]], options: argparse.Namespace) -> None:
-    tools = Path(os.environ.get("LOAD_TOOLS", api.ROOT.parent / "shared" / "bench"))
-    subprocess.run([sys.executable, str(tools / "cluster_load.py"), "--server", f"https://127.0.0.1:{api.PORT}", "--token", api.TOKEN,
+    tools = Path(os.environ.get("LOAD_TOOLS", common.ROOT.parent / "shared" / "bench"))
+    subprocess.run([sys.executable, str(tools / "cluster_load.py"), "--server", f"https://127.0.0.1:{common.PORT}", "--token", common.TOKEN,
                     "--pids", ",".join(str(process.pid) for process in processes), "--nodes", str(options.nodes), "--pods", str(options.pods or 2000)], check=True)
     for process in processes:
-        print(" ".join(str(word) for word in process.args[1:4]), round(api.memory_mib(process.pid)), "MiB", round(api.cpu_seconds(process.pid), 1), "s CPU")
+        print(" ".join(str(word) for word in process.args[1:4]), round(common.memory_mib(process.pid)), "MiB", round(common.cpu_seconds(process.pid), 1), "s CPU")
 
 
 def collect(processes: list[subprocess.Popen[bytes]], options: argparse.Namespace) -> None:
@@ -113,15 +101,15 @@ def collect(processes: list[subprocess.Popen[bytes]], options: argparse.Namespac
         time.sleep(0.2)
     made = time.monotonic() - begin
     time.sleep(3)
-    before, begin = sum(api.cpu_seconds(process.pid) for process in processes), time.monotonic()
+    before, begin = sum(common.cpu_seconds(process.pid) for process in processes), time.monotonic()
     ask("DELETE", f"{path}/web", {"propagationPolicy": "Foreground"})
     while there(f"{path}/web"):
         time.sleep(0.1)
     took = time.monotonic() - begin
-    used = sum(api.cpu_seconds(process.pid) for process in processes) - before
+    used = sum(common.cpu_seconds(process.pid) for process in processes) - before
     print(json.dumps({"pods": count, "made_per_second": round(count / made), "collected_per_second": round(count / took),
                       "cpu_ms_per_pod_collected": round(used / count * 1e3, 2), "left": pods(),
-                      "rss_mib": round(sum(api.memory_mib(process.pid) for process in processes))}))
+                      "rss_mib": round(sum(common.memory_mib(process.pid) for process in processes))}))
 
 
 def pods() -> int:
@@ -157,7 +145,7 @@ def main() -> int:
             {"rollout": rollout, "collect": collect}[options.what](processes, options)
         finally:
             for process in processes[::-1]:
-                api.stop(process)
+                common.stop(process)
     return 0
 
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import run as api
+import common
 
 IN_DEPLOYMENT = 1000
 
@@ -43,10 +43,10 @@ class Cluster:
         self.sampan("down", "--name", "bench", "--purge")
 
     def cpu(self) -> float:
-        return sum(api.cpu_seconds(pid) for pid in self.pids)
+        return sum(common.cpu_seconds(pid) for pid in self.pids)
 
     def memory(self) -> float:
-        return sum(api.memory_mib(pid) for pid in self.pids)
+        return sum(common.memory_mib(pid) for pid in self.pids)
 
     def kubectl(self, *words: str, text: str = "") -> Any:
         done = subprocess.run(["kubectl", "--kubeconfig", str(self.kubeconfig), *words], input=text, capture_output=True, text=True, check=True)

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import run as api
+import common
 
 IN_NAMESPACE = 100
 
@@ -77,17 +77,17 @@ class Asked:
 
 def wrk(server: Asked, url: str, seconds: int) -> float:
     """Microseconds of the server's CPU for a request."""
-    before = api.cpu_seconds(server.pid)
-    text = subprocess.run(["wrk", "-t1", "-c4", f"-d{seconds}s", "-H", f"Authorization: Bearer {api.TOKEN}", url],
+    before = common.cpu_seconds(server.pid)
+    text = subprocess.run(["wrk", "-t1", "-c4", f"-d{seconds}s", "-H", f"Authorization: Bearer {common.TOKEN}", url],
                           capture_output=True, text=True, check=True).stdout
     requests = re.search(r"(\d+) requests in", text)
     if requests is None or "Non-2xx" in text:
         sys.exit(f"requests failed: {text}")
-    return (api.cpu_seconds(server.pid) - before) / int(requests[1]) * 1e6
+    return (common.cpu_seconds(server.pid) - before) / int(requests[1]) * 1e6
 
 
 def newest(server: Asked) -> str:
-    out = subprocess.run(["curl", "-sk", "-H", f"Authorization: Bearer {api.TOKEN}", f"{server.pods}?limit=1"],
+    out = subprocess.run(["curl", "-sk", "-H", f"Authorization: Bearer {common.TOKEN}", f"{server.pods}?limit=1"],
                          capture_output=True, text=True, check=True).stdout
     return str(json.loads(out)["metadata"]["resourceVersion"])
 
@@ -118,14 +118,14 @@ def watches(server: Asked, path: str, count: int = 200) -> float:
         connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context)
         connection.connect()
         connections.append(connection)
-    before = api.cpu_seconds(server.pid)
+    before = common.cpu_seconds(server.pid)
     answers = []
     for connection in connections:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {api.TOKEN}"})
+        connection.request("GET", path, headers={"Authorization": f"Bearer {common.TOKEN}"})
         answers.append(connection.getresponse())
     for answer in answers:
         answer.read()
-    used = api.cpu_seconds(server.pid) - before
+    used = common.cpu_seconds(server.pid) - before
     for connection in connections:
         connection.close()
     return used / count * 1e6
@@ -139,19 +139,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
         small, large = Path(name, "small"), Path(name, "large")
         small.mkdir()
-        process, _ = api.start_server(small)
+        process, _ = common.start_server(small)
         call("POST", "/api/v1/namespaces", b'{"metadata":{"name":"load"}}')
         call("POST", "/api/v1/namespaces/load/serviceaccounts", b'{"metadata":{"name":"default"}}')
         for index in range(IN_NAMESPACE):
             call("POST", "/api/v1/namespaces/load/pods", pod("one" if index == 0 else f"pod-{index}"))
-        api.stop(process)
+        common.stop(process)
         shutil.copytree(small, large)
         size = asyncio.run(fill(large / "data" / "store", options.pods))
-        ports = [api.PORT, api.free_port()]
-        few, few_seconds = api.start_server(small, port=ports[0])
-        many, many_seconds = api.start_server(large, port=ports[1])
+        ports = [common.PORT, common.free_port()]
+        few, few_seconds = common.start_server(small, port=ports[0])
+        many, many_seconds = common.start_server(large, port=ports[1])
         time.sleep(1)
-        idle, memory = api.memory_mib(few.pid), api.memory_mib(many.pid)
+        idle, memory = common.memory_mib(few.pid), common.memory_mib(many.pid)
         middle = options.pods // IN_NAMESPACE // 2
         costs = rounds({"few": Asked(few.pid, ports[0], "load", "one"),
                         "many": Asked(many.pid, ports[1], f"many-{middle}", f"pod-{middle * IN_NAMESPACE}")}, options.rounds)
@@ -159,14 +159,14 @@ def main() -> int:
                           "start_seconds": {"few": round(few_seconds, 2), "many": round(many_seconds, 2)},
                           "memory_mib": {"few": round(idle, 1), "many": round(memory, 1)},
                           "kib_a_pod": round((memory - idle) * 1024 / options.pods, 2), **costs}, indent=1))
-        api.stop(few)
-        api.stop(many)
+        common.stop(few)
+        common.stop(many)
     return 0
 
 
 def call(method: str, path: str, body: bytes) -> None:
-    subprocess.run(["curl", "-sk", "--fail-with-body", "-X", method, "-H", f"Authorization: Bearer {api.TOKEN}", "-H", "Content-Type: application/json",
-                    "--data-binary", "@-", "-o", "/dev/null", f"https://127.0.0.1:{api.PORT}{path}"], input=body, check=True)
+    subprocess.run(["curl", "-sk", "--fail-with-body", "-X", method, "-H", f"Authorization: Bearer {common.TOKEN}", "-H", "Content-Type: application/json",
+                    "--data-binary", "@-", "-o", "/dev/null", f"https://127.0.0.1:{common.PORT}{path}"], input=body, check=True)
 
 
 if __name__ == "__main__":

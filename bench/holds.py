@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import common
 import growth
-import run as api
 
 NOTED_SECONDS = 0.002
 
@@ -53,8 +53,8 @@ def definition() -> bytes:
 
 def ask(path: str, accept: str = "application/json") -> Callable[[], None]:
     def asked() -> None:
-        subprocess.run(["curl", "-sk", "--fail", "-H", f"Authorization: Bearer {api.TOKEN}", "-H", f"Accept: {accept}", "-o", "/dev/null",
-                        f"https://127.0.0.1:{api.PORT}{path}"], check=True)
+        subprocess.run(["curl", "-sk", "--fail", "-H", f"Authorization: Bearer {common.TOKEN}", "-H", f"Accept: {accept}", "-o", "/dev/null",
+                        f"https://127.0.0.1:{common.PORT}{path}"], check=True)
     return asked
 
 
@@ -65,7 +65,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.serve:
         return serve_watched(Path(options.serve[0]), int(options.serve[1]))
-    tools = Path(os.environ.get("LOAD_TOOLS", api.ROOT.parent / "shared" / "bench")) / "api_load.py"
+    tools = Path(os.environ.get("LOAD_TOOLS", common.ROOT.parent / "shared" / "bench")) / "api_load.py"
     with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
         folder = Path(name)
         process = start(folder)
@@ -76,7 +76,7 @@ def main() -> int:
                 growth.call("POST", pods, growth.pod(f"pod-{index}"))
 
         def load(scenario: str) -> Callable[[], None]:
-            return lambda: done(subprocess.run([sys.executable, str(tools), "--server", f"https://127.0.0.1:{api.PORT}", "--token", api.TOKEN,
+            return lambda: done(subprocess.run([sys.executable, str(tools), "--server", f"https://127.0.0.1:{common.PORT}", "--token", common.TOKEN,
                                                 "--pids", str(process.pid), "--only", scenario, "--seconds", "5"], capture_output=True, check=False))
 
         growth.call("POST", "/api/v1/namespaces", b'{"metadata":{"name":"load"}}')
@@ -107,7 +107,7 @@ def main() -> int:
                 spans.append((title, begin, time.monotonic() + 0.1))
             time.sleep(0.3)
         finally:
-            api.stop(process)
+            common.stop(process)
         turns = [tuple(map(float, line.split())) for line in (folder / "turns.txt").read_text().splitlines()]
         for title, begin, end in spans:
             found = sorted((late for at, late in turns if at + late >= begin and at <= end), reverse=True)
@@ -121,14 +121,8 @@ def done(process: subprocess.CompletedProcess[bytes]) -> None:
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    (folder / "tokens.csv").write_text(f'{api.TOKEN},admin,u1,"system:masters"\n')
-    process = subprocess.Popen([sys.executable, __file__, "--serve", str(folder), str(api.PORT)])
-    deadline = time.monotonic() + 30
-    while subprocess.run(["curl", "-sk", "--fail", "-o", "/dev/null", f"https://127.0.0.1:{api.PORT}/readyz"], check=False).returncode:
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit("the server did not start")
-        time.sleep(0.05)
-    return process
+    common.token_file(folder)
+    return common.start([sys.executable, __file__, "--serve", str(folder), str(common.PORT)], common.PORT)[0]
 
 
 if __name__ == "__main__":

@@ -10,35 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
+import common
 from sampan.cluster import processes
 from sampan.cluster.allinone import folder_of
 from sampan.cluster.config import load
-
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def memory_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def written_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    return 0
 
 
 def main() -> int:
@@ -57,12 +36,12 @@ def main() -> int:
     if len(found) != len(names):
         sys.exit("not all processes of the cluster run")
     time.sleep(options.settle)
-    before = {name: (cpu_seconds(p.pid), written_bytes(p.pid)) for name, p in found.items()}
+    before = {name: (common.cpu_seconds(p.pid), common.line_of(p.pid, "io", "write_bytes")) for name, p in found.items()}
     time.sleep(options.seconds)
     rows = {}
     for name, process in found.items():
-        cpu, written = cpu_seconds(process.pid) - before[name][0], written_bytes(process.pid) - before[name][1]
-        rows[name] = {"pss_mib": round(memory_mib(process.pid), 1), "cpu_percent_of_a_core": round(100 * cpu / options.seconds, 2),
+        cpu, written = common.cpu_seconds(process.pid) - before[name][0], common.line_of(process.pid, "io", "write_bytes") - before[name][1]
+        rows[name] = {"pss_mib": round(common.line_of(process.pid, "smaps_rollup", "Pss") / 1024, 1), "cpu_percent_of_a_core": round(100 * cpu / options.seconds, 2),
                       "written_kib_an_hour": round(written / options.seconds * 3600 / 1024)}
     total = {key: round(sum(row[key] for row in rows.values()), 2) for key in ("pss_mib", "cpu_percent_of_a_core", "written_kib_an_hour")}
     result = {"seconds": options.seconds, "processes": rows, "total": total}

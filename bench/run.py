@@ -14,64 +14,14 @@ import argparse
 import json
 import os
 import platform
-import socket
-import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-ROOT = Path(__file__).parent.parent
-PORT = free_port()
-TOKEN = "bench-token"
-
-
-def start_server(folder: Path, *extra: str, port: int = PORT) -> tuple[subprocess.Popen[bytes], float]:
-    """(process, seconds from its start until /readyz says 200)."""
-    (folder / "tokens.csv").write_text(f'{TOKEN},admin,u1,"system:masters"\n')
-    command = [sys.executable, "-m", "sampan", "server", "--data", str(folder / "data"), "--port", str(port),
-               "--token-file", str(folder / "tokens.csv"), *extra]
-    started = time.monotonic()
-    process = subprocess.Popen(command)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    while True:
-        try:
-            with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", context=context, timeout=1) as answer:
-                if answer.status == 200:
-                    return process, time.monotonic() - started
-        except OSError:
-            if process.poll() is not None or time.monotonic() - started > 30:
-                sys.exit("the server did not start")
-            time.sleep(0.005)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(timeout=20)
-
-
-def memory_mib(pid: int) -> float:
-    """Resident memory, with what is shared counted in full."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+import common
 
 
 def cold_start(runs: int) -> dict[str, object]:
@@ -79,30 +29,30 @@ def cold_start(runs: int) -> dict[str, object]:
     fresh, again, memory, cpu = [], [], [], []
     for _ in range(runs + 1):
         with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
-            process, seconds = start_server(Path(name))
+            process, seconds = common.start_server(Path(name))
             fresh.append(seconds)
             time.sleep(1)
-            memory.append(memory_mib(process.pid))
-            cpu.append(cpu_seconds(process.pid))
-            stop(process)
-            process, seconds = start_server(Path(name))
+            memory.append(common.memory_mib(process.pid))
+            cpu.append(common.cpu_seconds(process.pid))
+            common.stop(process)
+            process, seconds = common.start_server(Path(name))
             again.append(seconds)
-            stop(process)
+            common.stop(process)
     return {"cold_start_seconds": round(statistics.median(fresh[1:]), 3), "restart_seconds": round(statistics.median(again[1:]), 3),
             "cpu_seconds_to_ready_and_idle": round(statistics.median(cpu[1:]), 2), "idle_rss_mib": round(statistics.median(memory[1:]), 1)}
 
 
 def load(tools: Path, only: str, seconds: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
-        process, _ = start_server(Path(name))
+        process, _ = common.start_server(Path(name))
         try:
-            command = [sys.executable, str(tools / "api_load.py"), "--server", f"https://127.0.0.1:{PORT}", "--token", TOKEN,
+            command = [sys.executable, str(tools / "api_load.py"), "--server", f"https://127.0.0.1:{common.PORT}", "--token", common.TOKEN,
                        "--pids", str(process.pid), "--seconds", str(seconds), *(["--only", only] if only else [])]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
             print(done.stdout, done.stderr, sep="", flush=True)
             return {"exit_code": done.returncode, "output": done.stdout.splitlines()}
         finally:
-            stop(process)
+            common.stop(process)
 
 
 def main() -> int:
@@ -117,14 +67,14 @@ def main() -> int:
     if not wanted or "start" in wanted:
         results["start"] = cold_start(options.runs)
         print(json.dumps(results["start"]), flush=True)
-    tools = Path(os.environ.get("LOAD_TOOLS", ROOT.parent / "shared" / "bench"))
+    tools = Path(os.environ.get("LOAD_TOOLS", common.ROOT.parent / "shared" / "bench"))
     scenarios = ",".join(sorted(wanted - {"start"}))
     if not wanted or scenarios:
         if not (tools / "api_load.py").exists():
             print(f"no load tool in {tools}: set LOAD_TOOLS")
             return 1
         results["load"] = load(tools, scenarios, options.seconds)
-    target = ROOT / "bench" / "results" / "api.json"
+    target = common.ROOT / "bench" / "results" / "api.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=1) + "\n")
     return 0

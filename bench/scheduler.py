@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import common
 from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import TooManyRequests
@@ -37,7 +38,6 @@ from sampan.testing.server import running_server
 
 SCENARIOS = ("basic", "node-affinity", "topology-spread", "anti-affinity", "affinity", "preemption")
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
-TICK = os.sysconf("SC_CLK_TCK")
 PORT = 17443
 
 
@@ -120,11 +120,6 @@ async def load(client: Any, scenario: str, nodes: int, pods: int) -> None:
     await all_of([create(PODS, one, "bench") for one in pods_of(scenario, pods, nodes)])
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
 class Progress:
     def __init__(self, wanted: int) -> None:
         self.wanted, self.seen, self.first, self.last = wanted, 0, 0.0, 0.0
@@ -181,14 +176,14 @@ async def over_https(scenario: str, nodes: int, pods: int, most_seconds: float) 
             async with Tasks() as tasks:
                 tasks.start(watch(client, progress), "watch")
                 processes.append(subprocess.Popen([*sampan, "scheduler", "--kubeconfig", str(config), "--log-level", "error"]))  # noqa: ASYNC220
-                before = [cpu_seconds(one.pid) for one in processes]
+                before = [common.cpu_seconds(one.pid) for one in processes]
                 try:
                     await asyncio.wait_for(progress.done.wait(), most_seconds)
                 except TimeoutError:
                     pass
-                used = [cpu_seconds(one.pid) - start for one, start in zip(processes, before, strict=True)]
+                used = [common.cpu_seconds(one.pid) - start for one, start in zip(processes, before, strict=True)]
             await client.close()
-            peak = {name: peak_mib(one.pid) for name, one in zip(("server", "scheduler"), processes, strict=True)}
+            peak = {name: common.peak_mib(one.pid) for name, one in zip(("server", "scheduler"), processes, strict=True)}
         finally:
             for one in processes:
                 one.send_signal(signal.SIGTERM)
@@ -197,11 +192,6 @@ async def over_https(scenario: str, nodes: int, pods: int, most_seconds: float) 
     seen = max(progress.seen, 1)
     return {**progress.result(), "server_cpu_ms_per_pod": round(used[0] * 1000 / seen, 2), "scheduler_cpu_ms_per_pod": round(used[1] * 1000 / seen, 2),
             "peak_mib": peak}
-
-
-def peak_mib(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 async def connected(config: Path) -> RemoteClient:
