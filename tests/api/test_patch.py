@@ -164,7 +164,7 @@ def test_a_renamed_container_keeps_its_place_as_upstream_keeps_it() -> None:
     ({"containers": [{"name": "a", "$patch": "fly"}]}, 500, "unknown patch type: fly in map: map[$patch:fly name:a]"),
     ({"$patch": "fly"}, 500, "unknown patch type: fly in map: map[$patch:fly]"),
     ({"$retainKeys": ["a"], "nodeName": "n"}, 400, "invalid patch format of retainKeys"),
-    ({"$setElementOrder/containers": {}}, 400, "invalid patch format of setElementOrder list"),
+    ({"$setElementOrder/containers": {}}, 500, "expected a []interface {}, but received a map[string]interface {}"),
     ({"containers": [{"name": "a"}, "x"]}, 500, "list element types are not identical: [map[string]interface {} string]"),
 ])
 def test_patches_that_make_no_sense_are_refused_as_upstream_refuses_them(body: Any, code: int, words: str) -> None:

@@ -59,3 +59,23 @@ def test_preconditions_protect_what_came_after() -> None:
         assert (code, value["reason"]) == (409, "Conflict")
 
     with_server(test)
+
+
+def test_namespaces_and_definitions_judge_preconditions_in_their_own_words() -> None:
+    async def test(asker: Asker) -> None:
+        uid = (await asker.must("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}}))["metadata"]["uid"]
+        code, value = await asker.ask("DELETE", "/api/v1/namespaces/x", {"preconditions": {"uid": "other"}})
+        assert (code, value["message"]) == (409, 'Operation cannot be fulfilled on namespaces "x": Precondition failed: UID in precondition: '
+                                                 f"other, UID in object meta: {uid}")
+
+    with_server(test)
+
+
+def test_options_of_the_wrong_type_are_told_with_their_field() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", MAPS, config_map("a"))
+        code, value = await asker.ask("DELETE", f"{MAPS}/a", {"gracePeriodSeconds": "x"})
+        assert (code, value["message"]) == (
+            400, "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64")
+
+    with_server(test)

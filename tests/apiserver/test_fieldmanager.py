@@ -126,11 +126,11 @@ def test_a_configuration_that_can_t_be_applied_is_refused(tree: Any, code: int, 
 
 
 def test_yaml_is_read_as_upstream_reads_it() -> None:
-    warnings: list[str] = []
-    assert fields.parse(MAPS, b"a: y\na: z\n", WriteOptions(), warnings) == {"a": "z"}
-    assert warnings == ['yaml: unmarshal errors:\n  line 2: key "a" already set in map']
+    problems: list[str] = []
+    assert fields.parse(MAPS, b"a: y\na: z\n", WriteOptions(), problems) == {"a": "z"}
+    assert problems == ['yaml: unmarshal errors:\n  line 2: key "a" already set in map']
     with pytest.raises(BadRequest, match="error decoding YAML: error unmarshaling JSON: while decoding JSON"):
-        fields.parse(MAPS, b"[1]", WriteOptions(), warnings)
+        fields.parse(MAPS, b"[1]", WriteOptions(), problems)
 
 
 def test_kubectl_takes_over_what_it_applied_on_the_client_s_side() -> None:

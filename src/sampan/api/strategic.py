@@ -184,7 +184,7 @@ def _merge_ordered(original: Tree, patch: Tree, shape: Shape) -> None:
     for directive in [key for key in patch if key.startswith(ORDER_PREFIX)]:
         order = patch.pop(directive)
         if not isinstance(order, list):
-            raise BadRequest(_BAD_ORDER)
+            raise _failure(f"expected a []interface {{}}, but received a {_go_name(order)}")
         key = _after_prefix(directive, ORDER_PREFIX, _BAD_ORDER)
         live, wanted = original.get(key), patch.get(key)
         for value in (original.get(key, []), patch.get(key, [])):

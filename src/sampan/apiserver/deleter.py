@@ -30,6 +30,8 @@ RETURNED = frozenset((
 ))
 """Resources whose deletion answers with the object instead of a Status."""
 KEPT_NAMESPACES = frozenset(("default", "kube-system", "kube-public"))
+_OWN_WORDS = {"namespaces": "Precondition failed", "customresourcedefinitions.apiextensions.k8s.io": "precondition failed"}
+"""Kinds whose storage judges preconditions itself, and how it begins to say that they do not hold."""
 
 
 class Deleted(NamedTuple):
@@ -79,15 +81,20 @@ class Deleter:
         wanted = options.preconditions
         if wanted is None:
             return
-        resource, uid = served.resource, metadata.meta_of(entry.object).uid
+        resource, uid, version = served.resource, metadata.meta_of(entry.object).uid, str(entry.revision)
+        if own := _OWN_WORDS.get(resource.group_resource):
+            for name, asked, there in (("UID", wanted.uid, uid), ("ResourceVersion", wanted.resourceVersion, version)):
+                if asked is not None and asked != there:
+                    raise Conflict.of(resource.plural, resource.group, entry.name,
+                                      f"{own}: {name} in precondition: {asked}, {name} in object meta: {there}")
         if wanted.uid is not None and wanted.uid != uid:
             raise Conflict.of(resource.kind, resource.group, entry.name,
                               f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({uid}). "
                               "The object might have been deleted and then recreated")
-        if wanted.resourceVersion is not None and wanted.resourceVersion != str(entry.revision):
+        if wanted.resourceVersion is not None and wanted.resourceVersion != version:
             raise Conflict.of(resource.kind, resource.group, entry.name,
                               f"the ResourceVersion in the precondition ({wanted.resourceVersion}) does not match the "
-                              f"ResourceVersion in record ({entry.revision}). The object might have been modified")
+                              f"ResourceVersion in record ({version}). The object might have been modified")
 
     async def _delete(self, served: Served, entry: Entry, options: DeleteOptions, write: Write) -> Deleted:
         registry = self._registry

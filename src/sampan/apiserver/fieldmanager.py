@@ -117,17 +117,17 @@ class FieldManager:
 
     # -- apply ------------------------------------------------------------------------------------------------------
 
-    def parse(self, served: Served, raw: bytes, options: WriteOptions, warnings: list[str]) -> dict[str, Any]:
-        """The applied configuration: YAML or JSON to a tree.
+    def parse(self, served: Served, raw: bytes, options: WriteOptions, problems: list[str]) -> dict[str, Any]:
+        """The applied configuration: YAML or JSON to a tree. What is strictly wrong with it goes to `problems`, unless it is ignored.
 
         Raises:
-            BadRequest: It is neither, or no object; under Strict also when keys are repeated.
+            BadRequest: It is neither, or no object.
         """
         del served
         if (plain := _plain_json(raw)) is not None:
             return plain
         try:
-            body, problems = yamlbody.to_json(raw)
+            body, found = yamlbody.to_json(raw)
         except yamlbody.YAMLError as error:
             raise BadRequest(f"error decoding YAML: error converting YAML to JSON: {error}") from None
         tree = codec.loads(body)
@@ -136,10 +136,8 @@ class FieldManager:
         if not isinstance(tree, dict):
             raise BadRequest("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
                              f"{word(tree)} into Go value of type map[string]interface {{}}")
-        if problems and options.validation == "Strict":
-            raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problems[0]}")
         if options.validation != "Ignore":
-            warnings += problems
+            problems += found
         return tree
 
     def apply(self, served: Served, old: Any, applied: dict[str, Any], *, manager: str, force: bool, subresource: str,

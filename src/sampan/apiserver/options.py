@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.api import codec, field, jsonsyntax
+from sampan.api import codec, field, jsonsyntax, strict
 from sampan.api.errors import BadRequest, FieldError, Invalid
-from sampan.api.meta.v1 import DeleteOptions, Preconditions
+from sampan.api.meta.v1 import DeleteOptions
 from sampan.apiserver import metadata
 from sampan.apiserver.deletion import dry_run_errors, validate_options
 from sampan.apiserver.request import RequestInfo
@@ -203,14 +203,10 @@ def _from_body(body: bytes) -> DeleteOptions:
         raise BadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal "
                          f"{go_type(value)} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
                          "Kind string \"json:\\\"kind,omitempty\\\"\" }")
-    known = {key: item for key, item in value.items() if key in DeleteOptions.__struct_fields__ and item is not None}
-    preconditions = known.get("preconditions")
-    if isinstance(preconditions, dict):
-        known["preconditions"] = {key: item for key, item in preconditions.items() if key in Preconditions.__struct_fields__}
     try:
-        return codec.convert(DeleteOptions, known)
-    except codec.DecodeError as error:
-        raise BadRequest(f"json: cannot unmarshal into DeleteOptions: {error}") from None
+        return codec.convert(DeleteOptions, strict.coerce_to(DeleteOptions, value)[0])
+    except strict.Undecodable as error:
+        raise BadRequest(str(error)) from None
 
 
 def go_type(value: Any) -> str:

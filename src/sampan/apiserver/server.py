@@ -44,7 +44,6 @@ from sampan.apiserver.bootstrap import Addresses as ServerAddresses
 from sampan.apiserver.bootstrap import Bootstrap
 from sampan.apiserver.crd.converter import WebhookConverter
 from sampan.apiserver.crd.manager import Definitions
-from sampan.kinds.apiextensions.rules import rules_for
 from sampan.apiserver.deleter import Deleter
 from sampan.apiserver.encryption.config import Encryption
 from sampan.apiserver.encryption.store import around
@@ -71,6 +70,7 @@ from sampan.apiserver.table import Tables
 from sampan.apiserver.watchcache import Caches
 from sampan.apiserver.webhooks.client import WebhookClient
 from sampan.apiserver.webhooks.dispatch import Webhooks
+from sampan.kinds.apiextensions.rules import rules_for
 from sampan.lib.clock import Identity
 from sampan.lib.errors import ConfigError
 from sampan.lib.pkirotate import blocks

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
-from sampan.api.errors import BadRequest, Invalid, UnsupportedMediaType
+from sampan.api.errors import BadRequest, Conflict, Invalid, UnsupportedMediaType
 from sampan.api.resources import ALL
 from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.asking import settled
@@ -104,35 +104,66 @@ def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.P
             why = f"converting ({version}.{said[1]}) to ({package}.{resource.kind}): unknown conversion"
         raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), why)])
     meta = tree.get("metadata") or {}
-    if not meta.get("name"):
-        raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
-    if resource.namespaced and meta.get("namespace") and meta["namespace"] != info.namespace:
+    _check_place(served, info, meta.get("name"), meta.get("namespace"))
+
+
+def tell_problems(problems: list[str], options: WriteOptions, warnings: list[str]) -> None:
+    """What is strictly wrong with the YAML of a configuration that could be applied: each line a warning, told once.
+
+    Raises:
+        BadRequest: It had to be strict.
+    """
+    if problems and options.validation == "Strict":
+        raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problems[0]}")
+    warnings += [line.strip() for text in problems for line in text.removeprefix("yaml: unmarshal errors:\n").split("\n")]
+    problems.clear()
+
+
+def check_applied(served: Served, info: RequestInfo, new: Any, *, made: bool) -> None:
+    """What was applied is the object of the path; a new one has no uid yet.
+
+    Raises:
+        Conflict: It is `made`, and the configuration names a uid.
+        BadRequest: Another name or namespace, or no name.
+    """
+    resource, meta = served.resource, metadata.meta_of(new)
+    if made and meta.uid:
+        raise Conflict.of(resource.plural, resource.group, info.name, f"uid mismatch: the provided object specified uid {meta.uid}, "
+                                                                      "and no existing object was found")
+    _check_place(served, info, meta.name, meta.namespace)
+
+
+def _check_place(served: Served, info: RequestInfo, name: str | None, namespace: str | None) -> None:
+    if served.resource.namespaced and namespace and namespace != info.namespace:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-    if meta["name"] != info.name:
-        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({info.name})")
+    if not name:
+        raise BadRequest(f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided")
+    if name != info.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
 
 
 async def _apply(api: Api, info: RequestInfo, served: Served, raw: bytes, options: WriteOptions) -> Response:
     """Server-side apply: the fields that the manager names are his; a missing object is made."""
     fields = api.parts["apply"]
     form = form_of(info)
-    parse = partial(fields.parse, served, raw, options, info.warnings)
+    problems: list[str] = []
+    parse = partial(fields.parse, served, raw, options, problems)
     applied = await asyncio.to_thread(parse) if len(raw) > bodies.LONG_YAML_BYTES else parse()
-    named = (applied.get("metadata") or {}).get("name") if isinstance(applied.get("metadata"), dict) else None
-    if isinstance(named, str) and named and named != info.name:
-        raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({info.name})")
     write = write_of(info, options)
     write.applying = True
 
     def change(old: Any) -> Any:
-        return fields.apply(served, old, applied, manager=options.manager, force=options.force, subresource=info.subresource,
-                            now=api.registry.now())
+        new = fields.apply(served, old, applied, manager=options.manager, force=options.force, subresource=info.subresource,
+                           now=api.registry.now())
+        tell_problems(problems, options, info.warnings)
+        check_applied(served, info, new, made=old is None)
+        return new
 
     def missing() -> Any:
         authorize_create(api, info)
         new = change(None)
         meta = metadata.meta_of(new)
-        meta.name, meta.resourceVersion = info.name, ""
+        meta.resourceVersion = ""
         metadata.put_meta(new, meta)
         return new
 
