@@ -50,8 +50,13 @@ def test_most_of_the_spec_stays() -> None:
      "spec.podManagementPolicy: Invalid value: \"Wild\": must be 'OrderedReady' or 'Parallel'"),
     ({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}},
      "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy 'RollingUpdate'"),
-    ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}},
-     "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0"),
+    ({"serviceName": "not.a.label"},
+     'spec.serviceName: Invalid value: "not.a.label": must not contain dots'),
+    ({"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}]},
+     "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required"),
+    ({"template": {"metadata": {"labels": {"app": "db"}}, "spec": {
+        "containers": [{"name": "c", "image": "i:1"}], "activeDeadlineSeconds": 5}}},
+     "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported"),
     ({"ordinals": {"start": -1}}, "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0"),
 ])
 def test_what_is_wrong_is_said_in_upstreams_words(spec: dict[str, Any], expected: str) -> None:
@@ -61,3 +66,24 @@ def test_what_is_wrong_is_said_in_upstreams_words(spec: dict[str, Any], expected
 def test_where_ordinals_start_and_updates_stop() -> None:
     obj = created(STATEFUL_SETS, body(ordinals={"start": 5}, updateStrategy={"rollingUpdate": {"partition": 2}}))
     assert (stateful_set.first_ordinal(obj), stateful_set.partition(obj), stateful_set.is_parallel(obj)) == (5, 2, False)
+
+
+def test_how_many_pods_an_update_takes_away_is_not_kept_as_its_gate_is_off() -> None:
+    obj = created(STATEFUL_SETS, body(updateStrategy={"rollingUpdate": {"maxUnavailable": 2}}))
+    assert obj.spec.updateStrategy.rollingUpdate.maxUnavailable is None
+    new, _ = changed(STATEFUL_SETS, obj, {"spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}})
+    assert new.spec.updateStrategy.rollingUpdate.maxUnavailable is None
+
+
+def test_a_negative_history_is_warned_about_not_refused() -> None:
+    obj = created(STATEFUL_SETS, body(revisionHistoryLimit=-1))
+    assert stateful_set.KIND.validate_create(obj) == []
+    assert stateful_set.KIND.warnings(obj, None) == [
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
+    assert stateful_set.KIND.warnings(obj, obj) == []
+
+
+def test_what_was_wrong_and_cannot_change_may_stay() -> None:
+    old = created(STATEFUL_SETS, body(serviceName="not.a.label"))
+    old.spec.template.spec.containers = []
+    assert changed(STATEFUL_SETS, old, {"spec": {"replicas": 3}})[1] == []

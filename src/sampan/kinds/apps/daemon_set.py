@@ -12,7 +12,7 @@ from sampan.api.resources import DAEMON_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings
+from sampan.kinds.core.pod_spec import default_pod_template
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, labels_text
 
@@ -87,7 +87,7 @@ def validate(obj: DaemonSet) -> Findings:
         pass  # `label_selector` has said what is wrong
     if checks.is_empty_selector(spec.selector):
         out.append(field.invalid("spec.selector", spec.selector, "empty selector is invalid for daemonset"))
-    out += workload.validate_always_running(spec.template)
+    out += workload.validate_always_running(spec.template, "DaemonSet")
     out += checks.nonnegative(spec.minReadySeconds, "spec.minReadySeconds")
     out += _strategy(spec.updateStrategy, "spec.updateStrategy")
     return out + checks.nonnegative(spec.revisionHistoryLimit, "spec.revisionHistoryLimit")
@@ -116,17 +116,16 @@ def _strategy(strategy: DaemonSetUpdateStrategy, at: str) -> Findings:
 
 
 def validate_update(new: DaemonSet, old: DaemonSet) -> Findings:
-    return field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
+    """The selector stays. Upstream looks at the spec a second time, and so answers its findings twice."""
+    return validate(new) + field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
 
 
 def validate_status(new: DaemonSet, old: DaemonSet) -> Findings:
-    return checks.all_nonnegative(new.status, "status", *COUNTS) + workload.collisions_only_grow(new, old)
+    return checks.all_nonnegative(new.status, "status", *COUNTS, "collisionCount") + workload.collisions_only_grow(new, old)
 
 
 def warnings(new: DaemonSet, old: DaemonSet | None) -> list[str]:
-    if old is None or new.spec.template != old.spec.template:
-        return pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old else None)
-    return []
+    return workload.changed_template_warnings(new, old)
 
 
 KIND: Kind[DaemonSet] = Kind(

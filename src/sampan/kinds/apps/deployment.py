@@ -12,7 +12,7 @@ from sampan.api.resources import DEPLOYMENTS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings
+from sampan.kinds.core.pod_spec import default_pod_template
 from sampan.kinds.kind import Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import age
 
@@ -146,13 +146,18 @@ def _strategy(strategy: DeploymentStrategy, at: str) -> Findings:
     return out + checks.at_most_100_percent(unavailable, f"{where}.maxUnavailable")
 
 
+def validate_create(obj: Deployment) -> Findings:
+    return workload.writable_disks(obj.spec.template, None, obj.spec.replicas)
+
+
 def validate_update(new: Deployment, old: Deployment) -> Findings:
-    return field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
+    out = workload.writable_disks(new.spec.template, old.spec.template, new.spec.replicas)
+    return out + field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
 
 
 def validate_status(new: Deployment, old: Deployment) -> Findings:
     status = new.status
-    out = checks.all_nonnegative(status, "status", "observedGeneration", *COUNTS, "terminatingReplicas")
+    out = checks.all_nonnegative(status, "status", "observedGeneration", *COUNTS, "terminatingReplicas", "collisionCount")
     out += workload.at_most(status, "updatedReplicas", "readyReplicas", "availableReplicas")
     out += workload.at_most(status, "availableReplicas", bigger="readyReplicas", shown="readyReplicas")
     return out + workload.collisions_only_grow(new, old)
@@ -160,9 +165,7 @@ def validate_status(new: Deployment, old: Deployment) -> Findings:
 
 def warnings(new: Deployment, old: Deployment | None) -> list[str]:
     out = workload.name_warnings(new.metadata.name) if old is None else []
-    if old is None or new.spec.template != old.spec.template:
-        out += pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old else None)
-    return out
+    return out + workload.changed_template_warnings(new, old)
 
 
 def _set_replicas(obj: Deployment, count: int) -> None:
@@ -175,6 +178,7 @@ KIND: Kind[Deployment] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,

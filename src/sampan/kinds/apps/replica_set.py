@@ -11,7 +11,7 @@ from sampan.api.resources import REPLICA_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings
+from sampan.kinds.core.pod_spec import default_pod_template
 from sampan.kinds.kind import Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import age
 
@@ -45,8 +45,14 @@ def validate(obj: ReplicaSet) -> Findings:
     return out + workload.validate_selector_and_template(obj.spec.selector, obj.spec.template, "deployment")
 
 
+def validate_create(obj: ReplicaSet) -> Findings:
+    return workload.writable_disks(obj.spec.template, None, obj.spec.replicas)
+
+
 def validate_update(new: ReplicaSet, old: ReplicaSet) -> Findings:
-    return field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
+    """The selector stays. Upstream looks at the spec a second time, and so answers its findings twice."""
+    disks = workload.writable_disks(new.spec.template, old.spec.template, new.spec.replicas)
+    return [*disks, *validate(new), *disks, *field.immutable(new.spec.selector, old.spec.selector, "spec.selector")]
 
 
 def validate_status(new: ReplicaSet, old: ReplicaSet) -> Findings:
@@ -58,9 +64,7 @@ def validate_status(new: ReplicaSet, old: ReplicaSet) -> Findings:
 
 def warnings(new: ReplicaSet, old: ReplicaSet | None) -> list[str]:
     out = workload.name_warnings(new.metadata.name) if old is None else []
-    if old is None or new.spec.template != old.spec.template:
-        out += pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old else None)
-    return out
+    return out + workload.changed_template_warnings(new, old)
 
 
 def _set_replicas(obj: ReplicaSet, count: int) -> None:
@@ -73,6 +77,7 @@ KIND: Kind[ReplicaSet] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,

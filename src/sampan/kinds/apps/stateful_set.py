@@ -5,7 +5,7 @@ Source: kubernetes `pkg/apis/apps/{validation/validation.go,v1/defaults.go}`, `p
 
 from __future__ import annotations
 
-from sampan.api import field, selectors
+from sampan.api import field, names, selectors
 from sampan.api.apps.v1 import (
     RollingUpdateStatefulSetStrategy,
     StatefulSet,
@@ -19,14 +19,16 @@ from sampan.api.resources import STATEFUL_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_claim_spec, default_pod_template, pod_spec_warnings
+from sampan.kinds.core.pod_spec import default_claim_spec, default_pod_template, validate_claim_spec
+from sampan.kinds.core.pod_spec.warn import claim_warnings
 from sampan.kinds.kind import Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import age
 
 POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 REVISION_LABEL = "controller-revision-hash"
-COUNTS = ("observedGeneration", "replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration",
+          "collisionCount")
 CHANGEABLE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
               "persistentVolumeClaimRetentionPolicy", "minReadySeconds")
 
@@ -80,20 +82,44 @@ def default(obj: StatefulSet) -> None:
 def prepare_create(obj: StatefulSet) -> None:
     obj.status = StatefulSetStatus()
     obj.metadata.generation = 1
+    _without_max_unavailable(obj)
+
+
+def _without_max_unavailable(obj: StatefulSet) -> None:
+    """The gate MaxUnavailableStatefulSet is off in 1.36."""
+    if obj.spec.updateStrategy.rollingUpdate is not None:
+        obj.spec.updateStrategy.rollingUpdate.maxUnavailable = None
 
 
 def prepare_update(new: StatefulSet, old: StatefulSet) -> None:
+    rolling = old.spec.updateStrategy.rollingUpdate
+    if rolling is None or rolling.maxUnavailable is None:
+        _without_max_unavailable(new)
     meta.keep_status(new, old)
     meta.bump_generation(new, old)
 
 
-def validate(obj: StatefulSet) -> Findings:
+def validate_create(obj: StatefulSet) -> Findings:
+    """All findings, also about what never changes afterwards: claim templates, the name of the service."""
     spec = obj.spec
     out = _policies(spec)
-    out += checks.all_nonnegative(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
+    for index, claim in enumerate(spec.volumeClaimTemplates):
+        out += validate_claim_spec(claim.spec, f"spec.volumeClaimTemplates[{index}].spec")
+    out += _numbers(spec)
+    if spec.serviceName:
+        out += checks.named(spec.serviceName, names.dns1123_label, "spec.serviceName")
+    return out + _selector_and_template(spec)
+
+
+def _numbers(spec: StatefulSetSpec) -> Findings:
+    out = checks.all_nonnegative(spec, "spec", "replicas", "minReadySeconds")
     if spec.ordinals is not None:
         out += checks.nonnegative(spec.ordinals.start, "spec.ordinals.start")
-    return out + workload.validate_selector_and_template(spec.selector, _as_pods_have_it(spec), "statefulset")
+    return out
+
+
+def _selector_and_template(spec: StatefulSetSpec) -> Findings:
+    return workload.validate_selector_and_template(spec.selector, _as_pods_have_it(spec), "statefulset")
 
 
 def _as_pods_have_it(spec: StatefulSetSpec) -> PodTemplateSpec:
@@ -145,7 +171,14 @@ def _rolling(rolling: RollingUpdateStatefulSetStrategy, at: str) -> Findings:
 
 
 def validate_update(new: StatefulSet, old: StatefulSet) -> Findings:
-    """Only a few fields of the spec may change."""
+    """Only a few fields of the spec may change. A template that was wrong before may stay so."""
+    out = _policies(new.spec) + _numbers(new.spec)
+    if new.spec.template != old.spec.template or not _selector_and_template(old.spec):
+        out += _selector_and_template(new.spec)
+    return out + _fixed_fields(new, old)
+
+
+def _fixed_fields(new: StatefulSet, old: StatefulSet) -> Findings:
     fixed = [name for name in StatefulSetSpec.__struct_fields__ if name not in CHANGEABLE]
     if all(_same(name, new.spec, old.spec) for name in fixed):
         return []
@@ -171,11 +204,13 @@ def validate_status(new: StatefulSet, old: StatefulSet) -> Findings:
 
 
 def warnings(new: StatefulSet, old: StatefulSet | None) -> list[str]:
-    out: list[str] = []
+    if old is not None and new.metadata.generation == old.metadata.generation:
+        return []
+    out = workload.changed_template_warnings(new, old)
+    for index, claim in enumerate(new.spec.volumeClaimTemplates):
+        out += claim_warnings(claim.spec, f"spec.volumeClaimTemplates[{index}].Spec")
     if new.spec.revisionHistoryLimit is not None and new.spec.revisionHistoryLimit < 0:
         out.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
-    if old is None or new.spec.template != old.spec.template:
-        out += pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old else None)
     return out
 
 
@@ -185,10 +220,11 @@ def _set_replicas(obj: StatefulSet, count: int) -> None:
 
 KIND: Kind[StatefulSet] = Kind(
     resource=STATEFUL_SETS,
+    name_check=names.dns1123_label,
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api import field, names, selectors
-from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.core.v1 import PodTemplateSpec, Volume
 from sampan.api.meta.v1 import LabelSelector
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import validate_pod_template
+from sampan.kinds.core.pod_spec import pod_spec_warnings, validate_pod_template
 from sampan.kinds.kind import Column
 from sampan.kinds.printing import container_images, container_names
 
@@ -35,18 +35,39 @@ def validate_selector_and_template(selector: LabelSelector | None, template: Pod
     labels = template.metadata.labels
     if not compiled.empty and not compiled.matches(labels):
         out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
-    return out + validate_always_running(template)
+    return out + validate_always_running(template, "StatefulSet" if kind == "statefulset" else "ReplicaSet")
 
 
-def validate_always_running(template: PodTemplateSpec) -> Findings:
-    """The template itself, and that its pods never end by themselves."""
+def validate_always_running(template: PodTemplateSpec, kind: str) -> Findings:
+    """The template itself, and that its pods never end by themselves; `kind` as in upstream's words."""
     out = validate_pod_template(template, "spec.template")
     if template.spec.restartPolicy and template.spec.restartPolicy != "Always":
         out.append(field.not_supported("spec.template.spec.restartPolicy", template.spec.restartPolicy, ("Always",)))
     if template.spec.activeDeadlineSeconds is not None:
         out.append(field.forbidden("spec.template.spec.activeDeadlineSeconds",
-                                   "activeDeadlineSeconds in ReplicaSet is not Supported"))
+                                   f"activeDeadlineSeconds in {kind} is not Supported"))
     return out
+
+
+def writable_disks(template: PodTemplateSpec | None, old: PodTemplateSpec | None, replicas: int | None) -> Findings:
+    """Several pods can only read a disk of GCE; a template that had a writable one may keep it."""
+    if template is None or (replicas or 0) <= 1 or (old is not None and any(map(_is_writable_disk, old.spec.volumes))):
+        return []
+    return [field.invalid(f"spec.template.spec.volumes[{index}].gcePersistentDisk.readOnly", False,
+                          "must be true for replicated pods > 1; GCE PD can only be mounted on multiple machines if it is "
+                          "read-only")
+            for index, volume in enumerate(template.spec.volumes) if _is_writable_disk(volume)]
+
+
+def _is_writable_disk(volume: Volume) -> bool:
+    return volume.gcePersistentDisk is not None and not volume.gcePersistentDisk.readOnly
+
+
+def changed_template_warnings(new: Any, old: Any) -> list[str]:
+    """Those about the pods of a workload that is new or whose generation moved."""
+    if old is not None and new.metadata.generation == old.metadata.generation:
+        return []
+    return pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old is not None else None)
 
 
 def at_most(status: Any, *smaller: str, bigger: str = "replicas", shown: str = "status.replicas") -> Findings:

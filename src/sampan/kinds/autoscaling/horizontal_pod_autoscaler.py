@@ -24,6 +24,7 @@ from sampan.api.resources import HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTO
 from sampan.kinds import checks, meta
 from sampan.kinds.autoscaling import v1
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec import resources
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age
 
@@ -161,7 +162,7 @@ def _source(kind: str, source: Any, at: str) -> Findings:
     target, where = source.target, f"{at}.target"
     out += _target(target, where)
     if kind == "pods":
-        if target.averageValue is None or quantity.nano(target.averageValue) <= 0:
+        if target.averageValue is None:
             out.append(field.required(f"{where}.averageValue", "must specify a positive target averageValue"))
         return out
     if target.value is None and target.averageValue is None:
@@ -177,8 +178,12 @@ def _resource(kind: str, source: Any, at: str) -> Findings:
     out: Findings = []
     if not source.name:
         out.append(field.required(f"{at}.name", "must specify a resource name"))
+    elif kind == "containerResource":
+        resources.container_resource_name(out, source.name, f"{at}.name")
     if kind == "containerResource" and not source.container:
         out.append(field.required(f"{at}.container", "must specify a container"))
+    elif kind == "containerResource":
+        out += checks.named(source.container, names.dns1123_label, f"{at}.container")
     target, where = source.target, f"{at}.target"
     out += _target(target, where)
     if target.averageUtilization is None and target.averageValue is None:
