@@ -93,3 +93,18 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         read_settings(tmp_path / "nothing")
     path.write_text("apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nprofiles:\n- schedulerName: mine\n")
     assert set(read_settings(path).profiles) == {"mine"}
+
+
+def test_resources_that_an_extender_looks_after_alone_are_not_checked() -> None:
+    extender = {"urlPrefix": "http://x", "filterVerb": "filter", "managedResources": [{"name": "example.com/thing", "ignoredByScheduler": True},
+                                                                                      {"name": "example.com/other"}]}
+    one = settings({"extenders": [extender]}).profiles["default-scheduler"]
+    snapshot = cluster(node("a"))
+    assert place(snapshot, pod("p", more={"example.com/thing": "1"}), one) == "a"
+    assert "Insufficient example.com/other" in place(snapshot, pod("q", more={"example.com/other": "1"}), one)
+
+
+def test_only_one_extender_may_bind() -> None:
+    binding = {"urlPrefix": "http://x", "bindVerb": "bind"}
+    with pytest.raises(ConfigError, match="more than one extender"):
+        settings({"extenders": [binding, binding]})

@@ -351,6 +351,42 @@ def test_an_extender_filters_ranks_and_binds() -> None:
     run(test())
 
 
+@pytest.mark.parametrize(("names_only", "answer"), [(True, "b"), (False, "b"), (False, "nothing"), (False, "nonsense")])
+def test_an_extender_has_a_say_in_who_goes(names_only: bool, answer: str) -> None:
+    asked: list[Any] = []
+
+    async def post(_extender: Extender, _url: str, body: bytes) -> bytes:
+        said = codec.loads(body)
+        asked.append(said)
+        chosen = said["NodeNameToMetaVictims"] if names_only else said["NodeNameToVictims"]
+        if answer == "nonsense":
+            return codec.encode({"nodeNameToMetaVictims": {"b": {"pods": []}}})
+        found = {name: {"pods": [{"uid": one["UID"] if names_only else one["metadata"]["uid"]} for one in victims["Pods"]]}
+                 for name, victims in chosen.items() if name == answer}
+        return codec.encode({"nodeNameToMetaVictims": found})
+
+    config = settings({"extenders": [{"urlPrefix": "http://x", "preemptVerb": "preempt", "nodeCacheCapable": names_only}]})
+
+    async def test() -> None:
+        lows = [pod(f"low-{name}", "1", nodeSelector={"kubernetes.io/hostname": name}, terminationGracePeriodSeconds=0) for name in "ab"]
+        async with one_cluster(node("a", cpu="1"), node("b", cpu="1"), *lows, settings=config, post=post) as cluster:
+            await cluster.bound("low-a", "low-b")
+            await cluster.server.client.create(PRIORITY_CLASSES, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                                                                  "metadata": {"name": "high"}, "value": 1000})
+            await cluster.put(pod("high", "1", priorityClassName="high"))
+            if answer == "b":
+                assert await cluster.bound("high") == {"high": "b"}
+                assert await cluster.node_of("low-a") == "a"
+                assert sorted(asked[0]["NodeNameToMetaVictims" if names_only else "NodeNameToVictims"]) == ["a", "b"]
+            else:
+                words = "preemption: no candidate node for preemption" if answer == "nothing" else 'expected at least one victim pod on node "b"'
+                assert words in await cluster.refused("high")
+                assert await cluster.node_of("low-a") == "a"
+                assert await cluster.node_of("low-b") == "b"
+
+    run(test())
+
+
 def test_nodes_that_leave_are_not_chosen_any_more() -> None:
     async def test() -> None:
         async with one_cluster(node("a"), node("b", cpu="1")) as cluster:

@@ -64,22 +64,29 @@ def settings(config: Arguments) -> SchedulerSettings:
     first, most = float(config.get("podInitialBackoffSeconds") or 1), float(config.get("podMaxBackoffSeconds") or 10)
     if first > most:
         raise ConfigError("podMaxBackoffSeconds is less than podInitialBackoffSeconds")
-    return SchedulerSettings(profiles(config), tuple(Extender.of(one) for one in config.get("extenders") or ()), first, most)
+    extenders = tuple(Extender.of(one) for one in config.get("extenders") or ())
+    if sum(bool(one.bind_verb) for one in extenders) > 1:
+        raise ConfigError("extenders: found more than one extender that binds pods", hint="leave bindVerb to one of them")
+    unchecked = frozenset[str]().union(*(one.unchecked for one in extenders))
+    return SchedulerSettings(profiles(config, unchecked), extenders, first, most)
 
 
-def profiles(config: Arguments) -> dict[str, Profile]:
-    """The profiles of a configuration that was read."""
+def profiles(config: Arguments, unchecked: frozenset[str] = frozenset()) -> dict[str, Profile]:
+    """The profiles of a configuration that was read; `unchecked`: resources that extenders look after alone."""
     out: dict[str, Profile] = {}
     for entry in config.get("profiles") or [{}]:
         name = entry.get("schedulerName") or "default-scheduler"
         if name in out:
             raise ConfigError(f'two profiles have the schedulerName "{name}"')
-        out[name] = _profile(name, entry)
+        out[name] = _profile(name, entry, unchecked)
     return out
 
 
-def _profile(name: str, entry: Arguments) -> Profile:
+def _profile(name: str, entry: Arguments, unchecked: frozenset[str] = frozenset()) -> Profile:
     arguments = {one.get("name"): one.get("args") or {} for one in entry.get("pluginConfig") or ()}
+    if unchecked:
+        fit = dict(arguments.get("NodeResourcesFit") or {})
+        arguments["NodeResourcesFit"] = {**fit, "ignoredResources": [*(fit.get("ignoredResources") or ()), *sorted(unchecked)]}
     wanted = entry.get("plugins") or {}
     known = {plugin.name for plugin in ALL} | set(ELSEWHERE)
     for point in wanted.values():

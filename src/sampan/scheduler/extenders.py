@@ -18,6 +18,7 @@ from sampan.lib.errors import ConfigError, SampanError
 MOST_PRIORITY = 10
 # url, body, seconds, TLS settings → answer; raises ExtenderError
 Post = Callable[["Extender", str, bytes], Awaitable[bytes]]
+Victims = tuple[Sequence[Pod], int]  # pods, and how many budgets their eviction violates
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9.]+)(ms|s|m|h)")
 
@@ -34,10 +35,12 @@ class Extender:
     filter_verb: str = ""
     prioritize_verb: str = ""
     bind_verb: str = ""
+    preempt_verb: str = ""
     weight: int = 1
     names_only: bool = False
     ignorable: bool = False
     managed: frozenset[str] = frozenset()
+    unchecked: frozenset[str] = frozenset()  # those of them that NodeResourcesFit leaves to it
     timeout_seconds: float = 5.0
     tls: Mapping[str, Any] = field(default_factory=dict)
     verify: bool = True
@@ -55,11 +58,11 @@ class Extender:
         weight = int(entry.get("weight") or 0)
         if entry.get("prioritizeVerb") and weight <= 0:
             raise ConfigError(f"the extender {url} ranks nodes, so its weight must be positive")
-        tls = entry.get("tlsConfig") or {}
-        return cls(url.rstrip("/"), entry.get("filterVerb") or "", entry.get("prioritizeVerb") or "", entry.get("bindVerb") or "", weight,
-                   bool(entry.get("nodeCacheCapable")), bool(entry.get("ignorable")),
-                   frozenset(one["name"] for one in entry.get("managedResources") or ()), _seconds(entry.get("httpTimeout")),
-                   tls, not tls.get("insecure"))
+        tls, managed = entry.get("tlsConfig") or {}, entry.get("managedResources") or ()
+        return cls(url.rstrip("/"), entry.get("filterVerb") or "", entry.get("prioritizeVerb") or "", entry.get("bindVerb") or "",
+                   entry.get("preemptVerb") or "", weight, bool(entry.get("nodeCacheCapable")), bool(entry.get("ignorable")),
+                   frozenset(one["name"] for one in managed), frozenset(one["name"] for one in managed if one.get("ignoredByScheduler")),
+                   _seconds(entry.get("httpTimeout")), tls, not tls.get("insecure"))
 
     def interested(self, pod: Pod) -> bool:
         """Whether it manages something that the pod asks for; one that manages nothing in particular sees all pods."""
@@ -85,6 +88,18 @@ class Extender:
             raise ExtenderError(f"{self.url}: no list of priorities")
         scale = self.weight * (100 // MOST_PRIORITY)
         return {str(one["host"]): float(one["score"]) * scale for one in map(_lower, answer)}
+
+    async def preempt(self, pod: Pod, victims: Mapping[str, Victims], post: Post) -> dict[str, tuple[list[str], int]]:
+        """Node → (uids of the victims, violated budgets): those candidates that it agrees with, with fewer or other victims."""
+        plain = {node: {"Pods": [{"UID": one.metadata.uid} for one in pods], "NumPDBViolations": violations} for node, (pods, violations) in victims.items()}
+        whole = {node: {"Pods": pods, "NumPDBViolations": violations} for node, (pods, violations) in victims.items()}
+        body = {"Pod": pod, "NodeNameToVictims": None if self.names_only else whole, "NodeNameToMetaVictims": plain if self.names_only else None}
+        answer = _lower(codec.loads(await post(self, f"{self.url}/{self.preempt_verb}", codec.encode(body))))
+        out = {}
+        for node, said in (answer.get("nodenametometavictims") or {}).items():
+            found = _lower(said)
+            out[str(node)] = ([str(_lower(one)["uid"]) for one in found.get("pods") or ()], int(found.get("numpdbviolations") or 0))
+        return out
 
     async def bind(self, pod: Pod, node: str, post: Post) -> None:
         """Let it bind in the scheduler's place."""

@@ -30,6 +30,7 @@ FAR = 2**31
 NOT_YET: tuple[int, tuple[str, ...]] = (-1, ())
 NEVER = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 NO_VICTIMS = "No preemption victims found for incoming pod"
+NONE_LEFT = "no candidate node for preemption"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 
 
@@ -73,6 +74,12 @@ class Attempt:
 
 def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int = -1) -> Candidate | NoCandidate:
     """The best candidate, or why there is none. `nominated`: the row that the pod waits for already."""
+    found = candidates(pod, shape, refused, snapshot, profile, nominated)
+    return found if isinstance(found, NoCandidate) else min(found, key=RANK)
+
+
+def candidates(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int = -1) -> list[Candidate] | NoCandidate:
+    """The candidates, at least one, or why there is none."""
     if pod.spec.preemptionPolicy == "Never":
         return NoCandidate("not eligible due to preemptionPolicy=Never.", keeps=True)
     assert refused.hopeful is not None
@@ -82,12 +89,12 @@ def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profil
     attempt = Attempt(shape, snapshot, profile, tuple(snapshot.world.items(POD_DISRUPTION_BUDGETS)))
     rows = np.flatnonzero(refused.hopeful)
     if not _intricate(attempt):  # only where it fits once all less important pods are gone
-        candidates, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), len(rows))
-        if candidates:
-            return min(candidates, key=RANK)
-    candidates, reasons = _search(attempt, rows, len(rows))
-    if candidates:
-        return min(candidates, key=RANK)
+        found, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), len(rows))
+        if found:
+            return found
+    found, reasons = _search(attempt, rows, len(rows))
+    if found:
+        return found
     reasons[NOT_HELPFUL] = len(snapshot) - len(rows)
     said = ", ".join(sorted(f"{count} {text}" for text, count in reasons.items() if count))
     return NoCandidate(f"0/{len(snapshot)} nodes are available: {said}.")

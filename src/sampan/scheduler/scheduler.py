@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,7 +31,16 @@ from sampan.scheduler.config import DEFAULT, SchedulerSettings
 from sampan.scheduler.cycle import Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
 from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
 from sampan.scheduler.plugins.base import Change, Reason
-from sampan.scheduler.preemption import Candidate, NoCandidate, aftermath, preempt
+from sampan.scheduler.preemption import (
+    NONE_LEFT,
+    RANK,
+    Candidate,
+    NoCandidate,
+    aftermath,
+    candidates,
+    preempt,
+    start_of,
+)
 from sampan.scheduler.queue import SchedulingQueue, Waiting
 from sampan.scheduler.reserve import reserve
 from sampan.scheduler.shape import Shape
@@ -222,9 +232,10 @@ class Scheduler:
         decision = Decision(pod, shape, placed.row, self.snapshot.node(placed.row).metadata.name, reserved)
         self._binder.start(decision, tasks)
 
-    def _refuse(self, pod: Pod, shape: Shape, profile: Profile, refused: Refused, nominated: int, tasks: Tasks) -> None:
-        outcome: Candidate | NoCandidate | None = None
-        if profile.preempts and refused.total and not refused.unread:
+    def _refuse(self, pod: Pod, shape: Shape, profile: Profile, refused: Refused, nominated: int, tasks: Tasks,
+                outcome: Candidate | NoCandidate | None = None) -> None:
+        """`outcome`: of a preemption that extenders had a say in."""
+        if outcome is None and profile.preempts and refused.total and not refused.unread:
             outcome = preempt(pod, shape, refused, self.snapshot, profile, nominated)
         uid, message, row = pod.metadata.uid, refused.message, -1
         if isinstance(outcome, Candidate):
@@ -248,8 +259,9 @@ class Scheduler:
 
     def _drop_nominations(self, pod: Pod, shape: Shape, row: int, tasks: Tasks) -> None:
         """Less important pods that were to run on the row may not fit any more: let them look elsewhere."""
-        for uid, one in list(self.snapshot.nominated.items()):
-            if one.row == row and one.shape.priority < shape.priority:
+        for uid in self.snapshot.nominated_on(row):
+            one = self.snapshot.nominated[uid]
+            if one.shape.priority < shape.priority:
                 self.snapshot.unnominate(uid)
                 self.queue.release(uid, now=True)
                 tasks.start(self._binder.clear_nomination(one.pod), f"clear nomination of {one.pod.metadata.name}", keep_going=True)
@@ -266,6 +278,12 @@ class Scheduler:
             for extender in self._extenders:
                 if extender.interested(pod) and extender.filter_verb and found.feasible.any():
                     found = await self._extended(extender, pod, found)
+            if not found.feasible.any():
+                refused = refusal(found, self.snapshot)
+                outcome = await self._preempted(pod, shape, profile, refused, nominated)
+                if self.queue.get(pod.metadata.uid) is not None:
+                    self._refuse(pod, shape, profile, refused, nominated, tasks, outcome)
+                return
             extra = await self._ranked(pod, found)
         except ExtenderError as error:
             log.warning("an extender failed", extra={"pod": str(key_of(pod)), "error": str(error)})
@@ -279,6 +297,44 @@ class Scheduler:
             self.queue.failed(pod.metadata.uid)  # nodes came or went while the extender was asked
             return
         self._finish(pod, shape, profile, found, nominated, tasks, extra)
+
+    async def _preempted(self, pod: Pod, shape: Shape, profile: Profile, refused: Refused, nominated: int) -> Candidate | NoCandidate | None:
+        """What preemption comes to when extenders have had their say; None: there is none, or nobody to ask."""
+        asked = [one for one in self._extenders if one.preempt_verb and one.interested(pod)]
+        if not (asked and profile.preempts and refused.total and not refused.unread):
+            return None
+        found = candidates(pod, shape, refused, self.snapshot, profile, nominated)
+        if isinstance(found, NoCandidate):
+            return found
+        by_name = {self.snapshot.node(one.row).metadata.name: one for one in found}
+        for extender in asked:
+            try:
+                said = await extender.preempt(pod, {name: ([one.pod for one in candidate.victims], candidate.violations)
+                                                    for name, candidate in by_name.items()}, self._post)
+                by_name = {name: self._agreed(name, *victims) for name, victims in said.items()}
+            except ExtenderError as error:
+                if not extender.ignorable:
+                    raise
+                log.info("an extender was not asked about preemption", extra={"error": str(error)})
+            if not by_name:
+                break
+        return min(by_name.values(), key=RANK) if by_name else NoCandidate(NONE_LEFT)
+
+    def _agreed(self, name: str, uids: Sequence[str], violations: int) -> Candidate:
+        """The candidate as an extender wants it.
+
+        Raises:
+            ExtenderError: There is no such node or pod, or no victim.
+        """
+        row = self.snapshot.rows.get(name)
+        if row is None:
+            raise ExtenderError(f'node "{name}" not found')
+        if not uids:
+            raise ExtenderError(f'expected at least one victim pod on node "{name}"')
+        there = self.snapshot.pods_on[row]
+        if missing := [uid for uid in uids if uid not in there]:
+            raise ExtenderError(f'extender returned a pod with UID "{missing[0]}" that is not on node "{name}"')
+        return Candidate(row, tuple(sorted((there[uid] for uid in uids), key=lambda one: (-one.shape.priority, start_of(one.pod)))), violations)
 
     async def _extended(self, extender: Extender, pod: Pod, found: Filtered) -> Filtered:
         rows = np.flatnonzero(found.feasible).tolist()

@@ -81,6 +81,7 @@ class Snapshot:
         self.claims: dict[tuple[str, str], dict[int, int]] = {}  # (namespace, claim) → row → pods that use it
         self.images: dict[str, dict[int, int]] = {}  # name → row → bytes
         self.nominated: dict[str, Nominated] = {}
+        self._nominated_on: dict[int, dict[str, None]] = {}
         self.intricate: set[str] = set()  # those of them that ask for more than resources
         self.levels: dict[int, Int64] = {}  # priority → what pods of it that are nominated ask for
         self._level_sizes: dict[int, int] = {}
@@ -150,7 +151,7 @@ class Snapshot:
             self._unassign(uid)
             self._waiting.setdefault(name, {})[uid] = (one.pod, one.shape)
             self._waiting_on[uid] = name
-        for uid in [uid for uid, one in self.nominated.items() if one.row == row]:
+        for uid in self.nominated_on(row):
             self.unnominate(uid)
         node = self.nodes[row]
         self.nodes[row], self.alive[row], self.unschedulable[row] = None, False, False
@@ -347,6 +348,7 @@ class Snapshot:
         """Room is being made for a pod on a row: pods of lower priority may not take it."""
         self.unnominate(pod.metadata.uid)
         self.nominated[pod.metadata.uid] = Nominated(row, pod, shape)
+        self._nominated_on.setdefault(row, {})[pod.metadata.uid] = None
         if shape.complex:
             self.intricate.add(pod.metadata.uid)
         self._nominate(shape, row, 1)
@@ -356,8 +358,16 @@ class Snapshot:
         found = self.nominated.pop(uid, None)
         if found is not None:
             self.intricate.discard(uid)
+            there = self._nominated_on[found.row]
+            del there[uid]
+            if not there:
+                del self._nominated_on[found.row]
             self._nominate(found.shape, found.row, -1)
         return found
+
+    def nominated_on(self, row: int) -> list[str]:
+        """The uids of the pods for which room is kept on a row."""
+        return list(self._nominated_on.get(row, ()))
 
     def _nominate(self, shape: Shape, row: int, sign: int) -> None:
         self.row_version[row] += 1
