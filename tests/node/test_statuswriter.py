@@ -109,3 +109,19 @@ def test_a_conflict_is_tried_again_unless_the_name_belongs_to_another_pod() -> N
         assert client.calls.count(("patch", "pods", "p")) == 3
 
     run(test)
+
+
+def test_what_others_wrote_over_it_is_written_again() -> None:
+    async def test(server: RunningServer, clock: VirtualClock, _: Failing, writer: StatusWriter) -> None:
+        # given a pod that is well, and the node controller that took its node for dead
+        pod = await made(server)
+        writer.put(pod, status(WELL))
+        await clock.turns(20)
+        told = await server.client.patch(PODS, "p", "default", {"status": BROKEN}, subresource="status")
+        # when the node sees that
+        writer.put(told, status(WELL))
+        await clock.turns(20)
+        # then
+        assert await ready(server) == ("True", "", "")
+
+    run(test)

@@ -16,6 +16,7 @@ from sampan.api.core.v1 import Pod, PodStatus
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.api.resources import PODS
 from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
+from sampan.control.key import revision_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class StatusWriter:
         self._client, self._tasks, self._clock, self._gather_seconds = client, tasks, clock, gather_seconds
         self._wanted: dict[str, tuple[Pod, bytes]] = {}
         self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
+        self._revisions: dict[str, int] = {}  # of what was written
         self._uncertain: set[str] = set()  # whose last write was not answered well
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -39,8 +41,10 @@ class StatusWriter:
         """Report this status soon."""
         uid = pod.metadata.uid
         wanted = codec.encode(status)
-        if uid not in self._written:
-            self._written[uid] = codec.encode(pod.status)
+        revision = revision_of(pod)
+        if uid not in self._written or (revision > self._revisions.get(uid, 0) and uid not in self._running):
+            # what others wrote after us counts: the node controller calls pods of a silent node not ready, for one
+            self._written[uid], self._revisions[uid] = codec.encode(pod.status), revision
         if uid in self._running:
             self._wanted[uid] = (pod, wanted)
         elif wanted != self._written[uid]:
@@ -62,6 +66,7 @@ class StatusWriter:
             pass  # somebody was faster, or the name belongs to another pod by now
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
+        self._revisions.pop(uid, None)
         self._uncertain.discard(uid)
 
     async def _write(self, uid: str) -> None:
@@ -90,11 +95,13 @@ class StatusWriter:
             there = await self._client.get(PODS, name, namespace)
             if there.metadata.uid != uid:
                 raise NotFound.of(PODS.plural, PODS.group, name)
-            self._written[uid] = codec.encode(there.status)
+            self._written[uid], self._revisions[uid] = codec.encode(there.status), revision_of(there)
             self._uncertain.discard(uid)
         patch = difference(codec.loads(self._written[uid]), codec.loads(wanted))
         if patch:  # otherwise only what others compute differs
-            await self._client.patch(PODS, name, namespace, {"metadata": {"uid": uid}, "status": patch}, type=STRATEGIC_PATCH, subresource="status")
+            answer = await self._client.patch(PODS, name, namespace, {"metadata": {"uid": uid}, "status": patch},
+                                              type=STRATEGIC_PATCH, subresource="status")
+            self._revisions[uid] = revision_of(answer)
         self._written[uid] = wanted
 
 

@@ -118,3 +118,26 @@ def test_a_broken_pod_stops_the_update() -> None:
         assert await images(world) == {"s-0": "app:1", "s-1": "bad"}
 
     run(build, scenario)
+
+
+def test_the_status_follows_a_taint_that_comes_and_goes_while_the_pod_stays() -> None:
+    async def scenario(world: World) -> None:
+        # given a pod on the one node
+        await node(world, "n1")
+        await world.make(DAEMON_SETS, {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": template("v1")}})
+        await world.settle()
+        await ready(world)
+
+        async def counts() -> tuple[int, int]:
+            found = (await world.get(DAEMON_SETS, "d")).status
+            return found.desiredNumberScheduled, found.numberMisscheduled
+
+        assert await counts() == (1, 0)
+        for taints, expected in (([{"key": "full", "effect": "NoSchedule"}], (0, 1)), ([], (1, 0))):
+            # when
+            await world.patch(NODES, "n1", {"spec": {"taints": taints}})
+            await world.settle()
+            # then
+            assert await counts() == expected
+
+    run(build, scenario)

@@ -65,9 +65,12 @@ class DaemonSetController(Controller):
         if old is not None and (old.metadata.labels, old.spec.taints) == (new.metadata.labels, new.spec.taints):
             return  # a heartbeat
         for ds in self._sets.items():
-            should_run, may_stay = may_run(pod_spec(ds), new)
+            spec = pod_spec(ds)
+            should_run, may_stay = may_run(spec, new)
             there = self._on_node.count((ds.metadata.uid, new.metadata.name)) > 0
-            if (should_run and not there) or (not may_stay and there):
+            # the status counts the nodes, also those on which nothing is to be done: nobody comes back to it later, as upstream's resync does
+            counts = old is not None and may_run(spec, old)[0] != should_run
+            if (should_run and not there) or (not may_stay and there) or counts:
                 self.loop.enqueue(ds)
 
     async def reconcile(self, key: Key) -> Result:
