@@ -45,17 +45,6 @@ def test_the_data_of_a_revision_stays() -> None:
         "data: Required value: data is mandatory", "revision: Invalid value: -1: must be greater than or equal to 0"]
 
 
-def test_several_pods_can_only_read_a_disk() -> None:
-    disk = {"name": "d", "gcePersistentDisk": {"pdName": "d"}}
-    template = body()["spec"]["template"] | {"spec": {"containers": [{"name": "c", "image": "i:1"}], "volumes": [disk]}}
-    finding = ("spec.template.spec.volumes[0].gcePersistentDisk.readOnly: Invalid value: false: must be true for replicated "
-               "pods > 1; GCE PD can only be mounted on multiple machines if it is read-only")
-    assert findings(REPLICA_SETS, body(template=template)) == []
-    assert findings(REPLICA_SETS, body(template=template, replicas=2)) == [finding]
-    old = created(REPLICA_SETS, body(template=template))
-    assert changed(REPLICA_SETS, old, {"spec": {"replicas": 2}})[1] == []
-
-
 def test_findings_about_the_spec_are_told_twice_on_an_update() -> None:
     finding = "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
     assert changed(REPLICA_SETS, created(REPLICA_SETS, body()), {"spec": {"replicas": -1}})[1] == [finding, finding]

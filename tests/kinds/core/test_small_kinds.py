@@ -153,3 +153,37 @@ def test_both_ways_to_name_a_data_source_say_the_same() -> None:
 
 def test_deprecated_resources_say_so() -> None:
     assert kind_of(resources.ENDPOINTS).deprecation.startswith("v1 Endpoints is deprecated in v1.33+")
+
+
+TWICE: list[tuple[Resource[Any], dict[str, Any], dict[str, Any], str]] = [
+    (resources.REPLICATION_CONTROLLERS, {"spec": {"template": TEMPLATE}}, {"spec": {"replicas": -1}},
+     "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+    (resources.PERSISTENT_VOLUMES, VOLUME, {"spec": {"persistentVolumeReclaimPolicy": "Burn"}},
+     'spec.persistentVolumeReclaimPolicy: Unsupported value: "Burn": supported values: "Delete", "Recycle", "Retain"'),
+    (resources.NODES, {}, {"spec": {"taints": [{"key": "a", "effect": "Maybe"}]}},
+     'metadata.taints[0].effect: Unsupported value: "Maybe": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"'),
+]
+
+
+@pytest.mark.parametrize(("resource", "body", "change", "finding"), TWICE)
+def test_what_upstream_looks_at_twice_is_told_twice(resource: Resource[Any], body: dict[str, Any], change: dict[str, Any],
+                                                    finding: str) -> None:
+    old = created(resource, {"metadata": {"name": "n"}} | body)
+    assert changed(resource, old, change)[1] == [finding, finding]
+
+
+@pytest.mark.parametrize(("resource", "change"), [
+    (resources.CONFIG_MAPS, {"data": {"a b": ""}}), (resources.SECRETS, {"data": {"a b": ""}})])
+def test_what_may_not_change_is_told_of_before_what_is_wrong(resource: Resource[Any], change: dict[str, Any]) -> None:
+    old = created(resource, {"metadata": {"name": "n"}, "immutable": True})
+    first, second = changed(resource, old, change)[1]
+    assert first == "data: Forbidden: field is immutable when `immutable` is set"
+    assert second.startswith('data[a b]: Invalid value: "a b": a valid config key must consist of')
+
+
+def test_an_address_that_was_there_passes_as_it_is() -> None:
+    def with_ip(ip: str) -> dict[str, Any]:
+        return {"subsets": [{"addresses": [{"ip": ip}], "ports": [{"port": 1}]}]}
+
+    old = created(resources.ENDPOINTS, {"metadata": {"name": "n"}} | with_ip("010.0.0.1"))
+    assert changed(resources.ENDPOINTS, old, {"metadata": {"labels": {"a": "b"}}})[1] == []

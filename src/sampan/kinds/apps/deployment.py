@@ -146,13 +146,8 @@ def _strategy(strategy: DeploymentStrategy, at: str) -> Findings:
     return out + checks.at_most_100_percent(unavailable, f"{where}.maxUnavailable")
 
 
-def validate_create(obj: Deployment) -> Findings:
-    return workload.writable_disks(obj.spec.template, None, obj.spec.replicas)
-
-
 def validate_update(new: Deployment, old: Deployment) -> Findings:
-    out = workload.writable_disks(new.spec.template, old.spec.template, new.spec.replicas)
-    return out + field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
+    return field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
 
 
 def validate_status(new: Deployment, old: Deployment) -> Findings:
@@ -178,7 +173,6 @@ KIND: Kind[Deployment] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
-    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,

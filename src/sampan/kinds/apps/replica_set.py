@@ -35,24 +35,14 @@ def prepare_create(obj: ReplicaSet) -> None:
     obj.metadata.generation = 1
 
 
-def prepare_update(new: ReplicaSet, old: ReplicaSet) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
-
-
 def validate(obj: ReplicaSet) -> Findings:
     out = checks.all_nonnegative(obj.spec, "spec", "replicas", "minReadySeconds")
     return out + workload.validate_selector_and_template(obj.spec.selector, obj.spec.template, "deployment")
 
 
-def validate_create(obj: ReplicaSet) -> Findings:
-    return workload.writable_disks(obj.spec.template, None, obj.spec.replicas)
-
-
 def validate_update(new: ReplicaSet, old: ReplicaSet) -> Findings:
     """The selector stays. Upstream looks at the spec a second time, and so answers its findings twice."""
-    disks = workload.writable_disks(new.spec.template, old.spec.template, new.spec.replicas)
-    return [*disks, *validate(new), *disks, *field.immutable(new.spec.selector, old.spec.selector, "spec.selector")]
+    return validate(new) + field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
 
 
 def validate_status(new: ReplicaSet, old: ReplicaSet) -> Findings:
@@ -75,9 +65,8 @@ KIND: Kind[ReplicaSet] = Kind(
     resource=REPLICA_SETS,
     default=default,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=meta.change_spec,
     validate=validate,
-    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     scale=ScalePaths(replicas, _set_replicas, lambda obj: obj.status.replicas,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api import field, names, selectors
-from sampan.api.core.v1 import PodTemplateSpec, Volume
+from sampan.api.core.v1 import PodTemplateSpec
 from sampan.api.meta.v1 import LabelSelector
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
@@ -31,7 +31,7 @@ def validate_selector_and_template(selector: LabelSelector | None, template: Pod
     try:
         compiled = selectors.of_label_selector(selector)
     except selectors.SelectorError:
-        return [*out, field.invalid("spec.selector", selector, "invalid label selector")]
+        return [*out, field.invalid("spec.selector", selector, "" if kind == "statefulset" else "invalid label selector")]
     labels = template.metadata.labels
     if not compiled.empty and not compiled.matches(labels):
         out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
@@ -47,20 +47,6 @@ def validate_always_running(template: PodTemplateSpec, kind: str) -> Findings:
         out.append(field.forbidden("spec.template.spec.activeDeadlineSeconds",
                                    f"activeDeadlineSeconds in {kind} is not Supported"))
     return out
-
-
-def writable_disks(template: PodTemplateSpec | None, old: PodTemplateSpec | None, replicas: int | None) -> Findings:
-    """Several pods can only read a disk of GCE; a template that had a writable one may keep it."""
-    if template is None or (replicas or 0) <= 1 or (old is not None and any(map(_is_writable_disk, old.spec.volumes))):
-        return []
-    return [field.invalid(f"spec.template.spec.volumes[{index}].gcePersistentDisk.readOnly", False,
-                          "must be true for replicated pods > 1; GCE PD can only be mounted on multiple machines if it is "
-                          "read-only")
-            for index, volume in enumerate(template.spec.volumes) if _is_writable_disk(volume)]
-
-
-def _is_writable_disk(volume: Volume) -> bool:
-    return volume.gcePersistentDisk is not None and not volume.gcePersistentDisk.readOnly
 
 
 def changed_template_warnings(new: Any, old: Any) -> list[str]:

@@ -33,17 +33,18 @@ def validate(config: ConfigMap) -> list[FieldError]:
 
 
 def validate_update(new: ConfigMap, old: ConfigMap) -> list[FieldError]:
-    """What was made immutable stays so."""
-    if not old.immutable:
-        return []
-    errors = [] if new.immutable else [field.forbidden("immutable", IMMUTABLE)]
-    return errors + [field.forbidden(name, IMMUTABLE) for name in ("data", "binaryData")
-                     if getattr(new, name) != getattr(old, name)]
+    """What was made immutable stays so; then all that a new one is held to."""
+    errors: list[FieldError] = []
+    if old.immutable:
+        if not new.immutable:
+            errors.append(field.forbidden("immutable", IMMUTABLE))
+        errors += [field.forbidden(name, IMMUTABLE) for name in ("data", "binaryData") if getattr(new, name) != getattr(old, name)]
+    return errors + validate(new)
 
 
 KIND: Kind[ConfigMap] = Kind(
     resource=CONFIG_MAPS,
-    validate=validate,
+    validate_create=validate,
     validate_update=validate_update,
     columns=(
         Column("Name", lambda config, _: config.metadata.name, format="name"),

@@ -87,7 +87,8 @@ def _warnings(endpoints: Endpoints, _: Endpoints | None) -> list[str]:
 KIND: Kind[Endpoints] = Kind(
     resource=ENDPOINTS,
     default=default,
-    validate=validate,
+    validate_create=validate,
+    validate_update=validate,
     columns=(
         Column("Name", lambda endpoints, _: endpoints.metadata.name, format="name"),
         Column("Endpoints", _shown),

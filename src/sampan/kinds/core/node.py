@@ -93,20 +93,14 @@ def prepare_status(new: Node, old: Node) -> None:
         new.status.config = None
 
 
-def validate(node: Node) -> list[FieldError]:
-    """All findings about a node, new or changed."""
+def validate(node: Node, old: Node | None = None) -> list[FieldError]:
+    """All findings about a node, new or changed; ranges that the `old` one has pass as they are."""
     errors: list[FieldError] = []
     _taints(errors, node.spec.taints)
     _resources(errors, node)
-    return errors
-
-
-def validate_create(node: Node) -> list[FieldError]:
-    """Pod ranges, which never change afterwards."""
-    errors: list[FieldError] = []
-    ranges = node.spec.podCIDRs
+    ranges, known = node.spec.podCIDRs, old.spec.podCIDRs if old is not None else []
     for index, value in enumerate(ranges):
-        errors += addresses.cidr_for_legacy_field(f"spec.podCIDRs[{index}]", value)
+        errors += addresses.cidr_for_legacy_field(f"spec.podCIDRs[{index}]", value, old=known)
     if len(ranges) > 1:
         if len(ranges) > 2 or len({":" in value for value in ranges}) < 2:
             errors.append(field.invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family"))
@@ -141,8 +135,13 @@ def _resources(errors: list[FieldError], node: Node) -> None:
 
 
 def validate_update(new: Node, old: Node) -> list[FieldError]:
-    """Pod ranges and the provider's id are set once."""
+    return [*validate(new, old), *validate_change(new, old)]
+
+
+def validate_change(new: Node, old: Node) -> list[FieldError]:
+    """Pod ranges and the provider's id are set once. Amounts and taints are looked at again, as upstream does."""
     errors: list[FieldError] = []
+    _resources(errors, new)
     seen: set[tuple[str, str]] = set()
     for index, one in enumerate(new.status.addresses):
         if (one.type, one.address) in seen:
@@ -155,10 +154,9 @@ def validate_update(new: Node, old: Node) -> list[FieldError]:
         else:
             errors += [field.forbidden("spec.podCIDRs", detail)
                        for was, now in zip(old.spec.podCIDRs, new.spec.podCIDRs, strict=True) if was != now]
-    elif new.spec.podCIDRs:
-        errors += validate_create(new)
     if old.spec.providerID and old.spec.providerID != new.spec.providerID:
         errors.append(field.forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid'))
+    _taints(errors, new.spec.taints)
     if new.spec.externalID != old.spec.externalID:
         errors.append(field.forbidden("spec.externalID", "may not be updated"))
     return errors
@@ -186,10 +184,9 @@ KIND: Kind[Node] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
-    validate_create=validate_create,
+    validate_create=validate,
     validate_update=validate_update,
-    subkinds=(SubKind("status", prepare_status, lambda new, old: [*validate(new), *validate_update(new, old)]),),
+    subkinds=(SubKind("status", prepare_status, validate_change),),
     columns=(
         Column("Name", lambda node, _: node.metadata.name, format="name"),
         Column("Status", _status),

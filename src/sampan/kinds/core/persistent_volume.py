@@ -187,8 +187,8 @@ def _attributes(errors: Errors, spec: PersistentVolumeSpec) -> None:
 
 
 def validate_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
-    """What it is made of, its mode and, once set, its place stay."""
-    errors: Errors = []
+    """What it is made of, its mode and, once set, its place stay. Upstream looks at all a second time before."""
+    errors = validate(new)
     now, was = source_of(new.spec), source_of(old.spec)
     if old.spec.csi is not None and old.spec.csi.controllerExpandSecretRef is None and new.spec.csi is not None:
         now = now | {"csi": structs.replace(new.spec.csi, controllerExpandSecretRef=None)}

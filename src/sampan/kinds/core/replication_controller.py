@@ -61,6 +61,11 @@ def validate(controller: ReplicationController) -> list[FieldError]:
     return errors
 
 
+def validate_update(new: ReplicationController, _: ReplicationController) -> list[FieldError]:
+    """Upstream looks at the spec a second time, and so answers its findings twice."""
+    return validate(new)
+
+
 def validate_status(new: ReplicationController, _: ReplicationController) -> list[FieldError]:
     """Counts that can be."""
     status = new.status
@@ -98,6 +103,7 @@ KIND: Kind[ReplicationController] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
+    validate_update=validate_update,
     subkinds=(SubKind("status", keep_spec, validate_status),),
     scale=ScalePaths(
         replicas=lambda controller: controller.spec.replicas or 0,

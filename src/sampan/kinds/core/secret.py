@@ -72,14 +72,14 @@ def _docker(config: bytes | None, path: str) -> list[FieldError]:
 
 
 def validate_update(new: Secret, old: Secret) -> list[FieldError]:
-    """The type never changes, the data not once immutable."""
+    """The type never changes, the data not once immutable; then all that a new one is held to."""
     errors = [] if new.type == old.type else [field.invalid("type", new.type, field.IMMUTABLE)]
     if old.immutable:
         if not new.immutable:
             errors.append(field.forbidden("immutable", IMMUTABLE))
         if new.data != old.data:
             errors.append(field.forbidden("data", IMMUTABLE))
-    return errors
+    return errors + validate(new)
 
 
 def warnings(secret: Secret, _: Secret | None) -> list[str]:
@@ -96,7 +96,7 @@ KIND: Kind[Secret] = Kind(
     resource=SECRETS,
     default=default,
     prepare_update=prepare_update,
-    validate=validate,
+    validate_create=validate,
     validate_update=validate_update,
     columns=(
         Column("Name", lambda secret, _: secret.metadata.name, format="name"),

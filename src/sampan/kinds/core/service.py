@@ -226,7 +226,7 @@ def _cluster_ip(service: Service, _: datetime) -> str:
 
 
 def _validate_update(new: Service, old: Service) -> list[FieldError]:
-    return service_validate.validate_update(new, old)
+    return [*service_validate.validate_update(new, old), *service_validate.validate(new, old)]
 
 
 KIND: Kind[Service] = Kind(
@@ -234,7 +234,7 @@ KIND: Kind[Service] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=service_validate.validate,
+    validate_create=service_validate.validate,
     validate_update=_validate_update,
     name_check=dns1123_label,
     subkinds=(SubKind("status", prepare_status, service_validate.validate_status),),
