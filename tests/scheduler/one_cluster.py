@@ -30,6 +30,8 @@ class Faulty:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.fault: Callable[[str, str, str, bool], None] = lambda *_: None
+        self.late: Callable[[str, str, str, bool], asyncio.Event | None] = lambda *_: None
+        """What to wait for before or after a call."""
         self.calls: list[tuple[str, str, str]] = []
 
     def __getattr__(self, verb: str) -> Any:
@@ -43,8 +45,12 @@ class Faulty:
             kind = f"{resource.plural}/{options['subresource']}" if options.get("subresource") else resource.plural
             self.calls.append((verb, kind, name))
             self.fault(verb, kind, name, False)
+            if (until := self.late(verb, kind, name, False)) is not None:
+                await until.wait()
             answer = await method(resource, *arguments, **options)
             self.fault(verb, kind, name, True)
+            if (until := self.late(verb, kind, name, True)) is not None:
+                await until.wait()
             return answer
 
         return call

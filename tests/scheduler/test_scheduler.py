@@ -98,6 +98,31 @@ def test_a_binding_whose_answer_is_lost_is_neither_lost_nor_made_twice(error: Ex
     run(test())
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_binding_that_is_answered_late_keeps_its_room_and_nobody_waiting(after: bool) -> None:
+    async def test() -> None:
+        answered = asyncio.Event()
+        async with one_cluster(node("a", cpu="1"), node("b", cpu="1")) as cluster:
+            # given a server that lets the first binding wait for minutes: before or after it is made
+            cluster.client.late = lambda verb, kind, name, done: answered if (kind, name, done) == ("pods/binding", "p", after) else None
+            await cluster.put(pod("p", "1", nodeSelector={"kubernetes.io/hostname": "a"}))
+            await cluster.until(lambda: binds(cluster) == 1)
+            # when others come
+            await cluster.put(pod("q", "1"), pod("r", "1"))
+            where = await cluster.until(lambda: cluster.node_of("q")) or await cluster.node_of("r")
+            await cluster.clock.advance(400)
+            # then they get what is left, and no more
+            assert where == "b"
+            assert (await cluster.node_of("q") == "") != (await cluster.node_of("r") == "")
+            assert (await cluster.node_of("p") == "a") is after
+            answered.set()
+            assert await cluster.bound("p") == {"p": "a"}
+            await cluster.until(lambda: not cluster.scheduler.queue.get("p"))
+            assert [name for _, kind, name in cluster.client.calls if kind == "pods/binding"].count("p") == 1
+
+    run(test())
+
+
 def test_a_server_that_does_not_answer_for_long_loses_no_pod() -> None:
     async def test() -> None:
         async with one_cluster(node("a")) as cluster:
