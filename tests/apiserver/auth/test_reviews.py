@@ -97,6 +97,12 @@ def test_what_may_i() -> None:
      'spec.nonResourceAttributes: Invalid value: {"Path":"/x","Verb":""}: cannot be specified in combination with resourceAttributes'),
     (SELF_SUBJECT_ACCESS_REVIEWS, {},
      "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"),
+    (SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {"verb": "get", "labelSelector": {"requirements": [
+        {"key": "a", "operator": "New"}, {"key": "a", "operator": "Exists", "values": ["b"]}]}}},
+     "spec.resourceAttributes.labelSelector.requirements[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+    (SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {"verb": "get", "fieldSelector": {"requirements": [
+        {"key": "", "operator": "Exists"}]}}},
+     "spec.resourceAttributes.fieldSelector.requirements[0].key: Required value: must be specified"),
     (LOCAL_SUBJECT_ACCESS_REVIEWS, {"user": "a", "resourceAttributes": {"namespace": "b", "verb": "get"}},
      'spec.resourceAttributes.namespace: Invalid value: "b": must match metadata.namespace'),
 ])

@@ -8,10 +8,10 @@ import pytest
 
 from api_asking import PODS, Asker, pod, with_server
 from sampan.api.errors import Forbidden, TooManyRequests
-from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.meta.v1 import Condition, ObjectMeta
 from sampan.api.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetStatus
 from sampan.api.scalars import Time
-from sampan.apiserver.handlers.eviction import take_disruption
+from sampan.apiserver.handlers.eviction import take_disruption, why_not
 
 NOW = Time("2026-01-01T00:00:00Z")
 BUDGETS = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
@@ -85,5 +85,28 @@ def test_pods_that_do_not_run_go_without_asking() -> None:
         await asker.must("POST", PODS, pod("p"))
         assert (await asker.ask("POST", f"{PODS}/p/eviction", evict("p")))[0] == 201
         assert (await asker.ask("GET", f"{PODS}/p"))[0] == 404
+
+    with_server(test)
+
+
+@pytest.mark.parametrize(("healthy", "reason", "message", "words"), [
+    (2, "", "", "The disruption budget b needs 2 healthy pods and has 2 currently"),
+    (3, "InsufficientPods", "", "The disruption budget b does not allow evicting pods currently"),
+    (3, "Other", "why", "The disruption budget b does not allow evicting pods currently (Other): why"),
+    (1, "SyncFailed", "no scale", "The disruption budget b does not allow evicting pods currently because it failed sync: no scale"),
+])
+def test_a_budget_says_why_it_has_no_disruption_left(healthy: int, reason: str, message: str, words: str) -> None:
+    conditions = [Condition(type="DisruptionAllowed", status="False", reason=reason, message=message)] if reason else []
+    assert why_not("b", budget(desiredHealthy=2, currentHealthy=healthy, conditions=conditions).status) == words
+
+
+def test_an_eviction_of_another_pod_of_that_name_notes_nothing() -> None:
+    async def test(asker: Asker) -> None:
+        await running(asker, "p", ready=True)
+        code, value = await asker.ask("POST", f"{PODS}/p/eviction", evict("p") | {"deleteOptions": {"preconditions": {"uid": "other"}}})
+        assert (code, value["reason"]) == (409, "Conflict")
+        assert value["message"].startswith('Operation cannot be fulfilled on Pod "p": the UID in the precondition (other) does not match')
+        conditions = (await asker.must("GET", f"{PODS}/p"))["status"]["conditions"]
+        assert [one["type"] for one in conditions] == ["Ready"]
 
     with_server(test)

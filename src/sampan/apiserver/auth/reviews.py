@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.api import field
+from sampan.api import field, names
 from sampan.api.authentication.v1 import (
     SelfSubjectReview,
     SelfSubjectReviewStatus,
@@ -244,6 +244,22 @@ def _selector_errors(resource: Any) -> list[FieldError]:
         elif not selector.rawSelector and not selector.requirements:
             found.append(field.required(f"{path}.requirements",
                                         f"when {path} is specified, requirements or rawSelector is required"))
+        for index, one in enumerate(selector.requirements):
+            found += _requirement_errors(one, f"{path}.requirements[{index}]", labels=name == "labelSelector")
+    return found
+
+
+def _requirement_errors(one: Any, path: str, *, labels: bool) -> list[FieldError]:
+    """Findings about a requirement; one with an operator that newer clients may know is let be."""
+    found = [] if labels or one.key else [field.required(f"{path}.key", "must be specified")]
+    if one.operator in ("In", "NotIn") and not one.values:
+        found.append(field.required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    if one.operator in ("Exists", "DoesNotExist") and one.values:
+        found.append(field.forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+    if labels:
+        found += field.invalid_each(f"{path}.key", one.key, names.qualified_name(one.key))
+        for index, value in enumerate(one.values):
+            found += field.invalid_each(f"{path}.values[{index}]", value, names.label_value(value))
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from sampan.api import codec, selectors
 from sampan.api.core.v1 import PodCondition
 from sampan.api.errors import BadRequest, Conflict, Forbidden, OtherStatus, TooManyRequests
-from sampan.api.meta.v1 import Condition, DeleteOptions, Preconditions
-from sampan.api.policy.v1 import Eviction
+from sampan.api.meta.v1 import Condition, DeleteOptions, ObjectMeta, Preconditions
+from sampan.api.policy.v1 import Eviction, PodDisruptionBudgetStatus
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import POD_DISRUPTION_BUDGETS, PODS
 from sampan.api.scalars import Time
@@ -111,9 +111,7 @@ def take_disruption(budget: Any, pod: str, now: Time) -> None:
         raise Forbidden.on("poddisruptionbudget", "policy", name,
                            "DisruptedPods map too big - too many evictions not confirmed by PDB controller")
     if status.disruptionsAllowed == 0:
-        raise TooManyRequests(VIOLATES, details={"causes": [{
-            "reason": "DisruptionBudget",
-            "message": f"The disruption budget {name} needs {status.desiredHealthy} healthy pods and has {status.currentHealthy} currently"}]})
+        raise TooManyRequests(VIOLATES, details={"causes": [{"reason": "DisruptionBudget", "message": why_not(name, status)}]})
     status.disruptionsAllowed -= 1
     if status.disruptionsAllowed == 0:
         wanted = Condition(type="DisruptionAllowed", status="False", observedGeneration=status.observedGeneration,
@@ -126,6 +124,17 @@ def take_disruption(budget: Any, pod: str, now: Time) -> None:
     status.disruptedPods = {**status.disruptedPods, pod: now}
 
 
+def why_not(name: str, status: PodDisruptionBudgetStatus) -> str:
+    """Why a budget has no disruption left; when its controller failed, the numbers say nothing."""
+    refusing = f"The disruption budget {name} does not allow evicting pods currently"
+    told = next((one for one in status.conditions if one.type == "DisruptionAllowed" and one.status == "False" and one.message), None)
+    if told is not None and told.reason == "SyncFailed":
+        return f"{refusing} because it failed sync: {told.message}"
+    if status.currentHealthy <= status.desiredHealthy:
+        return f"The disruption budget {name} needs {status.desiredHealthy} healthy pods and has {status.currentHealthy} currently"
+    return refusing if told is None else f"{refusing} ({told.reason}): {told.message}"
+
+
 def still_processed(name: str) -> TooManyRequests:
     """The controller must look first."""
     return TooManyRequests(VIOLATES, details={"causes": [{
@@ -133,14 +142,26 @@ def still_processed(name: str) -> TooManyRequests:
         "retryAfterSeconds": 10})
 
 
+def check_preconditions(wanted: Preconditions | None, meta: ObjectMeta) -> None:
+    """The pod is the one that is meant: asked before anything is noted in it.
+
+    Raises:
+        Conflict: It is another one, or was changed.
+    """
+    if wanted is not None and wanted.uid and wanted.uid != meta.uid:
+        raise Conflict.of("Pod", "", meta.name, f"the UID in the precondition ({wanted.uid}) does not match the UID in record "
+                                                f"({meta.uid}). The object might have been deleted and then recreated")
+    if wanted is not None and wanted.resourceVersion and wanted.resourceVersion != meta.resourceVersion:
+        raise Conflict.of("Pod", "", meta.name, f"the ResourceVersion in the precondition ({wanted.resourceVersion}) does not match the "
+                                                f"ResourceVersion in record ({meta.resourceVersion}). The object might have been modified")
+
+
 async def _delete(api: Api, info: RequestInfo, options: DeleteOptions, *, dry_run: bool) -> None:
     pods = api.catalog.of(PODS)
     now = api.registry.now()
 
     def mark(pod: Any) -> None:
-        wanted = options.preconditions
-        if wanted is not None and wanted.resourceVersion is not None and wanted.resourceVersion != pod.metadata.resourceVersion:
-            raise Conflict.of("pods", "", info.name, "the pod has changed")
+        check_preconditions(options.preconditions, pod.metadata)
         set_condition(pod, PodCondition(type="DisruptionTarget", status="True", reason="EvictionByEvictionAPI",
                                         message="Eviction API: evicting"), now)
 
