@@ -19,7 +19,12 @@ from typing import Any, cast
 import uvicorn
 
 from sampan.cluster.connection import Limits, PeerHttp, raise_file_limit
+from sampan.lib import memory
 from sampan.lib.errors import ConfigError
+from sampan.lib.memory import Ebb
+
+GONE_CONNECTIONS = 100
+"""So many connections have ended when their memory (some 50 KB each) is given back to the system."""
 
 
 def web_socket(**settings: Any) -> Any:
@@ -45,9 +50,11 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Tick once a second (uvicorn: ten times), so that an idle server sleeps."""
-        ticks = 0
+        ticks, connections = 0, Ebb(GONE_CONNECTIONS)
         while not await self.on_tick(ticks):
             ticks += 10
+            if connections.fell(len(self.server_state.connections)):
+                memory.give_back()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
 
