@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from sampan.api import quantity
-from sampan.api.cel.devices import attribute_value, compile_selector, variables
 from sampan.api.cel.errors import CelError, CostExceeded
 from sampan.api.core.v1 import NodeSelector
 from sampan.api.resource.v1 import Device, ResourceSlice
@@ -48,6 +47,8 @@ class Offer:
     @cached_property
     def variables(self) -> Mapping[str, Any]:
         """What an expression sees."""
+        from sampan.api.cel.devices import variables
+
         return variables(self.id.driver, self.device)
 
     @property
@@ -65,7 +66,11 @@ class Offer:
         domain, _, short = name.rpartition("/")
         if found is None and domain == self.id.driver:
             found = self.device.attributes.get(short)
-        return attribute_value(found) if found is not None else None
+        if found is None:
+            return None
+        from sampan.api.cel.devices import attribute_value
+
+        return attribute_value(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,8 @@ class Inventory:
         return known
 
     def _asked(self, expression: str, place: int) -> bool | str:
+        from sampan.api.cel.devices import compile_selector  # the language is read in only where somebody uses it
+
         compiled = compile_selector(expression)
         if compiled.program is None:
             return f"CEL compile error: {compiled.problem}"
