@@ -13,6 +13,11 @@ def first_generation(new: Any) -> None:
     new.metadata.generation = 1
 
 
+def first_without_status(new: Any) -> None:
+    """`prepare_create` of a kind that has generations and a status: what the client sent as status does not count."""
+    new.metadata.generation, new.status = 1, type(new.status)()
+
+
 def bump_generation(new: Any, old: Any) -> None:
     """Raise the generation when the spec changed, keep it otherwise. Sets it on `new` in place."""
     new.metadata.generation = old.metadata.generation + (new.spec != old.spec)
@@ -21,6 +26,12 @@ def bump_generation(new: Any, old: Any) -> None:
 def keep_status(new: Any, old: Any) -> None:
     """Status isolation of an ordinary update: what the client sent as status does not count."""
     new.status = old.status
+
+
+def change_spec(new: Any, old: Any) -> None:
+    """`prepare_update` of a kind that has generations and a status."""
+    keep_status(new, old)
+    bump_generation(new, old)
 
 
 def keep_spec(new: Any, old: Any) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from sampan.api import field
 from sampan.api.admissionregistration.v1 import MutatingAdmissionPolicy, Mutation
-from sampan.api.cel.admission import OBJECT, PATCHES, environment
+from sampan.api.cel.admission import OBJECT, PATCHES
 from sampan.api.cel.environment import Environment
 from sampan.api.resources import MUTATING_ADMISSION_POLICIES
 from sampan.kinds import checks, meta
-from sampan.kinds.admissionregistration import expressions, rules
+from sampan.kinds.admissionregistration import expressions, policies, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
@@ -19,31 +19,9 @@ from sampan.kinds.printing import age
 PATCH_TYPES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
 
 
-def default(obj: MutatingAdmissionPolicy) -> None:
-    obj.spec.failurePolicy = obj.spec.failurePolicy or "Fail"
-    if obj.spec.matchConstraints is not None:
-        rules.default_match(obj.spec.matchConstraints)
-
-
 def validate(obj: MutatingAdmissionPolicy) -> Findings:
-    spec, out = obj.spec, Findings()
-    if spec.failurePolicy is None:
-        out.append(field.required("spec.failurePolicy"))
-    else:
-        out += checks.one_of(spec.failurePolicy, rules.FAILURE_POLICIES, "spec.failurePolicy")
-    if spec.paramKind is not None:
-        out += rules.validate_param_kind(spec.paramKind, "spec.paramKind")
-    if spec.matchConstraints is None:
-        out.append(field.required("spec.matchConstraints"))
-    else:
-        out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
-        if not spec.matchConstraints.resourceRules:
-            out.append(field.required("spec.matchConstraints.resourceRules"))
-    params = spec.paramKind is not None
-    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions",
-                                           expressions.conditions(spec.matchConditions, "spec.matchConditions", params=params))
-    env, problems = expressions.variables(environment(params=params, mutating=True), spec.variables, "spec.variables")
-    out += rules.validate_variables(spec.variables, "spec.variables", problems)
+    spec = obj.spec
+    out, env = policies.validate_head(spec, mutating=True)
     if not spec.mutations:
         out.append(field.required("spec.mutations", "mutations must contain at least one item"))
     for index, one in enumerate(spec.mutations):
@@ -75,7 +53,7 @@ def _mutation(one: Mutation, at: str, env: Environment) -> Findings:
 
 KIND: Kind[MutatingAdmissionPolicy] = Kind(
     resource=MUTATING_ADMISSION_POLICIES,
-    default=default,
+    default=policies.default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
     validate=validate,

@@ -9,7 +9,6 @@ from sampan.api import field, names
 from sampan.api.admissionregistration.v1 import (
     AuditAnnotation,
     ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyStatus,
     Validation,
 )
 from sampan.api.cel.admission import STRING_OR_NULL, environment
@@ -17,7 +16,7 @@ from sampan.api.cel.environment import Environment
 from sampan.api.cel.types import BOOL, STRING
 from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.kinds import checks, meta
-from sampan.kinds.admissionregistration import expressions, rules
+from sampan.kinds.admissionregistration import expressions, policies, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age
@@ -27,51 +26,19 @@ MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION_BYTES = 5 * 1024
 
 
-def default(obj: ValidatingAdmissionPolicy) -> None:
-    obj.spec.failurePolicy = obj.spec.failurePolicy or "Fail"
-    if obj.spec.matchConstraints is not None:
-        rules.default_match(obj.spec.matchConstraints)
-
-
-def prepare_create(obj: ValidatingAdmissionPolicy) -> None:
-    obj.metadata.generation = 1
-    obj.status = ValidatingAdmissionPolicyStatus()
-
-
-def prepare_update(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
-
-
 def prepare_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> None:
     new.spec = old.spec
     meta.keep_metadata(new, old)
 
 
 def validate(obj: ValidatingAdmissionPolicy) -> Findings:
-    spec, out = obj.spec, Findings()
-    if spec.failurePolicy is None:
-        out.append(field.required("spec.failurePolicy"))
-    else:
-        out += checks.one_of(spec.failurePolicy, rules.FAILURE_POLICIES, "spec.failurePolicy")
-    if spec.paramKind is not None:
-        out += rules.validate_param_kind(spec.paramKind, "spec.paramKind")
-    if spec.matchConstraints is None:
-        out.append(field.required("spec.matchConstraints"))
-    else:
-        out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
-        if not spec.matchConstraints.resourceRules:
-            out.append(field.required("spec.matchConstraints.resourceRules"))
-    params = spec.paramKind is not None
-    out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions",
-                                           expressions.conditions(spec.matchConditions, "spec.matchConditions", params=params))
-    env, problems = expressions.variables(environment(params=params), spec.variables, "spec.variables")
-    out += rules.validate_variables(spec.variables, "spec.variables", problems)
+    spec = obj.spec
+    out, env = policies.validate_head(spec)
     if not spec.validations and not spec.auditAnnotations:
         words = "validations or auditAnnotations must contain at least one item"
         return [*out, field.required("spec.validations", words), field.required("spec.auditAnnotations", words)]
     for index, one in enumerate(spec.validations):
-        out += _validation(one, f"spec.validations[{index}]", env, params=params)
+        out += _validation(one, f"spec.validations[{index}]", env, params=spec.paramKind is not None)
     return out + _audit_annotations(obj.metadata.name, spec.auditAnnotations, "spec.auditAnnotations", env)
 
 
@@ -132,9 +99,9 @@ def validate_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPoli
 
 KIND: Kind[ValidatingAdmissionPolicy] = Kind(
     resource=VALIDATING_ADMISSION_POLICIES,
-    default=default,
-    prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    default=policies.default,
+    prepare_create=meta.first_without_status,
+    prepare_update=meta.change_spec,
     validate=validate,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     columns=(

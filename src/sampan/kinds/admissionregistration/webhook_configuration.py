@@ -16,7 +16,7 @@ from sampan.api.admissionregistration.v1 import (
 )
 from sampan.api.meta.v1 import LabelSelector
 from sampan.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
-from sampan.kinds import checks
+from sampan.kinds import checks, meta
 from sampan.kinds.admissionregistration import expressions, rules
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
@@ -42,10 +42,6 @@ def default(obj: Configuration) -> None:
         rules.default_rules(hook.rules)
         if hook.clientConfig.service is not None and hook.clientConfig.service.port is None:
             hook.clientConfig.service.port = 443
-
-
-def prepare_create(obj: Configuration) -> None:
-    obj.metadata.generation = 1
 
 
 def prepare_update(new: Any, old: Any) -> None:
@@ -114,7 +110,7 @@ _COLUMNS: tuple[Column[Any], ...] = (
 VALIDATING: Kind[ValidatingWebhookConfiguration] = Kind(
     resource=VALIDATING_WEBHOOK_CONFIGURATIONS,
     default=default,
-    prepare_create=prepare_create,
+    prepare_create=meta.first_generation,
     prepare_update=prepare_update,
     validate=validate,
     columns=_COLUMNS,
@@ -124,7 +120,7 @@ VALIDATING: Kind[ValidatingWebhookConfiguration] = Kind(
 MUTATING: Kind[MutatingWebhookConfiguration] = Kind(
     resource=MUTATING_WEBHOOK_CONFIGURATIONS,
     default=default,
-    prepare_create=prepare_create,
+    prepare_create=meta.first_generation,
     prepare_update=prepare_update,
     validate=validate,
     columns=_COLUMNS,

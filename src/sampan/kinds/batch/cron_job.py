@@ -107,11 +107,6 @@ def prepare_create(obj: CronJob) -> None:
     obj.metadata.generation = 1
 
 
-def prepare_update(new: CronJob, old: CronJob) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
-
-
 def _validate(obj: CronJob, old: CronJobSpec | None) -> Findings:
     """Findings about the spec; a zone in the schedule or an unknown time zone that was there before may stay."""
     spec, template = obj.spec, obj.spec.jobTemplate.spec
@@ -203,7 +198,7 @@ KIND: Kind[CronJob] = Kind(
     resource=CRON_JOBS,
     default=default,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=meta.change_spec,
     validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec),),

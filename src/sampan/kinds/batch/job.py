@@ -112,11 +112,6 @@ def generated_labels(job: Job) -> dict[str, str]:
     return {CONTROLLER_UID: uid, JOB_NAME: name, LEGACY_CONTROLLER_UID: uid, LEGACY_JOB_NAME: name}
 
 
-def prepare_update(new: Job, old: Job) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
-
-
 def validate(job: Job) -> Findings:
     return _generated_selector(job) + _whole_spec(job) + _pod_names(job)
 
@@ -296,7 +291,7 @@ KIND: Kind[Job] = Kind(
     resource=JOBS,
     default=default,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=meta.change_spec,
     validate=validate,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, job_status.validate),),

@@ -10,7 +10,7 @@ from datetime import datetime
 from sampan.api import addresses, field, names
 from sampan.api.discovery.v1 import Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice
 from sampan.api.resources import ENDPOINT_SLICES
-from sampan.kinds import checks, label_selectors
+from sampan.kinds import checks, label_selectors, meta
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age, first_few
@@ -52,10 +52,6 @@ def default(obj: EndpointSlice) -> None:
             port.name = ""
         if port.protocol is None:
             port.protocol = "TCP"
-
-
-def prepare_create(obj: EndpointSlice) -> None:
-    obj.metadata.generation = 1
 
 
 def prepare_update(new: EndpointSlice, old: EndpointSlice) -> None:
@@ -189,7 +185,7 @@ KIND: Kind[EndpointSlice] = Kind(
     resource=ENDPOINT_SLICES,
     default=default,
     as_stored=as_stored,
-    prepare_create=prepare_create,
+    prepare_create=meta.first_generation,
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,

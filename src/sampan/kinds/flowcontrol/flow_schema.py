@@ -10,7 +10,6 @@ from typing import Any
 from sampan.api import field, names
 from sampan.api.flowcontrol.v1 import (
     FlowSchema,
-    FlowSchemaStatus,
     NonResourcePolicyRule,
     PolicyRulesWithSubjects,
     ResourcePolicyRule,
@@ -32,16 +31,6 @@ _SUBJECTS = {"ServiceAccount": "serviceAccount", "User": "user", "Group": "group
 def default(obj: FlowSchema) -> None:
     if obj.spec.matchingPrecedence == 0:
         obj.spec.matchingPrecedence = 1000
-
-
-def prepare_create(obj: FlowSchema) -> None:
-    obj.metadata.generation = 1
-    obj.status = FlowSchemaStatus()
-
-
-def prepare_update(new: FlowSchema, old: FlowSchema) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
 
 
 def validate(obj: FlowSchema) -> Findings:
@@ -202,8 +191,8 @@ def _method(obj: FlowSchema) -> str:
 KIND: Kind[FlowSchema] = Kind(
     resource=FLOW_SCHEMAS,
     default=default,
-    prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_create=meta.first_without_status,
+    prepare_update=meta.change_spec,
     validate=validate,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     columns=(

@@ -14,7 +14,6 @@ from sampan.api.flowcontrol.v1 import (
     LimitedPriorityLevelConfiguration,
     LimitResponse,
     PriorityLevelConfiguration,
-    PriorityLevelConfigurationStatus,
     QueuingConfiguration,
 )
 from sampan.api.resources import PRIORITY_LEVEL_CONFIGURATIONS
@@ -48,16 +47,6 @@ def default(obj: PriorityLevelConfiguration) -> None:
     if queuing is not None:
         queuing.handSize, queuing.queues = queuing.handSize or 8, queuing.queues or 64
         queuing.queueLengthLimit = queuing.queueLengthLimit or 50
-
-
-def prepare_create(obj: PriorityLevelConfiguration) -> None:
-    obj.metadata.generation = 1
-    obj.status = PriorityLevelConfigurationStatus()
-
-
-def prepare_update(new: PriorityLevelConfiguration, old: PriorityLevelConfiguration) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
 
 
 def validate(obj: PriorityLevelConfiguration) -> Findings:
@@ -178,8 +167,8 @@ def _queue(obj: PriorityLevelConfiguration, name: str) -> Cell:
 KIND: Kind[PriorityLevelConfiguration] = Kind(
     resource=PRIORITY_LEVEL_CONFIGURATIONS,
     default=default,
-    prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_create=meta.first_without_status,
+    prepare_update=meta.change_spec,
     validate=validate,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     columns=(

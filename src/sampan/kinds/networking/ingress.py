@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sampan.api import addresses, field, names
 from sampan.api.core.v1 import TypedLocalObjectReference
-from sampan.api.networking.v1 import HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressStatus
+from sampan.api.networking.v1 import HTTPIngressPath, Ingress, IngressBackend, IngressRule
 from sampan.api.resources import INGRESSES
 from sampan.kinds import checks, meta
 from sampan.kinds.checks import Findings
@@ -25,16 +25,6 @@ _BAD_SUFFIXES = ("/..", "/.")
 def class_name(ingress: Ingress) -> str:
     """The class that should serve it, by field or by the old annotation; "" for the default one."""
     return ingress.spec.ingressClassName or ingress.metadata.annotations.get(CLASS_ANNOTATION, "")
-
-
-def prepare_create(ingress: Ingress) -> None:
-    ingress.metadata.generation = 1
-    ingress.status = IngressStatus()
-
-
-def prepare_update(new: Ingress, old: Ingress) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
 
 
 def validate(ingress: Ingress) -> Findings:
@@ -161,8 +151,8 @@ def _address(ingress: Ingress, _: datetime) -> str:
 
 KIND: Kind[Ingress] = Kind(
     resource=INGRESSES,
-    prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_create=meta.first_without_status,
+    prepare_update=meta.change_spec,
     validate=validate,
     validate_create=validate_create,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),

@@ -23,11 +23,6 @@ def prepare_create(pdb: PodDisruptionBudget) -> None:
     pdb.metadata.generation = 1
 
 
-def prepare_update(new: PodDisruptionBudget, old: PodDisruptionBudget) -> None:
-    meta.keep_status(new, old)
-    meta.bump_generation(new, old)
-
-
 def validate(pdb: PodDisruptionBudget) -> Findings:
     spec, out = pdb.spec, Findings()
     if spec.minAvailable is not None and spec.maxUnavailable is not None:
@@ -61,7 +56,7 @@ def warnings(new: PodDisruptionBudget, old: PodDisruptionBudget | None) -> list[
 KIND: Kind[PodDisruptionBudget] = Kind(
     resource=POD_DISRUPTION_BUDGETS,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=meta.change_spec,
     validate=validate,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     columns=(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sampan.api import field
 from sampan.api.resources import PRIORITY_CLASSES
 from sampan.api.scheduling.v1 import PriorityClass
-from sampan.kinds import checks
+from sampan.kinds import checks, meta
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
@@ -29,10 +29,6 @@ def is_system(obj: PriorityClass) -> bool:
     """One of the two that every cluster has, exactly as it should be."""
     known = SYSTEM_CLASSES.get(obj.metadata.name)
     return known == (obj.value, obj.description) and not obj.globalDefault
-
-
-def prepare_create(obj: PriorityClass) -> None:
-    obj.metadata.generation = 1
 
 
 def default(obj: PriorityClass) -> None:
@@ -74,7 +70,7 @@ def validate_update(new: PriorityClass, old: PriorityClass) -> Findings:
 
 KIND: Kind[PriorityClass] = Kind(
     resource=PRIORITY_CLASSES,
-    prepare_create=prepare_create,
+    prepare_create=meta.first_generation,
     default=default,
     validate=validate,
     validate_update=validate_update,
