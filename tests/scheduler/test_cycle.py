@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.scheduler.small import HOST, ZONE, cluster, node, place, pod, settle
 
+from sampan.api.core.v1 import Pod
 from sampan.scheduler.config import DEFAULT
 from sampan.scheduler.cycle import Placed, schedule
 
@@ -27,6 +29,25 @@ def test_refusals_count_reasons_in_upstreams_words() -> None:
 def test_what_pods_hold_preemption_could_give_back() -> None:
     snapshot = cluster(node("a", cpu="2"), running=(pod("x", "2", on="a"),))
     assert place(snapshot, pod("p", "1")).endswith("preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.")
+
+
+def test_a_pod_that_names_its_node_goes_there_or_nowhere() -> None:
+    snapshot = cluster(node("a"), node("b"), running=(pod("x", "2", "2Gi", on="b"),))
+    assert place(snapshot, pod("p", on="b")) == "b"
+    assert "2 node(s) didn't match the requested node name" in place(snapshot, pod("p", on="c"))
+
+
+@pytest.mark.parametrize(("taken", "wanted", "fits"), [
+    ("10.0.0.1", "10.0.0.2", True), ("10.0.0.1", "10.0.0.1", False), ("10.0.0.1", "", False), ("", "10.0.0.1", False), ("", "0.0.0.0", False),
+])
+def test_a_port_of_all_addresses_clashes_with_that_of_each(taken: str, wanted: str, fits: bool) -> None:
+    def holding(name: str, address: str, on: str = "") -> Pod:
+        made = pod(name, port=80, on=on)
+        made.spec.containers[0].ports[0].hostIP = address
+        return made
+
+    found = place(cluster(node("a"), running=(holding("x", taken, "a"),)), holding("p", wanted))
+    assert found == "a" if fits else "didn't have free ports for the requested pod ports" in found
 
 
 def test_an_empty_cluster_says_so() -> None:

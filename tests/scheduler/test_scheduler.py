@@ -59,6 +59,16 @@ def test_a_refused_pod_says_why_and_is_bound_when_a_node_comes() -> None:
     run(test())
 
 
+def test_a_node_whose_taint_is_taken_away_gets_the_pod_that_waited_for_it() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a", taints=[{"key": "k", "effect": "NoSchedule"}]), pod("p", "1")) as cluster:
+            assert "untolerated taint" in await cluster.refused("p")
+            await cluster.server.client.patch(NODES, "a", "", {"spec": {"taints": None}})
+            assert await cluster.bound("p") == {"p": "a"}
+
+    run(test())
+
+
 def test_gates_hold_a_pod_back() -> None:
     async def test() -> None:
         async with one_cluster(node("a"), pod("p", schedulingGates=[{"name": "wait"}]), pod("q")) as cluster:
