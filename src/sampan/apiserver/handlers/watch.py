@@ -13,7 +13,7 @@ from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.api.errors import NotAcceptable
 from sampan.apiserver.catalog import Served
-from sampan.apiserver.handlers.base import Api, Body, form_of, partial, table_of
+from sampan.apiserver.handlers.base import Api, Body, form_of, partial_json, table_of
 from sampan.apiserver.handlers.selecting import selection
 from sampan.apiserver.negotiation import Form
 from sampan.apiserver.options import list_options
@@ -95,7 +95,7 @@ def rendering(api: Api, info: RequestInfo, served: Served, form: Form) -> Render
         return Rendering(f"table/{form.version}/{include}/{served.resource.version}", row,
                          lambda entry: row(entry, columns=True))
     if form.shape:
-        return Rendering(f"partial/{form.version}", lambda entry: codec.encode(partial(entry.body, form)))
+        return Rendering(f"partial/{form.version}", lambda entry: partial_json(entry.body, form))
     if outward is not None:
         convert = outward
         return Rendering(f"version/{served.resource.group_version}", lambda entry: codec.encode(convert(entry.object)))
