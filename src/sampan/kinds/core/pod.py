@@ -13,7 +13,7 @@ from sampan.api import quantity
 from sampan.api.core.v1 import Container, ContainerStatus, EphemeralContainer, Pod, PodSpec, Taint, Toleration
 from sampan.api.errors import FieldError
 from sampan.api.resources import PODS
-from sampan.kinds.core import pod_columns, pod_strategy, pod_update
+from sampan.kinds.core import pod_columns, pod_resize, pod_strategy, pod_update
 from sampan.kinds.core.pod_qos import qos_class
 from sampan.kinds.core.pod_spec import validate_pod_spec
 from sampan.kinds.core.pod_spec.containers import image_space
@@ -236,6 +236,10 @@ def grace_seconds(pod: Pod, asked: int | None) -> int:
     return 1 if seconds < 0 else seconds
 
 
+def _validate_resize(new: Pod, old: Pod) -> list[FieldError]:
+    return pod_resize.refused(old) or [*validate(new), *pod_resize.validate(new, old)]
+
+
 KIND: Kind[Pod] = Kind(
     resource=PODS,
     default=pod_strategy.default,
@@ -248,7 +252,7 @@ KIND: Kind[Pod] = Kind(
         SubKind("status", pod_strategy.prepare_status, pod_update.validate_status),
         SubKind("ephemeralcontainers", pod_strategy.prepare_ephemeral_containers,
                 lambda new, old: [*validate(new), *pod_update.validate_ephemeral_containers(new, old)]),
-        SubKind("resize", pod_strategy.prepare_resize, lambda new, old: [*validate(new), *pod_update.validate_resize(new, old)]),
+        SubKind("resize", pod_strategy.prepare_resize, _validate_resize),
     ),
     columns=pod_columns.COLUMNS,
     fields={

@@ -236,19 +236,17 @@ def prepare_ephemeral_containers(new: Pod, old: Pod) -> None:
 
 def prepare_resize(new: Pod, old: Pod) -> None:
     """Only resources and resize policies change, of containers and of the pod as a whole."""
-    if (len(new.spec.containers or ()) == len(old.spec.containers or ())
-            and len(new.spec.initContainers) == len(old.spec.initContainers)):
-        new.spec = structs.replace(
-            old.spec, resources=new.spec.resources,
-            containers=_resized(new.spec.containers or [], old.spec.containers or []),
-            initContainers=_resized(new.spec.initContainers, old.spec.initContainers))
-        new.status = old.status
-        keep_metadata(new, old)
+    new.spec = structs.replace(
+        old.spec, resources=new.spec.resources,
+        containers=_resized(new.spec.containers or [], old.spec.containers or []),
+        initContainers=_resized(new.spec.initContainers, old.spec.initContainers))
+    new.status = old.status
+    keep_metadata(new, old)
     _move_generation(new, old)
 
 
 def _resized(new: list[Container], old: list[Container]) -> list[Container]:
-    if any(one.name != was.name for one, was in zip(new, old, strict=True)):
-        return new  # validation says what is wrong with it
-    return [structs.replace(was, resources=one.resources, resizePolicy=one.resizePolicy)
-            for one, was in zip(new, old, strict=True)]
+    """Those asked for, as they were but for that; validation says what is wrong with others and another order."""
+    known = {one.name: one for one in old}
+    return [structs.replace(known[one.name], resources=one.resources, resizePolicy=one.resizePolicy)
+            if one.name in known else one for one in new]

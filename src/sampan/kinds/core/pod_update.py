@@ -1,13 +1,10 @@
 """What may change in a pod, and through which subresource.
 
-Source: kubernetes `pkg/apis/core/validation` (`ValidatePodUpdate`, `ValidatePodStatusUpdate`, `ValidatePodResize`,
-`ValidatePodEphemeralContainersUpdate`).
+Leaves resizing to `pod_resize`. Source: kubernetes `pkg/apis/core/validation` (`ValidatePodUpdate`,
+`ValidatePodStatusUpdate`, `ValidatePodEphemeralContainersUpdate`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import structs
 
@@ -19,12 +16,10 @@ from sampan.api.core.v1 import (
     NodeSelectorTerm,
     Pod,
     PodSpec,
-    ResourceRequirements,
     Toleration,
 )
 from sampan.api.errors import FieldError
 from sampan.kinds.core.internal import difference
-from sampan.kinds.core.pod_qos import class_of
 from sampan.kinds.core.pod_spec import scheduling
 from sampan.kinds.core.pod_spec.containers import image_space
 from sampan.kinds.core.pod_spec.marks import APP_ARMOR, MIRROR, pod_annotations
@@ -38,7 +33,6 @@ _UPDATABLE = ",".join((
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 ))
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_COMPUTE = ("cpu", "memory")
 
 
 def validate_update(new: Pod, old: Pod) -> Errors:
@@ -196,62 +190,6 @@ def validate_ephemeral_containers(new: Pod, old: Pod) -> Errors:
                                           f'existing ephemeral containers "{was.name}" may not be changed\n'
                                           f"{difference(was, one)}"))
     return errors
-
-
-# -- resize -------------------------------------------------------------------------------------------------------------
-
-
-def validate_resize(new: Pod, old: Pod) -> Errors:
-    """CPU and memory change, nothing else, and not so that the class of service changes."""
-    if MIRROR in old.metadata.annotations:
-        return [field.forbidden("", "static pods cannot be resized")]
-    if old.spec.os is not None and old.spec.os.name == "windows":
-        return [field.forbidden("", "windows pods cannot be resized")]
-    errors: Errors = []
-    if (old.status.qosClass or class_of(old.spec)) != class_of(new.spec):
-        errors.append(field.invalid("spec", new.status.qosClass, "Pod QOS Class may not change as a result of resizing"))
-    if any(one.state.running is not None and one.resources is None for one in old.status.containerStatuses[:1]):
-        errors.append(field.forbidden("spec", "Pod running on node without support for resize"))
-    pairs = [("containers", new.spec.containers or [], old.spec.containers or []),
-             ("initContainers", new.spec.initContainers, old.spec.initContainers)]
-    restored: dict[str, list[Container]] = {}
-    for name, now, was in pairs:
-        if len(now) != len(was):
-            errors.append(field.forbidden("spec", "only cpu and memory resources are mutable"))
-            return errors
-        restored[name] = []
-        for index, (one, before) in enumerate(zip(now, was, strict=True)):
-            _not_removed(errors, one.resources, before.resources, f"spec.{name}[{index}].resources")
-            back = structs.replace(one, resources=_without_compute(one.resources, before.resources))
-            if back != before:
-                errors.append(field.forbidden("spec", "only cpu and memory resources are mutable"))
-            restored[name].append(back)
-    if errors:
-        return errors
-    spec: Any = structs.replace(new.spec, **restored)
-    if new.spec.resources is not None and old.spec.resources is not None:
-        _not_removed(errors, new.spec.resources, old.spec.resources, "spec.resources")
-        spec.resources = _without_compute(new.spec.resources, old.spec.resources)
-    if spec != old.spec:
-        errors.append(field.forbidden("spec", "only cpu and memory resources are mutable"))
-    return errors
-
-
-def _not_removed(errors: Errors, new: ResourceRequirements, old: ResourceRequirements, path: str) -> None:
-    if old.requests.keys() - new.requests.keys():
-        errors.append(field.forbidden(f"{path}.requests", "resource requests cannot be removed"))
-    if old.limits.keys() - new.limits.keys():
-        errors.append(field.forbidden(f"{path}.limits", "resource limits cannot be removed"))
-
-
-def _without_compute(new: ResourceRequirements, old: ResourceRequirements) -> ResourceRequirements:
-    """The new amounts with the old CPU and memory in them."""
-    def put_back(now: Mapping[str, Any], was: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in now.items() if name not in _COMPUTE} | {
-            name: was[name] for name in _COMPUTE if name in was}
-
-    return ResourceRequirements(limits=put_back(new.limits, old.limits), requests=put_back(new.requests, old.requests),
-                                claims=new.claims)
 
 
 # -- status -------------------------------------------------------------------------------------------------------------
