@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from sampan.aio.backoff import Backoff
@@ -24,9 +25,10 @@ from sampan.apiserver.aggregation.documents import Told
 from sampan.apiserver.aggregation.registration import LOOPBACK
 from sampan.apiserver.aggregation.table import Remote, remote_of
 from sampan.apiserver.catalog import Catalog
+from sampan.apiserver.following import follow
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import User
-from sampan.apiserver.watchcache import Caches, Entry, WatchQuery
+from sampan.apiserver.watchcache import Caches, Entry
 from sampan.control.queue import WorkQueue
 from sampan.store.base import StoreError
 
@@ -56,9 +58,9 @@ class Availability:
         """Work until cancelled."""
         try:
             async with Tasks() as tasks:
-                tasks.start(self._follow(API_SERVICES), "changes of APIServices")
-                tasks.start(self._follow(SERVICES), "changes of Services")
-                tasks.start(self._follow(ENDPOINT_SLICES), "changes of EndpointSlices")
+                for resource in (API_SERVICES, SERVICES, ENDPOINT_SLICES):
+                    tasks.start(follow(self._caches, self._clock, resource, partial(self._note, resource), again_seconds=AGAIN.first_seconds),
+                                f"changes of {resource.plural}")
                 for number in range(WORKERS):
                     tasks.start(self._work(), f"availability {number}")
                 await tasks.wait()
@@ -66,19 +68,6 @@ class Availability:
             await self._queue.close()
 
     # -- when -----------------------------------------------------------------------------------------------------
-
-    async def _follow(self, resource: Resource[Any]) -> None:
-        while True:
-            watcher = await self._caches.of(resource).watch(WatchQuery())
-            try:
-                while batch := await watcher.events():
-                    for _, entry in batch:
-                        self._note(resource, entry)
-            except ApiError as error:
-                log.info("watching again", extra={"resource": resource.plural, "why": error.message})
-            finally:
-                watcher.close()
-            await self._clock.sleep(AGAIN.first_seconds)
 
     def _note(self, resource: Resource[Any], entry: Entry) -> None:
         if resource is API_SERVICES:

@@ -20,13 +20,13 @@ from sampan.api import codec
 from sampan.api.apiregistration.v1 import APIService, APIServiceSpec
 from sampan.api.errors import AlreadyExists, ApiError, NotFound
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta, Preconditions
-from sampan.api.resourceinfo import Resource
 from sampan.api.resources import API_SERVICES, CUSTOM_RESOURCE_DEFINITIONS
 from sampan.apiserver.catalog import Catalog
 from sampan.apiserver.deleter import Deleter
+from sampan.apiserver.following import follow
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import User
-from sampan.apiserver.watchcache import Caches, WatchQuery
+from sampan.apiserver.watchcache import Caches
 from sampan.store.base import StoreError
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,8 @@ class Registration:
         failures = 0
         async with Tasks() as tasks:
             for resource in (CUSTOM_RESOURCE_DEFINITIONS, API_SERVICES):
-                tasks.start(self._follow(resource), f"changes of {resource.plural}")
+                tasks.start(follow(self._caches, self._clock, resource, lambda _: self._changed.set(), again_seconds=AGAIN.first_seconds),
+                            f"changes of {resource.plural}")
             while True:
                 self._changed.clear()
                 try:
@@ -103,18 +104,6 @@ class Registration:
                 else:
                     failures = 0
                     await self._changed.wait()
-
-    async def _follow(self, resource: Resource[Any]) -> None:
-        while True:
-            watcher = await self._caches.of(resource).watch(WatchQuery())
-            try:
-                while await watcher.events():
-                    self._changed.set()
-            except ApiError as error:
-                log.info("watching again", extra={"resource": resource.plural, "why": error.message})
-            finally:
-                watcher.close()
-            await self._clock.sleep(AGAIN.first_seconds)
 
     def _plan(self) -> Changes:
         definitions, services = ([entry.object for entry in self._caches.of(resource).entries()]

@@ -24,9 +24,10 @@ from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.fieldmanager import FieldManager
 from sampan.apiserver.flowcontrol.controller import FlowControl
 from sampan.apiserver.flowcontrol.levels import CATCH_ALL_NAME, EXEMPT_NAME, Dangling
+from sampan.apiserver.following import follow
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import User
-from sampan.apiserver.watchcache import Caches, WatchQuery
+from sampan.apiserver.watchcache import Caches
 from sampan.store.base import StoreError
 
 log = logging.getLogger(__name__)
@@ -64,24 +65,13 @@ class Upkeep:
         """Work until cancelled; without `keep` upstream's objects are not looked after."""
         async with Tasks() as tasks:
             for resource in RESOURCES:
-                tasks.start(self._follow(resource), f"changes of {resource.plural}")
+                tasks.start(follow(self._caches, self._clock, resource, lambda _: self._changed.set(), again_seconds=AGAIN.first_seconds),
+                            f"changes of {resource.plural}")
             tasks.start(self._settle_again(), "conditions of flow schemas")
             tasks.start(self._adjust(), "borrowing of seats")
             if keep:
                 tasks.start(self._keep(), "flow control objects")
             await tasks.wait()
-
-    async def _follow(self, resource: Any) -> None:
-        while True:
-            watcher = await self._caches.of(resource).watch(WatchQuery())
-            try:
-                while await watcher.events():
-                    self._changed.set()
-            except ApiError as error:
-                log.info("watching again", extra={"resource": resource.plural, "why": error.message})
-            finally:
-                watcher.close()
-            await self._clock.sleep(AGAIN.first_seconds)
 
     async def _adjust(self) -> None:
         while True:
