@@ -251,15 +251,20 @@ def _merge_maps(shape: Shape, live: dict[str, Any], applied: dict[str, Any]) -> 
     return out
 
 
+def _once(keys: list[str], items: list[Any]) -> dict[str, Any]:
+    out = dict(zip(keys, items, strict=True))
+    if len(out) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise TypedError(f"duplicate entries for key {_shown(twice)}")
+    return out
+
+
 def _merge_lists(shape: Shape, live: list[Any], applied: list[Any]) -> list[Any]:
     """Items that both have stand in the order of the applied list, the others where they are."""
     items = shape.items or ANY
     left = [element(shape, item) for item in live]
     right = [element(shape, item) for item in applied]
-    mine = dict(zip(right, applied, strict=True))
-    if len(mine) < len(right):
-        twice = next(key for key in right if right.count(key) > 1)
-        raise TypedError(f"duplicate entries for key {_shown(twice)}")
+    mine = _once(right, applied)
     theirs: dict[str, Any] = {}
     for key, item in zip(left, live, strict=True):
         theirs[key] = None if key in theirs else item  # repeated items are not merged with the new value

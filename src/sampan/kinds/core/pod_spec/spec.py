@@ -82,14 +82,17 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     _names(errors, spec, path)
     if spec.tolerations:
         scheduling.tolerations(errors, spec.tolerations, f"{path}.tolerations")
-    for index, alias in enumerate(spec.hostAliases):
-        errors += addresses.ip_for_legacy_field(f"{path}.hostAliases[{index}].ip", alias.ip)
-        for position, host in enumerate(alias.hostnames):
-            errors += field.invalid_each(f"{path}.hostAliases[{index}].hostnames[{position}]", host,
-                                         names.dns1123_subdomain(host))
+    _host_aliases(errors, spec, f"{path}.hostAliases")
     _classes(errors, spec, path)
     windows.operating_system(errors, spec, path)
     return errors
+
+
+def _host_aliases(errors: Errors, spec: PodSpec, path: str) -> None:
+    for index, alias in enumerate(spec.hostAliases):
+        errors += addresses.ip_for_legacy_field(f"{path}[{index}].ip", alias.ip)
+        for position, host in enumerate(alias.hostnames):
+            errors += field.invalid_each(f"{path}[{index}].hostnames[{position}]", host, names.dns1123_subdomain(host))
 
 
 def _scheduling(errors: Errors, spec: PodSpec, path: str) -> None:
