@@ -67,3 +67,12 @@ def test_an_autoscaler_is_printed_with_its_targets() -> None:
              for one in horizontal_pod_autoscaler.KIND.columns}
     assert (cells["Reference"], cells["Targets"], cells["MinPods"], cells["MaxPods"]) == (
         "Deployment/d", "cpu: <unknown>/80%", "1", 3)
+
+
+def test_a_metric_of_a_container_names_a_resource_and_a_container_that_can_be() -> None:
+    metric = {"type": "ContainerResource", "containerResource": {
+        "name": "pods", "container": "a.b", "target": {"type": "Utilization", "averageUtilization": 50}}}
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, {"metadata": {"name": "h"}, "spec": {
+        "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 2, "metrics": [metric]}}) == [
+        'spec.metrics[0].containerResource.name: Invalid value: "pods": must be a standard resource for containers',
+        'spec.metrics[0].containerResource.container: Invalid value: "a.b": must not contain dots']
