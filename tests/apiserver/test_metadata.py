@@ -11,6 +11,7 @@ from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 from sampan.api.core.v1 import ConfigMap
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
+from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
 from sampan.api.scalars import Time
 from sampan.apiserver import metadata
 from sampan.testing.server import running_server
@@ -99,3 +100,10 @@ def test_only_a_change_of_nothing_but_times_is_none(change: dict[str, Any]) -> N
     assert (new == old) == (not change)
     if change:
         assert new["metadata"]["managedFields"][0]["time"] == "2026-01-02T00:00:00Z"
+
+
+def test_finalizers_of_built_in_kinds_have_a_domain_or_are_standard() -> None:
+    meta = ObjectMeta(finalizers=["x", "kubernetes", "orphan", "a.b/c"])
+    assert [str(error) for error in metadata.unqualified_finalizers(meta, CONFIG_MAPS)] == [
+        'metadata.finalizers[0]: Invalid value: "x": name is neither a standard finalizer name nor is it fully qualified']
+    assert metadata.unqualified_finalizers(meta, CUSTOM_RESOURCE_DEFINITIONS) == []

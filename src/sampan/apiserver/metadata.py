@@ -13,8 +13,10 @@ from typing import Any
 from sampan.api import codec, field, goprint, names
 from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
+from sampan.api.resourceinfo import Resource
 
 NameCheck = Callable[[str], Sequence[str]]
+STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
 TOTAL_ANNOTATIONS_BYTES = 256 * 1024
 
 
@@ -152,6 +154,17 @@ def _validate_finalizers(meta: ObjectMeta) -> list[FieldError]:
             "FieldValueInvalid", "metadata.finalizers",
             f"Invalid value: {codec.encode(meta.finalizers).decode()}: finalizer orphan and foregroundDeletion cannot be both set"))
     return found
+
+
+def unqualified_finalizers(meta: ObjectMeta, resource: Resource[Any]) -> list[FieldError]:
+    """Built-in kinds ask more of finalizers than that they are names: a domain, but for the standard ones.
+
+    Source: kubernetes `pkg/apis/core/validation/validation.go`, `ValidateObjectMeta`.
+    """
+    if resource.group in ("apiextensions.k8s.io", "apiregistration.k8s.io"):
+        return []  # their servers are of their own, with apimachinery's rules alone
+    return [field.invalid(f"metadata.finalizers[{index}]", one, "name is neither a standard finalizer name nor is it fully qualified")
+            for index, one in enumerate(meta.finalizers) if "/" not in one and one not in STANDARD_FINALIZERS]
 
 
 def _validate_managed(meta: ObjectMeta) -> list[FieldError]:

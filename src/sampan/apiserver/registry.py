@@ -156,7 +156,7 @@ class Registry:
             meta = metadata.meta_of(obj)
             self._refuse(served, meta.name or meta.generateName, [
                 *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check),
-                *kind.validate(obj), *kind.validate_create(obj)])
+                *(metadata.unqualified_finalizers(meta, resource) if served.custom is None else ()), *kind.validate(obj), *kind.validate_create(obj)])
             write.warnings += kind.warnings(obj, None)
             await self.gate.validate(request)
             key = served.key(meta.namespace, meta.name)
@@ -296,6 +296,7 @@ class Registry:
                               and meta.finalizers == was.finalizers and meta.ownerReferences == was.ownerReferences
                               and meta.generateName == was.generateName and not write.applying):
             found += metadata.validate_meta(meta, namespaced=served.resource.namespaced, name_check=_any_name)
+            found += metadata.unqualified_finalizers(meta, served.resource) if served.custom is None else []
         if write.subresource and not write.main:
             return [*found, *self.subkind(served, write.subresource).validate(new, old)]
         return [*found, *kind.validate(new), *kind.validate_update(new, old)]
