@@ -12,6 +12,7 @@ from sampan.aio.tasks import Tasks
 from sampan.api.errors import Conflict
 from sampan.control.controller import ControlLoop, Postponed, Result
 from sampan.control.key import Key
+from sampan.control.queue import WorkQueue
 
 
 def test_a_failing_key_is_tried_again_ever_more_slowly_while_others_go_on() -> None:
@@ -79,3 +80,24 @@ def test_what_is_postponed_comes_again_with_back_off_and_without_a_traceback(cap
     asyncio.run(main())
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
     assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_a_queue_that_is_given_is_the_loops_although_it_is_empty() -> None:
+    async def main() -> None:
+        # given a queue that somebody else wakes
+        clock, seen = VirtualClock(), list[Key]()
+        queue: WorkQueue[Key] = WorkQueue(clock)
+
+        async def reconcile(key: Key) -> None:
+            seen.append(key)
+
+        loop = ControlLoop("test", reconcile, clock, queue=queue)
+        async with Tasks() as tasks:
+            tasks.start(loop.run(), "loop")
+            # when
+            queue.add(Key("", "woken"))
+            await clock.advance(1)
+        # then
+        assert seen == [Key("", "woken")]
+
+    asyncio.run(main())

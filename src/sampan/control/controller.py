@@ -74,7 +74,7 @@ class ControlLoop:
     def __init__(self, name: str, reconcile: Reconcile, clock: AsyncClock, *, workers: int = 5,
                  wait_for: Sequence[Informer[Any]] = (), queue: WorkQueue[Key] | None = None) -> None:
         self.name = name
-        self.queue: WorkQueue[Key] = queue or WorkQueue(clock)
+        self.queue: WorkQueue[Key] = WorkQueue(clock) if queue is None else queue  # an empty one is false
         self._reconcile, self._workers, self._wait_for = reconcile, workers, list(wait_for)
 
     def enqueue(self, obj: Any) -> None:
