@@ -97,3 +97,14 @@ def test_only_heartbeats_may_be_forgotten_by_a_crash() -> None:
     assert volatile("/registry/coordination.k8s.io/leases/kube-node-lease/n")
     assert not volatile("/registry/coordination.k8s.io/leases/kube-system/kube-scheduler")
     assert not volatile("/registry/core/pods/kube-node-lease/p")
+
+
+def test_what_is_created_has_no_version_yet() -> None:
+    async def test(asker: Asker) -> None:
+        wanted = config_map("a")
+        wanted["metadata"]["resourceVersion"] = "17"
+        code, value = await asker.ask("POST", MAPS, wanted)
+        assert (code, value["message"]) == (500, "resourceVersion should not be set on objects to be created")
+        assert (await asker.ask("GET", f"{MAPS}/a"))[0] == 404
+
+    with_server(test)

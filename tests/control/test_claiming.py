@@ -14,6 +14,7 @@ from sampan.api.apps.v1 import ReplicaSet
 from sampan.api.core.v1 import Pod
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import PODS, REPLICA_SETS
+from sampan.api.scalars import Time
 from sampan.control.claiming import Claiming
 from sampan.control.informer import Informers
 from sampan.control.key import Key, controller_of
@@ -105,5 +106,19 @@ def test_without_orphans_nothing_is_asked_or_written() -> None:
         # then
         assert owned == [mine]
         assert [call for call in client.calls if call[0] not in ("list", "watch")] == before
+
+    run(scenario)
+
+
+def test_an_owner_that_is_leaving_adopts_and_releases_nothing() -> None:
+    async def scenario(client: FakeClient, _: Claiming, owner: ReplicaSet) -> None:
+        # given
+        orphan, mine, other = await pod(client, "orphan"), await pod(client, "mine", owner=owner), await pod(client, "other", owner=owner, app="db")
+        leaving = codec.clone(owner)
+        leaving.metadata.deletionTimestamp = Time.of(VirtualClock().now())
+        # when
+        found = claim(leaving, lambda labels: labels["app"] == "web", [orphan, mine, other])
+        # then
+        assert (found.adopt, found.release, found.owned) == ([], [], [mine])
 
     run(scenario)
