@@ -26,6 +26,9 @@ from sampan.lib.memory import Ebb
 GONE_CONNECTIONS = 100
 """So many connections have ended when their memory (some 50 KB each) is given back to the system."""
 
+BUSY_TICKS, BUSY_REQUESTS = 100, 5000
+"""After so many requests there may be free memory between what is kept: looked at every ten seconds."""
+
 
 def web_socket(**settings: Any) -> Any:
     """Make the protocol of a WebSocket; imported with the first one."""
@@ -50,10 +53,12 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Tick once a second (uvicorn: ten times), so that an idle server sleeps."""
-        ticks, connections = 0, Ebb(GONE_CONNECTIONS)
+        ticks, connections, answered = 0, Ebb(GONE_CONNECTIONS), 0
         while not await self.on_tick(ticks):
             ticks += 10
-            if connections.fell(len(self.server_state.connections)):
+            busy = ticks % BUSY_TICKS == 0 and self.server_state.total_requests - answered > BUSY_REQUESTS
+            if connections.fell(len(self.server_state.connections)) or busy:
+                answered = self.server_state.total_requests
                 memory.give_back()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
