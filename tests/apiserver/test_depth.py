@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sampan.api import codec
 from sampan.api.errors import BadRequest
 from sampan.apiserver import depth
 
@@ -23,3 +24,11 @@ def test_the_deepest_that_may_be_kept_is_kept_and_one_more_is_refused() -> None:
 def test_wide_objects_and_texts_full_of_brackets_are_not_deep() -> None:
     depth.check(b"[" + b"{}," * 5000 + b"[]]")
     depth.check(b'{"a":"' + b"{[" * 5000 + b'"}')
+
+
+def test_the_quick_bound_is_never_below_the_levels() -> None:
+    for value in ({}, [], {"a": {}}, [[]], [{"a": []}, {"b": {"c": [1, {}]}}], {"text": "{}[]{{[["}, {"f:a": {}, "f:b": {}, "f:c": {"f:d": {}}}):
+        body = codec.encode(value)
+        assert depth._at_most(body) >= depth._levels(body), value
+    # and owners of many fields do not count one by one
+    assert depth._at_most(codec.encode({f"f:{number}": {} for number in range(1000)})) == 2
