@@ -148,7 +148,7 @@ class Small:
         if path in pages:
             return web.json_response(pages[path], headers={"X-Kept": "yes"})
         if path.endswith("/echo"):
-            return web.Response(status=201, body=self.seen[-1][3], content_type="text/x-echo")
+            return web.Response(status=201, body=await request.read(), content_type="text/x-echo")
         return web.Response(status=404, text="404 page not found\n")
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
