@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ from crash.process import Server
 from fuzz.world import SOAK
 from sampan.client.remote import tls_context
 from sampan.cluster.connection import raise_file_limit
+from sampan.testing import require
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 WATCHES = 10_000 if SOAK else 200
+ROUNDS = 5 if SOAK else 9
 AT_ONCE = 50
 MOST_KIB = 160
 """Of the server's memory for one watch over TLS."""
@@ -56,14 +60,14 @@ async def told(server: Server, number: int, lines: list[tuple[asyncio.StreamRead
 def test_idle_watches_are_cheap_and_leave_nothing_behind(tmp_path: Path) -> None:
     limit = raise_file_limit()
     if limit and limit < WATCHES + 100:
-        pytest.skip(f"this process may have {limit} connections only")
+        require.missing(f"{WATCHES + 100} open files", f"this process may have {limit} (ulimit -n)")
 
     async def test() -> None:
         server = Server(tmp_path, "--store", "memory")
         await server.start()
         try:
             used = [memory_kib(server.pid)]
-            for number in range(3):
+            for number in range(ROUNDS):
                 lines = await watches(server, WATCHES)
                 used.append(memory_kib(server.pid))
                 # others are served meanwhile, and everybody is told what they watch
@@ -74,8 +78,10 @@ def test_idle_watches_are_cheap_and_leave_nothing_behind(tmp_path: Path) -> None
             each = (used[1] - used[0]) / WATCHES
             print(f"{WATCHES} watches: {each:.0f} KiB each; memory in MiB: {[one // 1024 for one in used]}")  # noqa: T201
             assert each < MOST_KIB + 20_000 / WATCHES
-            # and later ones take room that the first had: Python's allocator gives back only a part at first
-            assert used[3] - used[2] < 0.1 * (used[1] - used[0]), used
+            # and later ones take room that the first had. One round may add a little (an allocator's new arena): what the middle one
+            # of the later rounds adds is what each leaves behind
+            left = statistics.median(after - before for before, after in pairwise(used[2:]))
+            assert left < 0.1 * (used[1] - used[0]), used
         finally:
             await server.kill()
 
