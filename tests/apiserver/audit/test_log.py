@@ -148,8 +148,16 @@ def test_every_answer_names_its_event_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "why"), [
     (b"kind: Policy\napiVersion: audit.k8s.io/v1", "loaded illegal policy with 0 rules"), (b"a: [", "can't be read"),
-    (policy("level: Loud"), "rules[0].level: Unsupported value"), (policy("level: None\n  omitStages: [Soon]"), "omitStages"),
-    (policy("level: None\n  nonResourceURLs: [x]"), "nonResourceURLs[0]"), (b"kind: Policy\napiVersion: v1\nrules: []", "is no Policy"),
+    (policy("level: Loud"), 'rules[0].level: Unsupported value: "Loud": supported values: "None", "Metadata", "Request", "RequestResponse"'),
+    (policy("users: [a]"), "rules[0].level: Required value"),
+    (policy("level: None\n  omitStages: [Soon]"),
+     'rules[0].omitStages[0]: Invalid value: "Soon": allowed stages are RequestReceived,ResponseStarted,ResponseComplete,Panic'),
+    (policy("level: None\n  nonResourceURLs: [x]"), "rules[0].nonResourceURLs[0]: Invalid value: \"x\": non-resource URL rules must begin with a '/' character"),
+    (policy("level: None\n  nonResourceURLs: [/a*b]"), "non-resource URL wildcards '*' must be the final character of the rule"),
+    (policy("level: None\n  nonResourceURLs: [/a]\n  namespaces: [b]"), "rules cannot apply to both regular resources and non-resource URLs"),
+    (policy("level: None\n  resources: [{group: apps/v1}]"), 'rules[0].resources.group: Invalid value: "apps/v1": a lowercase RFC 1123 subdomain'),
+    (policy("level: None\n  resources: [{resourceNames: [a]}]"), "using resourceNames requires at least one resource"),
+    (b"kind: Policy\napiVersion: v1\nrules: []", "is no Policy"),
 ])
 def test_a_policy_that_can_not_be_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -5,13 +5,15 @@ Pure. Source: apiserver `pkg/audit/policy/{checker,reader}.go`, `pkg/apis/audit/
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
-from sampan.api import codec, yamlbody
+from sampan.api import field, names
+from sampan.api.errors import FieldError
+from sampan.apiserver.configfile import ConfigFile, Headed
 from sampan.apiserver.request import RequestInfo, User
 from sampan.lib.errors import ConfigError
 
@@ -30,7 +32,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is left empty matches everything."""
 
-    level: str
+    level: str = ""
     users: list[str] = []
     userGroups: list[str] = []
     verbs: list[str] = []
@@ -41,15 +43,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     omitManagedFields: bool | None = None
 
 
-class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Policy(Headed, frozen=True):
     """A policy file."""
 
-    kind: str
-    apiVersion: str
     rules: list[Rule] = []
     omitStages: list[str] = []
     omitManagedFields: bool = False
-    metadata: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Telling:
     """How a request is told about."""
 
     level: str = "None"
-    omitted: frozenset[str] = field(default_factory=frozenset)
+    omitted: frozenset[str] = dataclasses.field(default_factory=frozenset)
     managed_fields: bool = True
 
     def at_least(self, level: str) -> bool:
@@ -67,41 +66,51 @@ class Telling:
 NOTHING = Telling()
 
 
+_FILE = ConfigFile("audit policy", Policy, "Policy", ("audit.k8s.io/v1",))
+
+
 def load(text: bytes, origin: str) -> Policy:
     """A policy file, YAML or JSON.
 
     Raises:
         ConfigError: It is none, or it says what can't be.
     """
-    try:
-        policy = codec.decode(Policy, yamlbody.to_json(text).body)
-    except (yamlbody.YAMLError, codec.DecodeError) as error:
-        raise ConfigError(f"the audit policy {origin} can't be read: {error}") from None
-    if (policy.apiVersion, policy.kind) != ("audit.k8s.io/v1", "Policy"):
-        raise ConfigError(f"the audit policy {origin} is no Policy of audit.k8s.io/v1 but {policy.kind} of {policy.apiVersion}")
+    policy = _FILE.read(text, origin)
     if not policy.rules:
         raise ConfigError(f"loaded illegal policy with 0 rules from file {origin}")
-    wrong = [text for index, rule in enumerate(policy.rules) for text in _mistakes(rule, f"rules[{index}]")]
-    wrong += _unknown(policy.omitStages, "omitStages")
-    if wrong:
-        raise ConfigError(f"the audit policy {origin} is invalid: {', '.join(wrong)}")
+    rules = field.Path("rules")
+    found = [error for index, rule in enumerate(policy.rules) for error in _rule_errors(rule, rules.index(index))]
+    _FILE.refuse(origin, [*found, *_stage_errors(policy.omitStages, field.Path("omitStages"))])
     return policy
 
 
-def _mistakes(rule: Rule, at: str) -> list[str]:
-    wrong = _unknown(rule.omitStages, f"{at}.omitStages")
-    if rule.level not in LEVELS:
-        wrong.append(f'{at}.level: Unsupported value: "{rule.level}": supported values: {", ".join(LEVELS)}')
-    if rule.nonResourceURLs and (rule.resources or rule.namespaces):
-        wrong.append(f"{at}.nonResourceURLs: Invalid value: rules cannot apply to both regular resources and non-resource URLs")
+def _rule_errors(rule: Rule, path: field.Path) -> list[FieldError]:
+    found: list[FieldError] = []
+    if not rule.level:
+        found.append(field.required(path / "level"))
+    elif rule.level not in LEVELS:
+        found.append(field.not_supported(path / "level", rule.level, LEVELS))
+    urls = path / "nonResourceURLs"
     for index, url in enumerate(rule.nonResourceURLs):
-        if url != "*" and (not url.startswith("/") or "*" in url[:-1]):
-            wrong.append(f'{at}.nonResourceURLs[{index}]: Invalid value: "{url}": must begin with "/", "*" only at its end')
-    return wrong
+        if url == "*":
+            continue
+        if not url.startswith("/"):
+            found.append(field.invalid(urls.index(index), url, "non-resource URL rules must begin with a '/' character"))
+        if "*" in url[:-1]:
+            found.append(field.invalid(urls.index(index), url, "non-resource URL wildcards '*' must be the final character of the rule"))
+    for one in rule.resources:  # without an index, as upstream
+        if one.group and (messages := names.dns1123_subdomain(one.group)):
+            found.append(field.invalid(path.child("resources", "group"), one.group, ",".join(messages)))
+        if one.resourceNames and not one.resources:
+            found.append(field.invalid(path.child("resources", "resourceNames"), one.resourceNames, "using resourceNames requires at least one resource"))
+    found += _stage_errors(rule.omitStages, path / "omitStages")
+    if rule.nonResourceURLs and (rule.resources or rule.namespaces):
+        found.append(field.invalid(urls, rule.nonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
+    return found
 
 
-def _unknown(stages: Sequence[str], at: str) -> list[str]:
-    return [f'{at}: Unsupported value: "{stage}"' for stage in stages if stage not in STAGES]
+def _stage_errors(stages: Sequence[str], path: field.Path) -> list[FieldError]:
+    return [field.invalid(path.index(index), stage, f"allowed stages are {','.join(STAGES)}") for index, stage in enumerate(stages) if stage not in STAGES]
 
 
 def telling(policy: Policy, info: RequestInfo, user: User) -> Telling:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from sampan.api import codec, field, names, yamlbody
+from sampan.api import field, names
 from sampan.api.errors import FieldError
 from sampan.apiserver.auth.authzwebhook import WebhookSettings
 from sampan.apiserver.auth.base import Authorization
 from sampan.apiserver.auth.remote import access_of
+from sampan.apiserver.configfile import ConfigFile, Headed
 from sampan.client import kubeconfig
 from sampan.lib.errors import ConfigError
 
-API_VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1"))
 TYPES = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 MOST_CONDITIONS = 64
 MOST_SECONDS = 30.0
@@ -54,11 +53,12 @@ class _Authorizer(msgspec.Struct, forbid_unknown_fields=True):
     webhook: _Webhook | None = None
 
 
-class _Configuration(msgspec.Struct, forbid_unknown_fields=True):
-    kind: str = ""
-    apiVersion: str = ""
+class _Configuration(Headed, frozen=True):
     authorizers: list[_Authorizer] = []
-    metadata: dict[str, Any] = {}
+
+
+_FILE = ConfigFile("authorization configuration", _Configuration, "AuthorizationConfiguration",
+                   ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1"))
 
 
 def load(text: bytes, origin: str) -> Authorization:
@@ -67,16 +67,8 @@ def load(text: bytes, origin: str) -> Authorization:
     Raises:
         ConfigError: It is none, or it says what can't be.
     """
-    try:
-        configuration = codec.decode(_Configuration, yamlbody.to_json(text).body)
-    except (yamlbody.YAMLError, codec.DecodeError) as error:
-        raise ConfigError(f"the authorization configuration {origin} can't be read: {error}") from None
-    if configuration.kind != "AuthorizationConfiguration" or configuration.apiVersion not in API_VERSIONS:
-        raise ConfigError(f"the authorization configuration {origin} is no AuthorizationConfiguration of {API_VERSIONS[0]} but "
-                          f'"{configuration.kind}" of "{configuration.apiVersion}"')
-    errors = _errors(configuration)
-    if errors:
-        raise ConfigError(f"the authorization configuration {origin} is invalid: {field.aggregate(errors)}")
+    configuration = _FILE.read(text, origin)
+    _FILE.refuse(origin, _errors(configuration))
     return Authorization(tuple(one.type if one.webhook is None else _settings(one.name, one.webhook) for one in configuration.authorizers))
 
 

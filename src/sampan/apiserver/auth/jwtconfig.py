@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from sampan.api import codec, field, yamlbody
+from sampan.api import field
 from sampan.api.errors import FieldError
+from sampan.apiserver.configfile import ConfigFile, Headed
 from sampan.lib.errors import ConfigError
 
-API_VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1"))
 ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
 MOST_ISSUERS = 64
 
@@ -86,14 +85,15 @@ class Anonymous(msgspec.Struct, forbid_unknown_fields=True):
     conditions: list[AnonymousCondition] = []
 
 
-class Authentication(msgspec.Struct, forbid_unknown_fields=True):
+class Authentication(Headed, frozen=True):
     """A configuration file."""
 
-    kind: str = ""
-    apiVersion: str = ""
     jwt: list[JwtAuthenticator] = []
     anonymous: Anonymous | None = None
-    metadata: dict[str, Any] = {}
+
+
+_FILE = ConfigFile("authentication configuration", Authentication, "AuthenticationConfiguration",
+                   ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1"))
 
 
 def load(text: bytes, origin: str, disallowed: Iterable[str] = ()) -> Authentication:
@@ -102,16 +102,8 @@ def load(text: bytes, origin: str, disallowed: Iterable[str] = ()) -> Authentica
     Raises:
         ConfigError: It is none, or it says what can't be.
     """
-    try:
-        configuration = codec.decode(Authentication, yamlbody.to_json(text).body)
-    except (yamlbody.YAMLError, codec.DecodeError) as error:
-        raise ConfigError(f"the authentication configuration {origin} can't be read: {error}") from None
-    if configuration.kind != "AuthenticationConfiguration" or configuration.apiVersion not in API_VERSIONS:
-        raise ConfigError(f"the authentication configuration {origin} is no AuthenticationConfiguration of {API_VERSIONS[0]} but "
-                          f'"{configuration.kind}" of "{configuration.apiVersion}"')
-    errors = _errors(configuration, frozenset(disallowed))
-    if errors:
-        raise ConfigError(f"the authentication configuration {origin} is invalid: {field.aggregate(errors)}")
+    configuration = _FILE.read(text, origin)
+    _FILE.refuse(origin, _errors(configuration, frozenset(disallowed)))
     return configuration
 
 

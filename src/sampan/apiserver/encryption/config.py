@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from sampan.api import codec, field, yamlbody
+from sampan.api import field
 from sampan.api.errors import FieldError
+from sampan.apiserver.configfile import ConfigFile, Headed
 from sampan.apiserver.encryption.ciphers import PLAIN, AesCbc, AesGcm, Identity, NamedKey, Provider, Providers
-from sampan.lib.errors import ConfigError
 
-API_VERSIONS = ("apiserver.config.k8s.io/v1",)
 KEY_BYTES = (16, 24, 32)
 EVERYTHING = ("*", "*")
 OVERLAP = "using overlapping resources such as 'secrets' and '*.' in the same resource list is not allowed as they will be masked"
@@ -45,11 +44,11 @@ class _Resources(msgspec.Struct, forbid_unknown_fields=True):
     providers: list[_Provider] = []
 
 
-class _Configuration(msgspec.Struct, forbid_unknown_fields=True):
-    kind: str = ""
-    apiVersion: str = ""
+class _Configuration(Headed, frozen=True):
     resources: list[_Resources] = []
-    metadata: dict[str, Any] = {}
+
+
+_FILE = ConfigFile("encryption configuration", _Configuration, "EncryptionConfiguration", ("apiserver.config.k8s.io/v1",))
 
 
 class Encryption:
@@ -79,16 +78,8 @@ def load(text: bytes, origin: str) -> Encryption:
     Raises:
         ConfigError: It is none, or it says what can't be.
     """
-    try:
-        configuration = codec.decode(_Configuration, yamlbody.to_json(text).body)
-    except (yamlbody.YAMLError, codec.DecodeError) as error:
-        raise ConfigError(f"the encryption configuration {origin} can't be read: {error}") from None
-    if configuration.kind != "EncryptionConfiguration" or configuration.apiVersion not in API_VERSIONS:
-        raise ConfigError(f"the encryption configuration {origin} is no EncryptionConfiguration of {API_VERSIONS[0]} but "
-                          f'"{configuration.kind}" of "{configuration.apiVersion}"')
-    errors = _errors(configuration)
-    if errors:
-        raise ConfigError(f"the encryption configuration {origin} is invalid: {field.aggregate(errors)}")
+    configuration = _FILE.read(text, origin)
+    _FILE.refuse(origin, _errors(configuration))
     return Encryption(_providers(configuration, origin))
 
 
@@ -101,8 +92,7 @@ def _providers(configuration: _Configuration, origin: str) -> dict[tuple[str, st
             for earlier in ((group, "*"), EVERYTHING):
                 if earlier != place and earlier in lists:
                     shown = "*.*" if earlier == EVERYTHING else f"*.{group}"
-                    raise ConfigError(f'the encryption configuration {origin} is invalid: resource "{name}" is masked by earlier rule "{shown}"',
-                                      hint="put the narrower resources first")
+                    raise _FILE.invalid(origin, f'resource "{name}" is masked by earlier rule "{shown}"', hint="put the narrower resources first")
             lists.setdefault((group, plural), []).extend(made)
     return {place: Providers(providers) for place, providers in lists.items()}
 
