@@ -28,19 +28,9 @@ def coerce(value: Any, node: Node, path: field.Path = field.ROOT) -> list[str]:
     """
     if not node.embeds:
         return []
-    gone: list[str] = []
-    if isinstance(value, dict):
-        if node.embedded:
-            gone += _coerce_whole(value, path)
-        for key, inner in value.items():
-            known = node.properties.get(key)
-            if known is not None:
-                gone += coerce(inner, known, path / key)
-            elif node.additional is not None:
-                gone += coerce(inner, node.additional, path.key(key))
-    elif isinstance(value, list) and node.items is not None:
-        for index, item in enumerate(value):
-            gone += coerce(item, node.items, path.index(index))
+    gone = _coerce_whole(value, path) if node.embedded and isinstance(value, dict) else []
+    for below in node.within(value, path):
+        gone += coerce(*below)
     return gone
 
 
@@ -59,19 +49,11 @@ def _coerce_whole(value: dict[str, Any], path: field.Path) -> list[str]:
 
 def validate(value: Any, node: Node, path: field.Path = field.ROOT) -> list[FieldError]:
     """Findings about whole objects within the object: their kind, apiVersion and metadata."""
-    found: list[FieldError] = []
-    if isinstance(value, dict):
-        if node.embedded:
-            found += _whole(value, path)
-        for key, inner in value.items():
-            known = node.properties.get(key)
-            if known is not None:
-                found += validate(inner, known, path / key)
-            elif node.additional is not None:
-                found += validate(inner, node.additional, path.key(key))
-    elif isinstance(value, list) and node.items is not None:
-        for index, item in enumerate(value):
-            found += validate(item, node.items, path.index(index))
+    if not node.embeds:
+        return []
+    found = _whole(value, path) if node.embedded and isinstance(value, dict) else []
+    for below in node.within(value, path):
+        found += validate(*below)
     return found
 
 

@@ -15,19 +15,11 @@ from sampan.apiserver.crd.node import Node
 
 def validate_lists(value: Any, node: Node, path: field.Path = field.ROOT) -> list[FieldError]:
     """Items of sets and maps that stand twice."""
-    found: list[FieldError] = []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            known = node.properties.get(key)
-            if known is not None:
-                found += validate_lists(inner, known, path / key)
-            elif node.additional is not None:
-                found += validate_lists(inner, node.additional, path.key(key))
-    elif isinstance(value, list):
-        found += _unique(value, node, path)
-        if node.items is not None:
-            for index, item in enumerate(value):
-                found += validate_lists(item, node.items, path.index(index))
+    if not node.tells_apart:
+        return []
+    found = _unique(value, node, path) if isinstance(value, list) else []
+    for below in node.within(value, path):
+        found += validate_lists(*below)
     return found
 
 

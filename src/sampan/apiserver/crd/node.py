@@ -5,12 +5,13 @@ Source: apiextensions-apiserver `pkg/apiserver/schema/{structural,convert,kubeop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sampan.api import schema
+from sampan.api import field, schema
 from sampan.api.schema import Field, Shape
 
 JsonSchema = Mapping[str, Any]
@@ -24,7 +25,7 @@ class Node:
     """One level of a schema. `additional` is the schema of what `properties` does not name."""
 
     type: str = ""
-    properties: dict[str, Node] = field(default_factory=dict)
+    properties: dict[str, Node] = dataclasses.field(default_factory=dict)
     items: Node | None = None
     additional: Node | None = None
     preserve: bool = False
@@ -42,19 +43,39 @@ class Node:
     @cached_property
     def defaults_below(self) -> bool:
         """Whether defaulting has anything to do here or deeper."""
-        below = [*self.properties.values(), *filter(None, (self.items, self.additional))]
-        return any(one.has_default or one.defaults_below for one in below)
+        return any(one.has_default or one.defaults_below for one in self._below)
 
     @cached_property
     def embeds(self) -> bool:
         """Whether it or anything deeper is a whole object."""
-        below = [*self.properties.values(), *filter(None, (self.items, self.additional))]
-        return self.embedded or any(one.embeds for one in below)
+        return self.embedded or any(one.embeds for one in self._below)
+
+    @cached_property
+    def tells_apart(self) -> bool:
+        """Whether it or anything deeper is a list whose items must be unique."""
+        return self.list_type in ("set", "map") or any(one.tells_apart for one in self._below)
+
+    @property
+    def _below(self) -> list[Node]:
+        return [*self.properties.values(), *filter(None, (self.items, self.additional))]
 
     @cached_property
     def shape(self) -> Shape:
         """How fields are owned: what server-side apply goes by."""
         return _shape(self)
+
+    def within(self, value: Any, path: field.Path) -> Iterator[tuple[Any, Node, field.Path]]:
+        """What stands one level below in a value of this schema, with its own schema and path; nothing that no schema describes."""
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                known = self.properties.get(key)
+                if known is not None:
+                    yield inner, known, path / key
+                elif self.additional is not None:
+                    yield inner, self.additional, path.key(key)
+        elif isinstance(value, list) and self.items is not None:
+            for index, item in enumerate(value):
+                yield item, self.items, path.index(index)
 
 
 def compile_schema(source: JsonSchema | None) -> Node:
