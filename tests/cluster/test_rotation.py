@@ -34,7 +34,7 @@ from sampan.lib.pkidir import PkiFolder
 from sampan.lib.pkirotate import Lifetimes, blocks
 from sampan.testing.client import config_map
 from sampan.testing.etcd import running_etcd
-from sampan.testing.https import free_port
+from sampan.testing.ports import free_port
 
 CA_SECONDS = 24.0
 LIVES = ["--ca-certificate-validity-period", f"{CA_SECONDS:g}s", "--certificate-validity-period", "12s", "--service-account-key-period", "9s",

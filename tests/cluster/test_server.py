@@ -20,7 +20,7 @@ from sampan.cli.main import main
 from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
 from sampan.testing.client import config_map
-from sampan.testing.https import free_port
+from sampan.testing.ports import free_port
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from sampan.api.errors import ApiError
 from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
-from sampan.testing.https import free_port
+from sampan.testing.ports import free_port
 
 START_SECONDS = 30.0
 

@@ -1,11 +1,10 @@
 """Programs of others that the tests start: where they are, and running one beside a test.
 
-Owns: finding what `tools/go_clients.py` has built, free ports, processes with a log that end with the test.
+Owns: finding what `tools/go_clients.py` has built, processes with a log that end with the test.
 """
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,14 +20,6 @@ BUILT = Path(__file__).parents[2] / "build" / "bin"
 def built(name: str) -> str:
     """The path of a Go client; without it the test is skipped, or fails where CI=true."""
     return str(require.path(str(BUILT / name), "run tools/go_clients.py (make test does), which wants Go"))
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

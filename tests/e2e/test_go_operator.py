@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from e2e.programs import Program, built, free_port, running
+from e2e.programs import Program, built, running
 from e2e.real import Cluster, Space, until
 from sampan.lib import pki
+from sampan.testing.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from e2e.programs import Program, free_port, running
+from e2e.programs import Program, running
 from e2e.real import Cluster, Space, until
+from sampan.testing.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

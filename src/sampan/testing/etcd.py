@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sampan.testing import require
+from sampan.testing.ports import free_port
 
 DEADLINE_SECONDS = 20.0
 
@@ -124,10 +125,3 @@ def running_members(count: int) -> Iterator[list[Etcd]]:
         finally:
             for member in members:
                 member.kill()
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,10 +68,3 @@ def identified(access: Access, user: str, *groups: str) -> Access:
     """The same server as another user, by a client certificate from the cluster's authority."""
     pair = pki.issue(_keys()[0], pki.Names(user, groups), ("digital signature", "client auth"), now=SystemClock().now())
     return replace(access, client_certificate=pair.certificate, client_key=pair.key)
-
-
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

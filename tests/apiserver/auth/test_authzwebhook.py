@@ -18,7 +18,8 @@ from sampan.apiserver.auth.base import Authorization
 from sampan.apiserver.request import ADMIN, Attributes, User
 from sampan.apiserver.server import Settings
 from sampan.client.kubeconfig import Access
-from sampan.testing.https import free_port, served
+from sampan.testing.https import served
+from sampan.testing.ports import free_port
 from sampan.testing.server import LEAN, RunningServer, running_server
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,8 @@ from sampan.apiserver.auth.tokens import BadCredentials
 from sampan.apiserver.auth.tokenwebhook import WebhookTokens
 from sampan.apiserver.request import User
 from sampan.client.kubeconfig import Access
-from sampan.testing.https import free_port, served
+from sampan.testing.https import served
+from sampan.testing.ports import free_port
 from sampan.testing.server import LEAN, running_server
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver.webhooks.webhookserver import ANY, MAPS, Webhook, asked, config_map, configure, entry, post
-from sampan.testing.https import free_port
+from sampan.testing.ports import free_port
 from sampan.testing.server import RunningServer
 
 

@@ -14,6 +14,7 @@ from tests.network.dns.test_zone import ZONE
 from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.network.dns.server import DnsServer, _ask
+from sampan.testing.ports import free_port
 
 
 class Upstream(BaseResolver):  # type: ignore[misc]
@@ -28,19 +29,6 @@ class Upstream(BaseResolver):  # type: ignore[misc]
         for number in range(40 if "many" in str(request.q.qname) else 1):
             reply.add_answer(RR(request.q.qname, ttl=60, rdata=A(f"192.0.2.{number + 1}")))
         return reply
-
-
-def free_port() -> int:
-    """A port that is free for UDP and for TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            try:
-                socket.create_server(("127.0.0.1", port)).close()
-            except OSError:
-                continue
-            return port
 
 
 def with_server(test: Callable[[int, Upstream], Awaitable[None]]) -> None:
