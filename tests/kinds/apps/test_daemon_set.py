@@ -28,6 +28,25 @@ def test_the_template_generation_counts_changes_of_the_template_only() -> None:
     assert (new.metadata.generation, daemon_set.template_generation(new)) == (2, 2)
 
 
+def test_what_changed_is_said_before_what_is_wrong() -> None:
+    old = created(DAEMON_SETS, body())
+    found = changed(DAEMON_SETS, old, {"spec": {"selector": {"matchLabels": {"app": "x"}}, "minReadySeconds": -1}})[1]
+    assert [one.partition(":")[0] for one in found] == ["spec.selector", "spec.template.metadata.labels", "spec.minReadySeconds"]
+
+
+def test_an_unknown_strategy_is_shown_under_gos_names() -> None:
+    assert findings(DAEMON_SETS, body(updateStrategy={"type": "Odd", "rollingUpdate": {"maxSurge": 1}})) == [
+        'spec.updateStrategy: Unsupported value: {"Type":"Odd","RollingUpdate":{"MaxUnavailable":0,"MaxSurge":1}}: '
+        'supported values: "RollingUpdate", "OnDelete"']
+
+
+def test_warnings_about_pods_come_when_the_template_changes() -> None:
+    template = body()["spec"]["template"] | {"spec": {"nodeSelector": {"beta.kubernetes.io/os": "x"}, "containers": [{"name": "c", "image": "i:1"}]}}
+    old = created(DAEMON_SETS, body(template=template))
+    assert len(daemon_set.KIND.warnings(old, None)) == 1
+    assert daemon_set.KIND.warnings(changed(DAEMON_SETS, old, {"spec": {"minReadySeconds": 5}})[0], old) == []
+
+
 def test_percentages_of_nodes_are_rounded_up() -> None:
     obj = created(DAEMON_SETS, body(updateStrategy={"rollingUpdate": {"maxUnavailable": "20%"}}))
     assert (daemon_set.max_unavailable(obj, 11), daemon_set.max_surge(obj, 11)) == (3, 0)

@@ -49,7 +49,7 @@ def test_most_of_the_spec_stays() -> None:
     ({"podManagementPolicy": "Wild"},
      "spec.podManagementPolicy: Invalid value: \"Wild\": must be 'OrderedReady' or 'Parallel'"),
     ({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}},
-     "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy 'RollingUpdate'"),
+     "spec.updateStrategy.rollingUpdate: Invalid value: {\"Partition\":1,\"MaxUnavailable\":null}: only allowed for updateStrategy 'RollingUpdate'"),
     ({"serviceName": "not.a.label"},
      'spec.serviceName: Invalid value: "not.a.label": must not contain dots'),
     ({"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}]},
@@ -57,10 +57,26 @@ def test_most_of_the_spec_stays() -> None:
     ({"template": {"metadata": {"labels": {"app": "db"}}, "spec": {
         "containers": [{"name": "c", "image": "i:1"}], "activeDeadlineSeconds": 5}}},
      "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported"),
+    ({"updateStrategy": {"type": "Odd"}},
+     "spec.updateStrategy: Invalid value: {\"Type\":\"Odd\",\"RollingUpdate\":null}: must be 'RollingUpdate' or 'OnDelete'"),
     ({"ordinals": {"start": -1}}, "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0"),
 ])
 def test_what_is_wrong_is_said_in_upstreams_words(spec: dict[str, Any], expected: str) -> None:
     assert findings(STATEFUL_SETS, body(**spec)) == [expected]
+
+
+def test_labels_of_the_template_are_said_twice_and_its_host_name_not_at_all() -> None:
+    template = {"metadata": {"labels": {"app": "db", "b": "-"}}, "spec": {
+        "containers": [{"name": "c", "image": "i:1"}], "hostname": "NO", "subdomain": "NO", "restartPolicy": "Never"}}
+    found = findings(STATEFUL_SETS, body(template=template))
+    assert [one.partition(" ")[0] for one in found] == ["spec.template.labels:"] * 2 + ["spec.template.spec.restartPolicy:"]
+
+
+def test_a_selector_that_can_not_be_read_leaves_the_template_alone() -> None:
+    found = findings(STATEFUL_SETS, body(selector={"matchExpressions": [{"key": "a", "operator": "Near"}]}))
+    assert found == [
+        'spec.selector.matchExpressions[0].operator: Invalid value: "Near": not a valid selector operator',
+        'spec.selector: Invalid value: {"matchExpressions":[{"key":"a","operator":"Near"}]}']
 
 
 def test_where_ordinals_start_and_updates_stop() -> None:
@@ -80,7 +96,7 @@ def test_a_negative_history_is_warned_about_not_refused() -> None:
     assert stateful_set.KIND.validate_create(obj) == []
     assert stateful_set.KIND.warnings(obj, None) == [
         "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"]
-    assert stateful_set.KIND.warnings(obj, obj) == []
+    assert len(stateful_set.KIND.warnings(obj, obj)) == 1  # whenever it is written
 
 
 def test_what_was_wrong_and_cannot_change_may_stay() -> None:

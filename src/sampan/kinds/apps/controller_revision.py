@@ -18,10 +18,13 @@ from sampan.kinds.printing import age
 
 
 def validate(obj: ControllerRevision) -> Findings:
-    out: Findings = []
+    return checks.nonnegative(obj.revision, "revision")
+
+
+def validate_create(obj: ControllerRevision) -> Findings:
     if obj.data is None:
-        out.append(field.required("data", "data is mandatory"))
-    return out + checks.nonnegative(obj.revision, "revision")
+        return [field.required("data", "data is mandatory")]
+    return [] if isinstance(obj.data, dict) else [field.required("data", "data must be a valid JSON object")]
 
 
 def validate_update(new: ControllerRevision, old: ControllerRevision) -> Findings:
@@ -40,6 +43,7 @@ def _controller(obj: ControllerRevision, _: datetime) -> str:
 KIND: Kind[ControllerRevision] = Kind(
     resource=CONTROLLER_REVISIONS,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     columns=(
         NAME_COLUMN,

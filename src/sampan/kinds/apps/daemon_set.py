@@ -12,7 +12,7 @@ from sampan.api.resources import DAEMON_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_pod_template
+from sampan.kinds.core.pod_spec import default_pod_template, pod_spec_warnings
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, labels_text
 
@@ -76,7 +76,8 @@ def prepare_update(new: DaemonSet, old: DaemonSet) -> None:
     _set_template_generation(new, template_generation(old) + (new.spec.template != old.spec.template))
 
 
-def validate(obj: DaemonSet) -> Findings:
+def validate_create(obj: DaemonSet) -> Findings:
+    """All findings about the spec."""
     spec = obj.spec
     out = checks.label_selector(spec.selector, "spec.selector")
     labels = spec.template.metadata.labels
@@ -97,8 +98,7 @@ def _strategy(strategy: DaemonSetUpdateStrategy, at: str) -> Findings:
     if strategy.type == "OnDelete":
         return []
     if strategy.type != "RollingUpdate":
-        return [field.not_supported(at, {"Type": strategy.type, "RollingUpdate": strategy.rollingUpdate},
-                                    ("RollingUpdate", "OnDelete"))]
+        return [field.not_supported(at, workload.shown_strategy(strategy), ("RollingUpdate", "OnDelete"))]
     rolling, where = strategy.rollingUpdate, f"{at}.rollingUpdate"
     if rolling is None:
         return [field.required(where)]
@@ -116,8 +116,8 @@ def _strategy(strategy: DaemonSetUpdateStrategy, at: str) -> Findings:
 
 
 def validate_update(new: DaemonSet, old: DaemonSet) -> Findings:
-    """The selector stays. Upstream looks at the spec a second time, and so answers its findings twice."""
-    return validate(new) + field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
+    """The selector stays; that is said first."""
+    return field.immutable(new.spec.selector, old.spec.selector, "spec.selector") + validate_create(new)
 
 
 def validate_status(new: DaemonSet, old: DaemonSet) -> Findings:
@@ -125,7 +125,9 @@ def validate_status(new: DaemonSet, old: DaemonSet) -> Findings:
 
 
 def warnings(new: DaemonSet, old: DaemonSet | None) -> list[str]:
-    return workload.changed_template_warnings(new, old)
+    if old is not None and template_generation(new) == template_generation(old):
+        return []
+    return pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old is not None else None)
 
 
 KIND: Kind[DaemonSet] = Kind(
@@ -133,7 +135,7 @@ KIND: Kind[DaemonSet] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     columns=(

@@ -133,9 +133,7 @@ def _strategy(strategy: DeploymentStrategy, at: str) -> Findings:
             return [field.forbidden(f"{at}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")]
         return []
     if strategy.type != "RollingUpdate":
-        shown = {"Type": strategy.type, "RollingUpdate": rolling and {"MaxUnavailable": rolling.maxUnavailable,
-                                                                     "MaxSurge": rolling.maxSurge}}
-        return [field.not_supported(at, shown, ("Recreate", "RollingUpdate"))]
+        return [field.not_supported(at, workload.shown_strategy(strategy), ("Recreate", "RollingUpdate"))]
     if rolling is None:
         return [field.required(f"{at}.rollingUpdate", "this should be defaulted and never be nil")]
     unavailable, surge, where = rolling.maxUnavailable, rolling.maxSurge, f"{at}.rollingUpdate"

@@ -19,7 +19,13 @@ from sampan.api.resources import STATEFUL_SETS
 from sampan.kinds import checks, meta
 from sampan.kinds.apps import workload
 from sampan.kinds.checks import Findings
-from sampan.kinds.core.pod_spec import default_claim_spec, default_pod_template, validate_claim_spec
+from sampan.kinds.core.pod_spec import (
+    default_claim_spec,
+    default_pod_template,
+    validate_claim_spec,
+    validate_pod_template,
+    validate_template_marks,
+)
 from sampan.kinds.core.pod_spec.warn import claim_warnings
 from sampan.kinds.kind import Column, Kind, ScalePaths, SubKind
 from sampan.kinds.printing import age
@@ -101,14 +107,23 @@ def prepare_update(new: StatefulSet, old: StatefulSet) -> None:
 
 def validate_create(obj: StatefulSet) -> Findings:
     """All findings, also about what never changes afterwards: claim templates, the name of the service."""
-    spec = obj.spec
+    return _spec(obj.spec, fixed=True, template=True)
+
+
+def _spec(spec: StatefulSetSpec, *, fixed: bool, template: bool) -> Findings:
+    """Findings about the spec; what is `fixed` and the pods' part of the `template` may be left out."""
     out = _policies(spec)
-    for index, claim in enumerate(spec.volumeClaimTemplates):
+    for index, claim in enumerate(spec.volumeClaimTemplates if fixed else ()):
         out += validate_claim_spec(claim.spec, f"spec.volumeClaimTemplates[{index}].spec")
     out += _numbers(spec)
-    if spec.serviceName:
+    if fixed and spec.serviceName:
         out += checks.named(spec.serviceName, names.dns1123_label, "spec.serviceName")
-    return out + _selector_and_template(spec)
+    out += workload.required_selector(spec.selector, "statefulset")
+    try:
+        out += _template(spec, selectors.of_label_selector(spec.selector), whole=template)
+    except selectors.SelectorError:
+        out.append(field.invalid("spec.selector", spec.selector))
+    return out + workload.never_ending(spec.template, "StatefulSet")
 
 
 def _numbers(spec: StatefulSetSpec) -> Findings:
@@ -118,18 +133,25 @@ def _numbers(spec: StatefulSetSpec) -> Findings:
     return out
 
 
-def _selector_and_template(spec: StatefulSetSpec) -> Findings:
-    return workload.validate_selector_and_template(spec.selector, _as_pods_have_it(spec), "statefulset")
+def _template(spec: StatefulSetSpec, selector: selectors.Selector, *, whole: bool) -> Findings:
+    """Labels and annotations are looked at twice where the `whole` template is."""
+    template = _as_pods_have_it(spec)
+    out = workload.mismatch(selector, template)
+    if whole:
+        out += validate_pod_template(template, "spec.template")
+    return out + validate_template_marks(template, "spec.template")
 
 
 def _as_pods_have_it(spec: StatefulSetSpec) -> PodTemplateSpec:
-    """The template with a volume for each claim template, as its pods get them: containers may mount those."""
-    claims = [claim.metadata.name for claim in spec.volumeClaimTemplates]
-    if not claims:
+    """The template as its pods get it: named by the controller, with a volume for each claim template, which containers may mount."""
+    claims = dict.fromkeys(claim.metadata.name for claim in spec.volumeClaimTemplates)
+    if not claims and not spec.template.spec.subdomain and not spec.template.spec.hostname:
         return spec.template
     template = clone(spec.template)
-    template.spec.volumes = [one for one in template.spec.volumes if one.name not in claims] + [
-        Volume(name=name, persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=name)) for name in claims]
+    template.spec.subdomain = template.spec.hostname = ""
+    template.spec.volumes = [
+        Volume(name=name, persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=name)) for name in claims
+    ] + [one for one in template.spec.volumes if one.name not in claims]
     return template
 
 
@@ -145,10 +167,10 @@ def _policies(spec: StatefulSetSpec) -> Findings:
         out.append(field.required(at))
     elif strategy.type == "OnDelete":
         if strategy.rollingUpdate is not None:
-            out.append(field.invalid(f"{at}.rollingUpdate", strategy.rollingUpdate,
+            out.append(field.invalid(f"{at}.rollingUpdate", _shown(strategy.rollingUpdate),
                                      "only allowed for updateStrategy 'RollingUpdate'"))
     elif strategy.type != "RollingUpdate":
-        out.append(field.invalid(at, {"Type": strategy.type, "RollingUpdate": strategy.rollingUpdate},
+        out.append(field.invalid(at, {"Type": strategy.type, "RollingUpdate": _shown(strategy.rollingUpdate)},
                                  "must be 'RollingUpdate' or 'OnDelete'"))
     elif strategy.rollingUpdate is not None:
         out += _rolling(strategy.rollingUpdate, f"{at}.rollingUpdate")
@@ -157,6 +179,11 @@ def _policies(spec: StatefulSetSpec) -> Findings:
         out += checks.one_of(policy.whenDeleted, ("Retain", "Delete"), f"{at}.whenDeleted")
         out += checks.one_of(policy.whenScaled, ("Retain", "Delete"), f"{at}.whenScaled")
     return out
+
+
+def _shown(rolling: RollingUpdateStatefulSetStrategy | None) -> dict[str, object] | None:
+    """As messages show it, under Go's names."""
+    return None if rolling is None else {"Partition": rolling.partition or 0, "MaxUnavailable": rolling.maxUnavailable}
 
 
 def _rolling(rolling: RollingUpdateStatefulSetStrategy, at: str) -> Findings:
@@ -171,11 +198,9 @@ def _rolling(rolling: RollingUpdateStatefulSetStrategy, at: str) -> Findings:
 
 
 def validate_update(new: StatefulSet, old: StatefulSet) -> Findings:
-    """Only a few fields of the spec may change. A template that was wrong before may stay so."""
-    out = _policies(new.spec) + _numbers(new.spec)
-    if new.spec.template != old.spec.template or not _selector_and_template(old.spec):
-        out += _selector_and_template(new.spec)
-    return out + _fixed_fields(new, old)
+    """Only a few fields of the spec may change. Where the spec was wrong before, nobody looks into the template."""
+    fine = not _spec(old.spec, fixed=False, template=True)
+    return _spec(new.spec, fixed=False, template=fine) + _fixed_fields(new, old)
 
 
 def _fixed_fields(new: StatefulSet, old: StatefulSet) -> Findings:
@@ -204,11 +229,10 @@ def validate_status(new: StatefulSet, old: StatefulSet) -> Findings:
 
 
 def warnings(new: StatefulSet, old: StatefulSet | None) -> list[str]:
-    if old is not None and new.metadata.generation == old.metadata.generation:
-        return []
     out = workload.changed_template_warnings(new, old)
+    child = "" if old is None else ".Spec"  # so upstream
     for index, claim in enumerate(new.spec.volumeClaimTemplates):
-        out += claim_warnings(claim.spec, f"spec.volumeClaimTemplates[{index}].Spec")
+        out += claim_warnings(claim.spec, f"spec.volumeClaimTemplates[{index}]{child}")
     if new.spec.revisionHistoryLimit is not None and new.spec.revisionHistoryLimit < 0:
         out.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
     return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api import field, names, selectors
+from sampan.api.apps.v1 import DaemonSetUpdateStrategy, DeploymentStrategy
 from sampan.api.core.v1 import PodTemplateSpec
 from sampan.api.meta.v1 import LabelSelector
 from sampan.kinds import checks
@@ -19,34 +20,55 @@ from sampan.kinds.printing import container_images, container_names
 MISMATCH = "`selector` does not match template `labels`"
 
 
+def required_selector(selector: LabelSelector | None, kind: str) -> Findings:
+    """A selector that is there, valid and selects something."""
+    if selector is None:
+        return [field.required("spec.selector")]
+    out = checks.label_selector(selector, "spec.selector")
+    if checks.is_empty_selector(selector):
+        out.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+    return out
+
+
 def validate_selector_and_template(selector: LabelSelector | None, template: PodTemplateSpec, kind: str) -> Findings:
     """`spec.selector` and `spec.template` of a kind whose pods always restart; `kind` as in upstream's words."""
-    out: Findings = []
-    if selector is None:
-        out.append(field.required("spec.selector"))
-    else:
-        out += checks.label_selector(selector, "spec.selector")
-        if checks.is_empty_selector(selector):
-            out.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+    out = required_selector(selector, kind)
     try:
         compiled = selectors.of_label_selector(selector)
     except selectors.SelectorError:
-        return [*out, field.invalid("spec.selector", selector, "" if kind == "statefulset" else "invalid label selector")]
+        return [*out, field.invalid("spec.selector", selector, "invalid label selector")]
+    return out + mismatch(compiled, template) + validate_always_running(template, "ReplicaSet")
+
+
+def mismatch(selector: selectors.Selector, template: PodTemplateSpec) -> Findings:
+    """A selector that is not empty and does not select the template's pods."""
     labels = template.metadata.labels
-    if not compiled.empty and not compiled.matches(labels):
-        out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
-    return out + validate_always_running(template, "StatefulSet" if kind == "statefulset" else "ReplicaSet")
+    if selector.empty or selector.matches(labels):
+        return []
+    return [field.invalid("spec.template.metadata.labels", labels or None, MISMATCH)]
 
 
 def validate_always_running(template: PodTemplateSpec, kind: str) -> Findings:
     """The template itself, and that its pods never end by themselves; `kind` as in upstream's words."""
-    out = validate_pod_template(template, "spec.template")
+    return validate_pod_template(template, "spec.template") + never_ending(template, kind)
+
+
+def never_ending(template: PodTemplateSpec, kind: str) -> Findings:
+    """Pods that restart always and have no deadline."""
+    out: Findings = []
     if template.spec.restartPolicy and template.spec.restartPolicy != "Always":
         out.append(field.not_supported("spec.template.spec.restartPolicy", template.spec.restartPolicy, ("Always",)))
     if template.spec.activeDeadlineSeconds is not None:
         out.append(field.forbidden("spec.template.spec.activeDeadlineSeconds",
                                    f"activeDeadlineSeconds in {kind} is not Supported"))
     return out
+
+
+def shown_strategy(strategy: DeploymentStrategy | DaemonSetUpdateStrategy) -> dict[str, Any]:
+    """A strategy as messages show it: under Go's names, a number that is not there as 0."""
+    rolling = strategy.rollingUpdate
+    return {"Type": strategy.type, "RollingUpdate": rolling and {"MaxUnavailable": rolling.maxUnavailable or 0,
+                                                                "MaxSurge": rolling.maxSurge or 0}}
 
 
 def changed_template_warnings(new: Any, old: Any) -> list[str]:

@@ -8,7 +8,7 @@ Source: kubernetes `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation`, `
 
 from sampan.kinds.core.pod_spec.claims import validate_claim_spec
 from sampan.kinds.core.pod_spec.defaults import default_claim_spec, default_pod_spec, default_pod_template
-from sampan.kinds.core.pod_spec.spec import validate_pod_spec, validate_pod_template
+from sampan.kinds.core.pod_spec.spec import validate_pod_spec, validate_pod_template, validate_template_marks
 from sampan.kinds.core.pod_spec.warn import pod_spec_warnings, pod_warnings
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "validate_claim_spec",
     "validate_pod_spec",
     "validate_pod_template",
+    "validate_template_marks",
 ]

@@ -27,20 +27,27 @@ def validate_pod_template(template: PodTemplateSpec, path: str, old: PodTemplate
 
     `old`, where given, allows values that were stored before they became invalid.
     """
-    errors: Errors = []
     metadata, spec = template.metadata, template.spec
-    if metadata.labels:
-        label_selectors.labels(errors, metadata.labels, f"{path}.labels")
-    if metadata.annotations:
-        marks.keys_and_size(errors, metadata.annotations, f"{path}.annotations")
-        marks.pod_annotations(errors, metadata.annotations, spec, f"{path}.annotations",
-                              old.metadata.annotations if old is not None else None)
+    errors = validate_template_marks(template, path, old)
     errors += validate_pod_spec(spec, f"{path}.spec")
     if metadata.annotations:
         marks.match_fields(errors, metadata.annotations, spec, f"{path}.spec")
     if spec.ephemeralContainers:
         errors.append(field.forbidden(f"{path}.spec.ephemeralContainers",
                                       "ephemeral containers not allowed in pod template"))
+    return errors
+
+
+def validate_template_marks(template: PodTemplateSpec, path: str, old: PodTemplateSpec | None = None) -> Errors:
+    """Those about the labels and annotations of a template."""
+    errors: Errors = []
+    metadata = template.metadata
+    if metadata.labels:
+        label_selectors.labels(errors, metadata.labels, f"{path}.labels")
+    if metadata.annotations:
+        marks.keys_and_size(errors, metadata.annotations, f"{path}.annotations")
+        marks.pod_annotations(errors, metadata.annotations, template.spec, f"{path}.annotations",
+                              old.metadata.annotations if old is not None else None)
     return errors
 
 
