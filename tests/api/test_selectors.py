@@ -89,3 +89,16 @@ def test_what_was_printed_reads_back(text: str) -> None:
         except selectors.SelectorError:
             continue
         assert parse(str(selector)) == selector
+
+
+def test_selectors_of_many_parts_are_not_kept() -> None:
+    # given one that is no larger than people write them, and one of a hostile size
+    small, large = {"matchLabels": {"app": "kept"}}, {"matchLabels": {f"key-{number}": "x" for number in range(1000)}}
+    # when both are asked for again
+    kept = selectors.of_label_selector(small) is selectors.of_label_selector(small)
+    again = selectors.of_label_selector(large) is selectors.of_label_selector(large)
+    # then only the first was remembered, and the second means what it says
+    assert (kept, again) == (True, False)
+    assert selectors.of_label_selector(large).matches(large["matchLabels"])
+    assert not selectors.of_label_selector(large).matches(small["matchLabels"])
+    assert selectors.of_set(large["matchLabels"]) is not selectors.of_set(large["matchLabels"])

@@ -21,6 +21,7 @@ Match = Callable[[Labels], bool]
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 _EXPECTED_OPERATOR = "in, notin, =, ==, !=, gt, lt"
 _CACHE = 1 << 12
+_MOST_PARTS = 64
 _INT64 = re.compile(r"[+-]?[0-9]+")
 
 
@@ -339,10 +340,10 @@ def of_label_selector(selector: Any) -> Selector:
         expressions = tuple((e.key, e.operator, tuple(e.values or ())) for e in selector.matchExpressions or ())
     if not labels and not expressions:
         return EVERYTHING
-    return _of_parts(tuple(labels.items()), expressions)
+    parts = len(labels) + sum(1 + len(values) for _, _, values in expressions)
+    return (_known_parts if parts <= _MOST_PARTS else _of_parts)(tuple(labels.items()), expressions)
 
 
-@lru_cache(maxsize=_CACHE)
 def _of_parts(labels: tuple[tuple[str, str], ...], expressions: tuple[tuple[str, str, tuple[str, ...]], ...]) -> Selector:
     found = [requirement(key, "=", (value,)) for key, value in labels]
     for key, operator, values in expressions:
@@ -352,14 +353,19 @@ def _of_parts(labels: tuple[tuple[str, str], ...], expressions: tuple[tuple[str,
     return Selector(found)
 
 
-@lru_cache(maxsize=_CACHE)
 def _of_set(labels: tuple[tuple[str, str], ...]) -> Selector:
     return Selector(Requirement(key, "=", (value,)) for key, value in labels)
 
 
+_known_parts, _known_set = lru_cache(maxsize=_CACHE)(_of_parts), lru_cache(maxsize=_CACHE)(_of_set)
+"""Keys and values are short where they are valid, so these are bounded by how many a selector may have to be kept."""
+
+
 def of_set(labels: Labels | None) -> Selector:
     """What selects exactly these labels (Services, ReplicationControllers); empty selects everything."""
-    return _of_set(tuple(labels.items())) if labels else EVERYTHING
+    if not labels:
+        return EVERYTHING
+    return (_known_set if len(labels) <= _MOST_PARTS else _of_set)(tuple(labels.items()))
 
 
 def format_selector(selector: Any) -> str:
