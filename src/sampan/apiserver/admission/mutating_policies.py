@@ -22,6 +22,7 @@ from sampan.api.schema import Shape
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import matched
 from sampan.apiserver.admission.policies import (
+    CompiledPolicies,
     Expressions,
     PolicyError,
     no_others,
@@ -105,7 +106,7 @@ class MutatingPolicies:
     def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None) -> None:
         self._readers, self._authorizers, self._versions = readers, authorizers, versions
         self._others = versions.others if versions is not None else no_others
-        self._compiled: dict[str, tuple[Any, _Policy]] = {}
+        self._policies = CompiledPolicies(readers.of(MUTATING_ADMISSION_POLICIES), _Policy)
 
     def admit(self, request: AdmissionRequest, bindings: list[MutatingAdmissionPolicyBinding]) -> None:
         """Make the changes.
@@ -124,7 +125,7 @@ class MutatingPolicies:
 
     def _applied(self, bindings: list[MutatingAdmissionPolicyBinding]) -> Iterator[tuple[_Policy, MutatingAdmissionPolicyBinding]]:
         for binding in bindings:
-            policy = self._policy(binding.spec.policyName)
+            policy = self._policies.get(binding.spec.policyName)
             if policy is not None:
                 yield policy, binding
 
@@ -161,15 +162,3 @@ class MutatingPolicies:
         if not request.subresource:
             kind_of(request.resource).default(made)
         request.object = made
-
-    def _policy(self, name: str) -> _Policy | None:
-        entry = self._readers.of(MUTATING_ADMISSION_POLICIES).get("", name)
-        if entry is None:
-            self._compiled.pop(name, None)
-            return None
-        known = self._compiled.get(name)
-        if known is None or known[0] is not entry:
-            known = self._compiled[name] = (entry, _Policy(entry.object))
-        return known[1]
-
-

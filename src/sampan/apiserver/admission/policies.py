@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sampan.api import codec, resources, selectors
 from sampan.api.admissionregistration.v1 import MatchCondition, ParamKind, ParamRef, Variable
@@ -24,8 +24,9 @@ from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import labels_of
 from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.authorizers import Authorizers
+from sampan.apiserver.entries import Entry
 from sampan.apiserver.request import Attributes, User
-from sampan.apiserver.watchcache import Readers
+from sampan.apiserver.watchcache import Reader, Readers
 
 BUDGET = 10_000_000
 """What all expressions of one policy may cost in one request."""
@@ -69,6 +70,28 @@ class Scope:
             raise CelError(str(error)) from None
         self.left -= cost
         return value
+
+
+P = TypeVar("P")
+
+
+class CompiledPolicies(Generic[P]):
+    """Policies of one resource as `make` compiles them: each once, until it changes."""
+
+    def __init__(self, reader: Reader, make: Callable[[Any], P]) -> None:
+        self._reader, self._make = reader, make
+        self._known: dict[str, tuple[Entry, P]] = {}
+
+    def get(self, name: str) -> P | None:
+        """The policy of this name as it is now; None: there is none."""
+        entry = self._reader.get("", name)
+        if entry is None:
+            self._known.pop(name, None)
+            return None
+        known = self._known.get(name)
+        if known is None or known[0] is not entry:
+            known = self._known[name] = (entry, self._make(entry.object))
+        return known[1]
 
 
 class Expressions:

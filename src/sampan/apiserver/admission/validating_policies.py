@@ -21,6 +21,7 @@ from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.matching import matched
 from sampan.apiserver.admission.policies import (
+    CompiledPolicies,
     Expressions,
     PolicyError,
     Scope,
@@ -108,7 +109,7 @@ class ValidatingPolicies:
     def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None) -> None:
         self._readers, self._authorizers, self._versions = readers, authorizers, versions
         self._others = versions.others if versions is not None else no_others
-        self._compiled: dict[str, tuple[Any, _Policy]] = {}
+        self._policies = CompiledPolicies(readers.of(VALIDATING_ADMISSION_POLICIES), _Policy)
 
     def validate(self, request: AdmissionRequest, bindings: list[ValidatingAdmissionPolicyBinding]) -> None:
         """Refuse, warn or note, as the bindings say.
@@ -120,7 +121,7 @@ class ValidatingPolicies:
         denied: list[tuple[str, str, Denial]] = []
         noted: list[dict[str, Any]] = []
         for binding in bindings:
-            policy = self._policy(binding.spec.policyName)
+            policy = self._policies.get(binding.spec.policyName)
             resource = matched(policy.spec.matchConstraints, request, self._readers, self._others) if policy is not None else None
             if policy is None or resource is None or matched(binding.spec.matchResources, request, self._readers, self._others) is None:
                 continue
@@ -154,16 +155,6 @@ class ValidatingPolicies:
             if not policy.ignores:
                 found.append(Denial(f"failed to configure binding: {error}"))
         return found
-
-    def _policy(self, name: str) -> _Policy | None:
-        entry = self._readers.of(VALIDATING_ADMISSION_POLICIES).get("", name)
-        if entry is None:
-            self._compiled.pop(name, None)
-            return None
-        known = self._compiled.get(name)
-        if known is None or known[0] is not entry:
-            known = self._compiled[name] = (entry, _Policy(entry.object))
-        return known[1]
 
 
 def refusal(request: AdmissionRequest, policy: str, binding: str, denial: Denial) -> ApiError:
