@@ -9,6 +9,7 @@ open; what another than the first opened is stale. AES-GCM vouches for the stora
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -72,8 +73,8 @@ class NamedKey(NamedTuple):
     secret: bytes
 
 
-class _Keyed:
-    """A provider with several keys."""
+class _Keyed(ABC):
+    """A provider with several keys; a subclass knows one cipher."""
 
     prefix = b""
 
@@ -100,14 +101,21 @@ class _Keyed:
                     failed.append(str(error))
         raise CannotOpen(_all(failed) or "no matching key was found for the provided AES transformer")
 
+    @abstractmethod
     def _cipher(self, secret: bytes) -> Any:
-        raise NotImplementedError
+        """What the two others are given for a key."""
 
+    @abstractmethod
     def _seal(self, cipher: Any, value: bytes, key: bytes) -> bytes:
-        raise NotImplementedError
+        """What follows the key's name."""
 
+    @abstractmethod
     def _open(self, cipher: Any, sealed: bytes, key: bytes) -> bytes:
-        raise NotImplementedError
+        """The value of what follows the key's name.
+
+        Raises:
+            CannotOpen: It was not sealed with this key.
+        """
 
 
 class AesGcm(_Keyed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import timedelta
 
 from sampan.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
@@ -29,8 +30,9 @@ class _Requests(Controller):
             return DONE
         return await self._handle(key, csr) if self.writer.fresh(key) else DONE
 
+    @abstractmethod
     async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
-        raise NotImplementedError
+        """Bring one request further."""
 
 
 class ApprovingController(_Requests):
