@@ -15,6 +15,7 @@ from sampan.apiserver.auth.authenticators import TokenWebhook
 from sampan.apiserver.auth.requestheader import Authority, RequestHeaders
 from sampan.apiserver.server import Settings
 from sampan.lib.errors import ConfigError
+from sampan.lib.pkirotate import write_private
 
 if TYPE_CHECKING:
     from sampan.apiserver.auth.jwtconfig import JwtAuthenticator
@@ -144,7 +145,8 @@ def handshake_ca(flags: SecurityFlags, client_ca: Path, folder: Path) -> Path:
     if flags.headers.ca is None:
         return client_ca
     both = folder / "handshake-ca.crt"
-    both.write_bytes(client_ca.read_bytes().rstrip(b"\n") + b"\n" + content(flags.headers.ca, "file of --requestheader-client-ca-file"))
+    # a handshake may read it at any moment
+    write_private(both, client_ca.read_bytes().rstrip(b"\n") + b"\n" + content(flags.headers.ca, "file of --requestheader-client-ca-file"))
     return both
 
 
