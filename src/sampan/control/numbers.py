@@ -11,6 +11,19 @@ import msgspec
 _sorted = msgspec.json.Encoder(enc_hook=str, order="sorted")
 
 SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+LONGEST_NUMBER = 10  # digits: as many as a 32-bit number may have
+
+
+def number_of(text: str) -> int | None:
+    """The number that an annotation or label holds; None: it is no whole 32-bit number.
+
+    Source: Go `strconv.ParseInt(text, 10, 32)` without a leading plus.
+    """
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > LONGEST_NUMBER:
+        return None
+    number = int(text)
+    return number if -(2**31) <= number < 2**31 else None
 
 
 def scaled(value: int | str | None, total: int, *, round_up: bool) -> int:

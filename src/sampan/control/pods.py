@@ -18,6 +18,7 @@ from sampan.api.core.v1 import Pod, PodCondition, PodTemplateSpec
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 from sampan.api.scalars import Time
+from sampan.control.numbers import number_of
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -91,11 +92,9 @@ def pod_from_template(template: PodTemplateSpec, resource: Resource[Any], owner:
 def deletion_cost(pod: Pod) -> int:
     """The annotation's number; 0 without one or when it is no 32-bit number."""
     text = pod.metadata.annotations.get(DELETION_COST, "")
-    digits = text[1:] if text[:1] == "-" else text
-    if not digits.isascii() or not digits.isdigit() or (len(digits) > 1 and digits[0] == "0"):
-        return 0
-    cost = int(text)
-    return cost if -(2**31) <= cost < 2**31 else 0
+    if len(text) > 1 and text.removeprefix("-").startswith("0"):
+        return 0  # validation refuses those
+    return number_of(text) or 0
 
 
 def restarts(pod: Pod) -> int:

@@ -16,6 +16,7 @@ from sampan.api.apps.v1 import Deployment, DeploymentStatus, ReplicaSet
 from sampan.api.core.v1 import Pod
 from sampan.api.resources import DEPLOYMENTS, REPLICA_SETS
 from sampan.api.selectors import of_label_selector
+from sampan.control.numbers import number_of
 from sampan.control.pods import is_terminal
 from sampan.controllers.deployment import status as statuses
 from sampan.controllers.deployment.replicasets import (
@@ -167,7 +168,7 @@ def _pause_condition(deployment: Deployment, now: datetime) -> Plan | None:
 
 def _roll_back(deployment: Deployment, sets: Sequence[ReplicaSet]) -> Plan:
     text = deployment.metadata.annotations[ROLLBACK_TO]
-    target = int(text) if text.lstrip("-").isdigit() else 0
+    target = number_of(text) or 0
     if target == 0:
         revisions = sorted({revision(rs) for rs in sets} - {0})
         target = revisions[-2] if len(revisions) > 1 else 0
@@ -192,8 +193,8 @@ def _roll_back(deployment: Deployment, sets: Sequence[ReplicaSet]) -> Plan:
 
 def _was_resized(step: _Step) -> bool:
     for rs in step.active(step.all):
-        before = rs.metadata.annotations.get(DESIRED, "")
-        if before.isdigit() and int(before) != wanted(step.deployment):
+        before = number_of(rs.metadata.annotations.get(DESIRED, ""))
+        if before is not None and before != wanted(step.deployment):
             return True
     return False
 
@@ -254,8 +255,7 @@ def _proportion(step: _Step, rs: ReplicaSet, to_add: int, added: int) -> int:
     if replicas == 0:
         fraction = -now
     else:
-        before = rs.metadata.annotations.get(MOST, "")
-        base = int(before) if before.isdigit() and int(before) else step.deployment.status.replicas
+        base = number_of(rs.metadata.annotations.get(MOST, "")) or step.deployment.status.replicas
         grown = now * (replicas + max_surge(step.deployment)) / base if base else now
         fraction = int(grown + 0.5) - now
     return min(fraction, to_add - added) if to_add > 0 else max(fraction, to_add - added)

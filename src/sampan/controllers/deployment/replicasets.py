@@ -13,7 +13,7 @@ from sampan.api.apps.v1 import Deployment, ReplicaSet
 from sampan.api.core.v1 import PodTemplateSpec
 from sampan.api.meta.v1 import LabelSelector, ObjectMeta
 from sampan.api.resources import DEPLOYMENTS
-from sampan.control.numbers import safe_hash, scaled
+from sampan.control.numbers import number_of, safe_hash, scaled
 from sampan.control.pods import owner_reference, with_labels
 
 HASH_LABEL = "pod-template-hash"
@@ -87,8 +87,7 @@ def find_new(deployment: Deployment, sets: Sequence[ReplicaSet]) -> ReplicaSet |
 
 def revision(rs: ReplicaSet) -> int:
     """The revision annotation as a number; 0 without one."""
-    text = rs.metadata.annotations.get(REVISION, "")
-    return int(text) if text.isdigit() else 0
+    return number_of(rs.metadata.annotations.get(REVISION, "")) or 0
 
 
 def next_revision(old: Sequence[ReplicaSet]) -> int:
@@ -107,9 +106,8 @@ def new_annotations(deployment: Deployment, rs: ReplicaSet, new_revision: int) -
     annotations = dict(rs.metadata.annotations)
     annotations.update({k: v for k, v in deployment.metadata.annotations.items() if k not in NOT_COPIED})
     before = annotations.get(REVISION, "")
-    if before and not before.isdigit():
-        return annotations
-    if int(before or 0) < new_revision:
+    number = number_of(before) if before else 0
+    if number is not None and number < new_revision:
         annotations[REVISION] = str(new_revision)
         if before:
             history = annotations.get(REVISION_HISTORY, "")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sampan.aio.backoff import Backoff
 from sampan.api.batch.v1 import Job, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule
 from sampan.api.core.v1 import ContainerStatus, Pod
+from sampan.control.numbers import number_of
 from sampan.kinds.batch.job import TRACKING_FINALIZER, is_indexed
 from sampan.kinds.meta import condition
 
@@ -27,13 +28,14 @@ def is_tracked(pod: Pod) -> bool:
     return TRACKING_FINALIZER in pod.metadata.finalizers
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
+def _number(pod: Pod, annotation: str) -> int | None:
+    found = number_of(pod.metadata.annotations.get(annotation, ""))
+    return found if found is not None and found >= 0 else None
 
 
 def index_of(pod: Pod) -> int | None:
     """The completion index; None: it has none."""
-    return _number(pod.metadata.annotations.get(INDEX, ""))
+    return _number(pod, INDEX)
 
 
 def has_valid_index(job: Job, pod: Pod) -> bool:
@@ -58,12 +60,12 @@ def is_failed(job: Job, pod: Pod) -> bool:
 
 def failures_of_index(pod: Pod) -> int:
     """How often its index had failed before it, without those that the policy ignores."""
-    return _number(pod.metadata.annotations.get(INDEX_FAILURES, "")) or 0
+    return _number(pod, INDEX_FAILURES) or 0
 
 
 def all_failures_of_index(pod: Pod) -> int:
     """How often its index had failed before it."""
-    return failures_of_index(pod) + (_number(pod.metadata.annotations.get(INDEX_IGNORED_FAILURES, "")) or 0)
+    return failures_of_index(pod) + (_number(pod, INDEX_IGNORED_FAILURES) or 0)
 
 
 def ended_at(pod: Pod) -> datetime:
