@@ -18,7 +18,7 @@ from sampan.control.key import Key
 from sampan.control.ownership import claim, owner_keys
 from sampan.control.pods import is_terminating
 from sampan.controllers.statefulset.decide import Step, decide, status
-from sampan.controllers.statefulset.pods import claim_names, ordinal, revision_of
+from sampan.controllers.statefulset.pods import claim_names, ordinal, revision_of, to_look_at
 from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
 
 HASH = "controller.kubernetes.io/hash"
@@ -72,9 +72,8 @@ class StatefulSetController(Controller):
     def _numbers(sts: StatefulSet, pods: list[Pod]) -> set[int]:
         if not sts.spec.volumeClaimTemplates:
             return set()
-        first = sts.spec.ordinals.start if sts.spec.ordinals is not None else 0
-        replicas = sts.spec.replicas if sts.spec.replicas is not None else 1
-        return {*range(first, first + replicas), *(number for pod in pods if (number := ordinal(sts, pod)) is not None)}
+        taken = {number for pod in pods if (number := ordinal(sts, pod)) is not None}
+        return {*to_look_at(sts, taken), *taken}
 
     async def _update_revision(self, key: Key, sts: StatefulSet, revisions: list[ControllerRevision]) -> tuple[ControllerRevision, int]:
         """The revision of the template as it is now, made or renumbered if need be, and the number of collisions."""

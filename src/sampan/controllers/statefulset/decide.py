@@ -30,6 +30,7 @@ from sampan.controllers.statefulset.pods import (
     ordinal,
     revision_of,
     start,
+    to_look_at,
     wanted,
     with_identity,
 )
@@ -63,19 +64,19 @@ def decide(step: Step) -> Plan:
     sts = step.sts
     if sts.metadata.deletionTimestamp is not None:
         return Plan()
-    first, count = start(sts), wanted(sts)
     by_number = {number: pod for pod in step.pods if (number := ordinal(sts, pod)) is not None}
-    replicas = [by_number.get(number) for number in range(first, first + count)]
-    condemned = [by_number[number] for number in sorted(by_number, reverse=True) if not first <= number < first + count]
-    for index, pod in enumerate(replicas):
-        if _process(step, first + index, pod):
+    numbers = to_look_at(sts, by_number)
+    for number in numbers:
+        if _process(step, number, by_number.get(number)):
             return step.plan()
+    replicas = [by_number[number] for number in numbers if number in by_number]
+    condemned = [by_number[number] for number in sorted(by_number.keys() - {*numbers}, reverse=True)]
     for pod in condemned:
         _own_claims(step, pod, condemned=True)
-    if _condemn(step, condemned, [pod for pod in replicas if pod is not None]):
+    if _condemn(step, condemned, replicas):
         return step.plan()
-    if sts.spec.updateStrategy.type != "OnDelete" and None not in replicas:
-        _update(step, [pod for pod in replicas if pod is not None], first)
+    if sts.spec.updateStrategy.type != "OnDelete" and len(replicas) == wanted(sts):
+        _update(step, replicas)
     return step.plan()
 
 
@@ -165,20 +166,36 @@ def _condemn(step: Step, condemned: Sequence[Pod], replicas: Sequence[Pod]) -> b
     return False
 
 
-def _update(step: Step, replicas: Sequence[Pod], first: int) -> None:
-    """Delete pods of old revisions from the highest ordinal down to the partition, so many as may be unavailable."""
+def _update(step: Step, replicas: Sequence[Pod]) -> None:
+    """Delete pods of old revisions from the highest ordinal down to the partition: one, or so many as may be unavailable."""
     rolling = step.sts.spec.updateStrategy.rollingUpdate
     partition = max(0, (rolling.partition or 0) if rolling is not None else 0)
-    most = max(1, scaled(rolling.maxUnavailable, wanted(step.sts), round_up=False)) \
-        if rolling is not None and rolling.maxUnavailable is not None else 1
-    room = most - sum(not is_healthy(pod) or not is_running_and_available(step.sts, pod, step.now) for pod in replicas)
-    for index in range(len(replicas) - 1, partition - 1, -1):
-        pod = replicas[index]
-        if room <= 0:
-            return
-        if revision_of(pod) != step.update.metadata.name and not is_terminating(pod):
+    if rolling is None or rolling.maxUnavailable is None:
+        _update_one(step, replicas[partition:])
+        return
+    most = max(1, scaled(rolling.maxUnavailable, wanted(step.sts), round_up=False))
+    room = max(0, most - sum(_is_unavailable(step, pod) for pod in replicas))
+    old = [pod for pod in reversed(replicas[partition:]) if _is_old(step, pod)]
+    for pod in old[:room]:
+        _delete(step, pod)
+
+
+def _update_one(step: Step, replicas: Sequence[Pod]) -> None:
+    """The highest pod that is old goes, well or not; one above it that has been updated and is not available yet is waited for."""
+    for pod in reversed(replicas):
+        if _is_old(step, pod):
             _delete(step, pod)
-            room -= 1
+            return
+        if _is_unavailable(step, pod):
+            return
+
+
+def _is_old(step: Step, pod: Pod) -> bool:
+    return revision_of(pod) != step.update.metadata.name and not is_terminating(pod)
+
+
+def _is_unavailable(step: Step, pod: Pod) -> bool:
+    return not is_healthy(pod) or not is_running_and_available(step.sts, pod, step.now)
 
 
 def status(step: Step, collisions: int) -> Plan:

@@ -5,8 +5,9 @@ Source: kube-controller-manager `statefulset/stateful_set_utils.go`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -16,10 +17,12 @@ from sampan.api.core.v1 import PersistentVolumeClaim, PersistentVolumeClaimVolum
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resources import PODS, STATEFUL_SETS
 from sampan.control.history import HASH_LABEL
+from sampan.control.numbers import number_of
 from sampan.control.pods import is_available, is_ready, is_terminating, owner_reference, pod_from_template
 
 NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 INDEX_LABEL = "apps.kubernetes.io/pod-index"
+BURST = 500  # pods that are made in one round, at most
 
 
 def wanted(sts: StatefulSet) -> int:
@@ -35,7 +38,17 @@ def start(sts: StatefulSet) -> int:
 def ordinal(sts: StatefulSet, pod: Pod) -> int | None:
     """The pod's number; None: by its name it is none of this set's."""
     base, _, number = pod.metadata.name.rpartition("-")
-    return int(number) if base == sts.metadata.name and number.isdigit() and len(number) < 10 else None
+    return number_of(number) if base == sts.metadata.name else None
+
+
+def to_look_at(sts: StatefulSet, taken: Collection[int]) -> list[int]:
+    """The wanted ordinals of a round, rising: those that have a pod (`taken`), and the first of those that have none.
+
+    A set may want two thousand million pods; as many as a round makes are enough.
+    """
+    every = range(start(sts), start(sts) + wanted(sts))
+    free = islice((number for number in every if number not in taken), BURST)
+    return sorted({*free, *(number for number in taken if number in every)})
 
 
 def revision_of(pod: Pod) -> str:
