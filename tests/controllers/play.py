@@ -6,8 +6,10 @@
     delete KIND NAME       `propagation=…`, `grace=0`
     wait SECONDS           the clock moves on
     fail VERB KIND REASON  the next such write of a controller is answered with Conflict, NotFound or Unavailable (`times=2`)
+    hold KINDS…            the caches hear nothing of these kinds any more, until `release`
+    jump SECONDS           the controllers' time of day is set forward, or back; what waits goes on waiting as long as it would have
     restart                the controllers crash and start anew, with empty caches and no memory
-    show KIND FIELDS…      one line an object; `in=NAMESPACE`, `name=NAME`; a field is a path like `spec.replicas`
+    show KIND FIELDS…      one line an object; `in=NAMESPACE`, `name=NAME`; a field is a path like `spec.replicas` (`metadata.labels[a.b]`, too)
     events                 what was told since the last time
 
 Every command waits until no controller has anything left to do. Generated names end in `*`.
@@ -18,12 +20,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from controllers.harness import World
+from controllers.jumps import Jumping
+from controllers.late import Late
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
@@ -47,11 +52,12 @@ class Play:
         self._world, self._build, self._tasks = world, build, tasks
         self._running: list[asyncio.Task[Any]] = []
         self._told: set[str] = set()
+        self._late, self._clock = Late(world.client), Jumping(world.clock)
 
     async def start(self) -> None:
         world = self._world
-        world.informers = Informers(world.client, clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
-        world.context = Context(world.client, world.informers, world.clock, world.identity)  # type: ignore[arg-type]
+        world.informers = Informers(self._late, clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
+        world.context = Context(world.client, world.informers, self._clock, world.identity)  # type: ignore[arg-type]
         world.controllers = list(self._build(world))
         self._running = [self._tasks.start(world.informers.run(), "informers")]
         self._running += [self._tasks.start(one.run(), one.name) for one in world.controllers]
@@ -121,6 +127,15 @@ class Play:
 
         self._world.client.fail = fail
 
+    async def hold(self, block: Block) -> None:
+        self._late.held |= {KINDS[word].plural for word in block.words}
+
+    async def release(self, _: Block) -> None:
+        await self._late.let_go()
+
+    async def jump(self, block: Block) -> None:
+        self._clock.offset += timedelta(seconds=float(block.words[0]))
+
     async def restart(self, _: Block) -> None:
         for task in self._running:
             task.cancel()
@@ -155,7 +170,7 @@ def named(obj: Any) -> str:
 def shown(obj: Any, path: str) -> str:
     """A field of an object; of a list of conditions its types, status and reasons."""
     value: Any = codec.to_builtins(obj)
-    for part in path.split("."):
+    for part in (one.strip("[]") for one in re.findall(r"\[[^]]*\]|[^.[]+", path)):
         value = value.get(part) if isinstance(value, dict) else None
     if path.endswith("conditions") and isinstance(value, list):
         return ",".join(f"{one['type']}:{one['status']}:{one.get('reason', '')}" for one in value)

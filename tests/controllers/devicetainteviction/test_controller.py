@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
+from controllers.jumps import Jumping, jumping
 from sampan.api.resources import EVENTS, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from sampan.controllers.devicetainteviction.controller import DeviceTaintEvictionController
-from storage.jumps import Jumping, jumping
 
 
 def build(world: World) -> list[Any]:

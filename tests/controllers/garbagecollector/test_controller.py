@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from controllers.harness import World, run
+from controllers.late import Late, lagging
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, SECRETS
 from sampan.controllers.garbagecollector.controller import GarbageCollector
-from storage.late import Late, lagging
 
 
 def build(world: World) -> list[Any]:

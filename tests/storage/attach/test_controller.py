@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
+from controllers.jumps import Jumping, jumping
+from controllers.late import Late, lagging
 from sampan.api.errors import InternalError
 from sampan.api.resources import (
     CSI_DRIVERS,
@@ -19,8 +21,6 @@ from sampan.api.resources import (
 from sampan.storage.attach.controller import AttachDetachController
 from sampan.storage.attach.decide import MANAGED, OUT_OF_SERVICE
 from sampan.storage.binder.controller import VolumeBinder
-from storage.jumps import Jumping, jumping
-from storage.late import Late, lagging
 
 UNIQUE = "kubernetes.io/csi/disk.example.com^vol-1"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from controllers.harness import World, run
+from controllers.late import Late, lagging
 from sampan.api.errors import InternalError
 from sampan.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from sampan.control.volumes import IN_TREE_FINALIZER, PROVISIONER
 from sampan.controllers.volumeprotection.controller import ClaimProtectionController, VolumeProtectionController
 from sampan.storage.binder.controller import VolumeBinder
 from sampan.storage.provision.hostpath import HostPath
-from storage.late import Late, lagging
 
 
 async def at_once(call: Callable[..., None], *args: Any, **more: Any) -> None:
