@@ -10,7 +10,7 @@ import pytest
 from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 from sampan.api.core.v1 import ConfigMap
-from sampan.api.meta.v1 import ObjectMeta, OwnerReference
+from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta, OwnerReference
 from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
 from sampan.api.scalars import Time
 from sampan.apiserver import metadata
@@ -38,7 +38,49 @@ def test_every_part_is_judged() -> None:
 
 def test_one_owner_at_most_is_the_controller() -> None:
     owners = [OwnerReference(apiVersion="v1", kind="Pod", name=name, uid=name, controller=True) for name in "ab"]
-    assert found(ownerReferences=owners) == [("metadata.ownerReferences", "FieldValueInvalid")]
+    meta = ObjectMeta(name="a", namespace="n", ownerReferences=owners)
+    assert [str(one) for one in metadata.validate_meta(meta, namespaced=True, name_check=None)] == [
+        'metadata.ownerReferences: Invalid value: [{"apiVersion":"v1","kind":"Pod","name":"a","uid":"a","controller":true},'
+        '{"apiVersion":"v1","kind":"Pod","name":"b","uid":"b","controller":true}]: Only one reference can have Controller set to '
+        'true. Found "true" in references for Pod/a and Pod/b']
+
+
+def test_events_own_nothing_and_groups_without_a_version_are_none() -> None:
+    def words(**owner: str) -> list[str]:
+        meta = ObjectMeta(name="a", namespace="n", ownerReferences=[OwnerReference(**{"name": "o", "uid": "u"} | owner)])
+        return [str(one) for one in metadata.validate_meta(meta, namespaced=True, name_check=None)]
+
+    assert words(apiVersion="v1", kind="Event") == [
+        'metadata.ownerReferences: Invalid value: {"apiVersion":"v1","kind":"Event","name":"o","uid":"u"}: /v1, Kind=Event is '
+        "disallowed from being an owner"]
+    assert words(apiVersion="apps/", kind="X") == [
+        'metadata.ownerReferences.apiVersion: Invalid value: "apps/": version must not be empty']
+
+
+def test_what_a_generated_name_starts_with_may_end_with_a_dash() -> None:
+    assert found(generateName="web-") == []
+    assert found(generateName="-") == [("metadata.generateName", "FieldValueInvalid")]
+    assert found(generateName="a" * 253 + "-") == []  # judged without its last character, as upstream does
+
+
+def test_managers_are_printable_and_short() -> None:
+    def words(**entry: str) -> list[str]:
+        meta = ObjectMeta(name="a", namespace="n", managedFields=[ManagedFieldsEntry(**{"operation": "Update"} | entry)])
+        return [str(one) for one in metadata.validate_meta(meta, namespaced=True, name_check=None)]
+
+    assert words(manager="é\ab") == [
+        'metadata.managedFields[0].manager: Invalid value: "é\\ab": invalid character U+0007 (at position 2)']
+    assert words(manager="m" * 129, subresource="s" * 257) == [
+        "metadata.managedFields[0].manager: Too long: may not be more than 128 bytes",
+        "metadata.managedFields[0].subresource: Too long: may not be more than 256 bytes"]
+
+
+def test_what_an_update_makes_wrong_is_said_as_often_as_upstream_looks_at_it() -> None:
+    old = ObjectMeta(name="a", namespace="n")
+    new = ObjectMeta(name="a", namespace="n", labels={"a": "-"}, finalizers=["plain"])
+    found = [one.field for one in metadata.validate_change(new, old, CONFIG_MAPS, built_in=True)]
+    assert found == ["metadata.labels"] * 3 + ["metadata.finalizers[0]"]
+    assert metadata.validate_change(new, new, CONFIG_MAPS, built_in=False) == []
 
 
 def test_an_update_keeps_what_the_server_owns() -> None:

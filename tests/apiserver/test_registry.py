@@ -41,6 +41,17 @@ def test_generated_names_have_five_letters_more() -> None:
     with_server(test)
 
 
+def test_a_taken_name_beside_a_prefix_is_refused_like_a_generated_one() -> None:
+    async def test(asker: Asker) -> None:
+        body = {"metadata": {"generateName": "x-", "name": "a"}}
+        await asker.must("POST", MAPS, body)
+        code, answer = await asker.ask("POST", MAPS, body)
+        assert (code, answer["message"]) == (
+            409, 'configmaps "a" already exists, the server was not able to generate a unique name for the object')
+
+    with_server(test)
+
+
 def test_concurrent_patches_all_win() -> None:
     async def test(asker: Asker) -> None:
         await asker.must("POST", MAPS, config_map("a"))

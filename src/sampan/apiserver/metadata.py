@@ -6,18 +6,19 @@ Owns the rules that are the same for every kind. Objects are Structs, or dicts f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sampan.api import codec, field, goprint, names
 from sampan.api.errors import FieldError
-from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
+from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 
 NameCheck = Callable[[str], Sequence[str]]
 STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
 TOTAL_ANNOTATIONS_BYTES = 256 * 1024
+MOST_MANAGER_BYTES = 128
+MOST_SUBRESOURCE_BYTES = 256
 
 
 def meta_of(obj: Any) -> ObjectMeta:
@@ -82,14 +83,16 @@ def validate_meta(meta: ObjectMeta, *, namespaced: bool, name_check: NameCheck |
         found.append(field.forbidden("metadata.namespace", "not allowed on this type"))
     if meta.generation < 0:
         found.append(field.invalid("metadata.generation", meta.generation, "must be greater than or equal to 0"))
-    return found + _validate_maps(meta) + _validate_owners(meta) + _validate_finalizers(meta) + _validate_managed(meta)
+    return found + validate_maps(meta) + _validate_owners(meta) + _validate_finalizers(meta) + _validate_managed(meta)
 
 
 def _masked(prefix: str) -> str:
-    return prefix[:-1] + "a" if prefix.endswith("-") else prefix
+    """A prefix with an `a` for its last two characters where it ends with a dash (`maskTrailingDash`)."""
+    return prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
 
 
-def _validate_maps(meta: ObjectMeta) -> list[FieldError]:
+def validate_maps(meta: ObjectMeta) -> list[FieldError]:
+    """Findings about labels and annotations."""
     found: list[FieldError] = []
     for key, value in meta.labels.items():
         found += [field.invalid("metadata.labels", key, why) for why in names.label_key(key)]
@@ -112,7 +115,7 @@ def _validate_owners(meta: ObjectMeta) -> list[FieldError]:
         group, slash, version = owner.apiVersion.partition("/")
         if not slash:
             version = group
-        if not version or owner.apiVersion.count("/") > 1:
+        if not version or not owner.apiVersion or owner.apiVersion.count("/") > 1:
             found.append(field.invalid(f"{path}.apiVersion", owner.apiVersion, "version must not be empty"))
         if not owner.kind:
             found.append(field.invalid(f"{path}.kind", "", "must not be empty"))
@@ -121,25 +124,20 @@ def _validate_owners(meta: ObjectMeta) -> list[FieldError]:
         if not owner.uid:
             found.append(field.invalid(f"{path}.uid", "", "must not be empty"))
         if owner.apiVersion == "v1" and owner.kind == "Event":
-            found.append(field.invalid(path, "v1, Kind=Event", "is disallowed from being an owner"))
+            found.append(field.invalid(path, _shown(owner), "/v1, Kind=Event is disallowed from being an owner"))
         if owner.controller:
             if controller:
-                found.append(FieldError(
-                    "FieldValueInvalid", path,
-                    f"Invalid value: {_shown_owners(meta)}: Only one reference can have Controller set to true. Found "
-                    f'"true" in references for {controller} and {owner.name}'))
-            controller = owner.name
+                found.append(field.invalid(path, [_shown(one) for one in meta.ownerReferences],
+                                           "Only one reference can have Controller set to true. Found "
+                                           f'"true" in references for {controller} and {owner.kind}/{owner.name}'))
+            else:
+                controller = f"{owner.kind}/{owner.name}"
     return found
 
 
-def _shown_owners(meta: ObjectMeta) -> str:
-    def shown(value: bool | None) -> str:
-        return "(*bool)(nil)" if value is None else "true" if value else "false"
-
-    return "[" + ", ".join(
-        f'v1.OwnerReference{{APIVersion:"{o.apiVersion}", Kind:"{o.kind}", Name:"{o.name}", UID:"{o.uid}", '
-        f"Controller:{shown(o.controller)}, BlockOwnerDeletion:{shown(o.blockOwnerDeletion)}}}"
-        for o in meta.ownerReferences) + "]"
+def _shown(owner: OwnerReference) -> dict[str, Any]:
+    """In the order of Go's fields."""
+    return {"apiVersion": owner.apiVersion, **codec.to_builtins(owner)}
 
 
 def _validate_finalizers(meta: ObjectMeta) -> list[FieldError]:
@@ -176,24 +174,49 @@ def _validate_managed(meta: ObjectMeta) -> list[FieldError]:
         if entry.fieldsType and entry.fieldsType != "FieldsV1":
             found.append(field.invalid(f"{path}.fieldsType", entry.fieldsType, "must be `FieldsV1`"))
         found += manager_errors(f"{path}.manager", entry.manager)
+        if len(entry.subresource.encode()) > MOST_SUBRESOURCE_BYTES:
+            found.append(field.too_long(f"{path}.subresource", MOST_SUBRESOURCE_BYTES))
     return found
-
-
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 
 
 def manager_errors(path: str, manager: str) -> list[FieldError]:
     """Findings about a field manager's name."""
     found = []
-    if len(manager) > 128:
-        found.append(FieldError("FieldValueTooLong", path, "Too long: may not be more than 128 bytes"))
-    if not _PRINTABLE.fullmatch(manager):
-        found.append(field.invalid(path, manager, "should only contain printable characters"))
+    if len(manager.encode()) > MOST_MANAGER_BYTES:
+        found.append(field.too_long(path, MOST_MANAGER_BYTES))
+    if not manager.isprintable():
+        at = 0
+        for char in manager:
+            if not char.isprintable():
+                found.append(field.invalid(path, manager, f"invalid character U+{ord(char):04X} (at position {at})"))
+            at += len(char.encode())
     return found
 
 
+def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *, built_in: bool) -> list[FieldError]:
+    """All findings about the metadata of an update, those that upstream tells several times too.
+
+    What did not change was judged when it was written.
+    """
+    update, managed = validate_meta_update(new, old), _validate_managed(new)
+    found = managed
+    if new.name and any(getattr(new, name) != getattr(old, name) for name in _JUDGED):
+        found = validate_meta(new, namespaced=resource.namespaced, name_check=_any_name)
+        update += validate_maps(new) + _validate_owners(new)
+    update += managed
+    # what is common to all kinds, then what the kind says itself
+    return [*found, *update, *update, *(unqualified_finalizers(new, resource) if built_in else ())]
+
+
+_JUDGED = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")
+
+
+def _any_name(_: str) -> tuple[str, ...]:
+    return ()
+
+
 def validate_meta_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
-    """Findings about a change of metadata; run after what the server keeps has been put back."""
+    """Findings about what a change of metadata may not change; run after what the server keeps has been put back."""
     found: list[FieldError] = []
     if old.deletionTimestamp:
         added = [one for one in new.finalizers if one not in old.finalizers]
@@ -201,16 +224,15 @@ def validate_meta_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
             shown = ", ".join(goprint.quote(one) for one in sorted(added))
             found.append(field.forbidden("metadata.finalizers", "no new finalizers can be added if the object is being deleted, "
                                                           f"found new finalizers []string{{{shown}}}"))
+    if new.generation < old.generation:
+        found.append(field.invalid("metadata.generation", new.generation, "must not be decremented"))
     pairs = (
         ("metadata.name", new.name, old.name), ("metadata.namespace", new.namespace, old.namespace),
         ("metadata.uid", new.uid, old.uid), ("metadata.creationTimestamp", new.creationTimestamp, old.creationTimestamp),
         ("metadata.deletionTimestamp", new.deletionTimestamp, old.deletionTimestamp),
         ("metadata.deletionGracePeriodSeconds", new.deletionGracePeriodSeconds, old.deletionGracePeriodSeconds),
     )
-    found += [field.invalid(path, now, field.IMMUTABLE) for path, now, was in pairs if now != was]
-    if new.generation < old.generation:
-        found.append(field.invalid("metadata.generation", new.generation, "must not be decremented"))
-    return found
+    return found + [field.invalid(path, now, field.IMMUTABLE) for path, now, was in pairs if now != was]
 
 
 def keep_system_fields(new: ObjectMeta, old: ObjectMeta) -> None:

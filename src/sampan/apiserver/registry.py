@@ -117,7 +117,7 @@ class Registry:
         try:
             return await self._create(served, obj, write, generated=generated)
         except AlreadyExists as error:
-            if not generated:
+            if not meta.generateName:  # also where a name was given besides
                 raise
             raise AlreadyExists(
                 f"{error.message}, the server was not able to generate a unique name for the object",
@@ -288,15 +288,8 @@ class Registry:
 
     def _validate(self, served: Served, new: Any, old: Any, write: Write) -> list[FieldError]:
         kind = served.kind
-        meta, was = metadata.meta_of(new), metadata.meta_of(old)
-        found = metadata.validate_meta_update(meta, was)
-        if served.custom is None:
-            found += found  # upstream's built-in kinds look at it a second time
-        if meta.name and not (meta.labels == was.labels and meta.annotations == was.annotations
-                              and meta.finalizers == was.finalizers and meta.ownerReferences == was.ownerReferences
-                              and meta.generateName == was.generateName and not write.applying):
-            found += metadata.validate_meta(meta, namespaced=served.resource.namespaced, name_check=_any_name)
-            found += metadata.unqualified_finalizers(meta, served.resource) if served.custom is None else []
+        found = metadata.validate_change(
+            metadata.meta_of(new), metadata.meta_of(old), served.resource, built_in=served.custom is None)
         if write.subresource and not write.main:
             return [*found, *self.subkind(served, write.subresource).validate(new, old)]
         return [*found, *kind.validate(new), *kind.validate_update(new, old)]
@@ -469,10 +462,6 @@ def translated(error: StoreFull | StoreRefused | StoreUnavailable) -> ApiError:
 def volatile(key: str) -> bool:
     """Whether a crash may forget the write: only the nodes' heartbeats."""
     return key.startswith("/registry/coordination.k8s.io/leases/kube-node-lease/")
-
-
-def _any_name(_: str) -> tuple[str, ...]:
-    return ()
 
 
 def _status_only(new: Any, old: Any) -> None:
