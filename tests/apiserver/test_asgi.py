@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import pytest
+
 from sampan.api import codec
-from sampan.apiserver.asgi import GZIP_FROM_BYTES, LARGEST_BODY_BYTES
+from sampan.apiserver.asgi import GZIP_FROM_BYTES, LARGEST_BODY_BYTES, App
+from sampan.apiserver.handlers.base import Body
+from sampan.apiserver.request import RequestInfo
+from sampan.apiserver.response import Answer, Pieces
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 async def ask(server: RunningServer, method: str, path: str, body: bytes = b"", *, pieces: int = 1,
@@ -39,7 +45,7 @@ async def ask(server: RunningServer, method: str, path: str, body: bytes = b"", 
 
 def run(test: Callable[[RunningServer], Awaitable[None]]) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), running_server() as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server() as server:
             await test(server)
 
     asyncio.run(whole())
@@ -58,7 +64,7 @@ def with_token(test: Callable[[RunningServer], Awaitable[None]]) -> None:
 
     async def whole() -> None:
         settings = replace(LEAN, users={"secret": ADMIN})
-        async with asyncio.timeout(20), running_server(settings=settings) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server(settings=settings) as server:
             await test(server)
 
     asyncio.run(whole())
@@ -150,6 +156,44 @@ def test_a_watch_ends_when_its_client_leaves() -> None:
         await answering
 
     with_token(test)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_answer_ends_when_its_client_leaves(*, packed: bool) -> None:
+    made: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(1000):
+            made.append(number)
+            yield b"x" * 100_000
+
+    class Always:
+        async def handle(self, info: RequestInfo, body: Body) -> Answer:
+            return Answer(200, Pieces(pieces))
+
+    async def test() -> None:
+        # given an answer of a hundred megabytes, and a client that leaves when it has the first
+        sent: list[int] = []
+        leave = asyncio.Event()
+
+        async def receive() -> Any:
+            await leave.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(len(message.get("body", b"")))
+            if sum(sent) > (1_000 if packed else 1_000_000):
+                leave.set()
+
+        scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "client": None,
+                 "headers": [(b"accept-encoding", b"gzip")] if packed else []}
+        # when
+        await App(Always())(scope, receive, send)
+        # then little more was made, and nothing says that it was all
+        assert 1 < len(made) < 200
+        assert sent[-1] > 0
+
+    asyncio.run(test())
 
 
 def test_the_in_process_extension_cannot_come_from_a_header() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
 
 from sampan.aio.tasks import Tasks
@@ -80,7 +80,7 @@ class App:
         if "sampan" in (scope.get("extensions") or ()):
             await send({"type": "sampan.response", "response": response})
         elif isinstance(response, Answer):
-            await _send_answer(info, response, send)
+            await _send_answer(info, response, receive, send)
         elif isinstance(response, Stream):
             await _send_stream(info, response, receive, send)
 
@@ -173,7 +173,7 @@ def _wants_gzip(info: RequestInfo) -> bool:
     return any(part.strip().partition(";")[0] == "gzip" for part in info.headers.get("accept-encoding", "").split(","))
 
 
-async def _send_answer(info: RequestInfo, answer: Answer, send: Send) -> None:
+async def _send_answer(info: RequestInfo, answer: Answer, receive: Receive, send: Send) -> None:
     body = answer.body
     size = len(body) if isinstance(body, bytes) else sum(map(len, body)) if isinstance(body, list) else None
     headers = [(b"cache-control", b"no-cache, private"), *answer.headers]
@@ -190,7 +190,7 @@ async def _send_answer(info: RequestInfo, answer: Answer, send: Send) -> None:
     elif isinstance(body, bytes) and not packed:
         await send({"type": "http.response.body", "body": body})
     else:
-        await _send_pieces(_parts(body), send, zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS) if packed else None)
+        await _send_pieces(_parts(body), receive, send, zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS) if packed else None)
 
 
 def _parts(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
@@ -200,19 +200,32 @@ def _parts(body: bytes | Iterable[bytes]) -> Iterable[bytes]:
     return (body[start:start + PIECE_BYTES] for start in range(0, len(body), PIECE_BYTES))
 
 
-async def _send_pieces(pieces: Iterable[bytes], send: Send, packer: zlib._Compress | None) -> None:
-    """Send them one after the other; others have their turn now and then."""
-    ready, done = 0, 0
-    for piece in pieces:
+async def _send_pieces(pieces: Iterable[bytes], receive: Receive, send: Send, packer: zlib._Compress | None) -> None:
+    """Send them one after the other, until the client leaves; others have their turn now and then."""
+    rest = iter(pieces)
+    if await _send_turn(rest, send, packer):
+        async with Tasks() as tasks:
+            left = tasks.start(_left(receive), "disconnect", keep_going=True)
+            while not left.done() and await _send_turn(rest, send, packer):
+                pass
+            if left.done():
+                return
+    await send({"type": "http.response.body", "body": packer.flush() if packer is not None else b""})
+
+
+async def _send_turn(rest: Iterator[bytes], send: Send, packer: zlib._Compress | None) -> bool:
+    """Send as many as take little time, then let others have their turn; whether there may be more."""
+    done = 0
+    for piece in rest:
         part = packer.compress(piece) if packer is not None else piece
         if part:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         # packing takes some ten times as long as sending
         done += len(piece) * (10 if packer is not None else 1)
-        if done - ready > TURN_BYTES:
-            ready = done
+        if done > TURN_BYTES:
             await asyncio.sleep(0)
-    await send({"type": "http.response.body", "body": packer.flush() if packer is not None else b""})
+            return True
+    return False
 
 
 async def _send_stream(info: RequestInfo, stream: Stream, receive: Receive, send: Send) -> None:
