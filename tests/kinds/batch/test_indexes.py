@@ -26,3 +26,16 @@ def test_indexes_beyond_the_completions_are_dropped() -> None:
 def test_what_is_no_set_of_indexes_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         indexes.check(text, 9)
+
+
+@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 60)))
+def test_those_among_intervals_are_counted(named: set[int], values: set[int]) -> None:
+    assert indexes.among(indexes.parse(indexes.render(named), 100), values) == len(named & values)
+
+
+def test_the_width_of_an_interval_costs_nothing() -> None:
+    # given as many indexes as a Job may have
+    everything = indexes.parse("0-2147483646", 2**31 - 1)
+    # then
+    assert indexes.among(everything, {0, 7, 2**31 - 2}) == 3
+    assert indexes.count(everything) == 2**31 - 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -205,9 +206,9 @@ def _success_rule(state: Look) -> int | None:
     policy, completions = state.job.spec.successPolicy, state.job.spec.completions or 0
     for number, rule in enumerate((policy.rules if policy else None) or ()):
         if rule.succeededIndexes is not None:
-            named = {*indexes.each(indexes.parse(rule.succeededIndexes, completions))}
-            needed = rule.succeededCount if rule.succeededCount is not None else len(named)
-            if len(named & state.done_indexes) >= needed:
+            named = indexes.parse(rule.succeededIndexes, completions)
+            needed = rule.succeededCount if rule.succeededCount is not None else indexes.count(named)
+            if indexes.among(named, state.done_indexes) >= needed:
                 return number
         elif rule.succeededCount is not None and len(state.done_indexes) >= rule.succeededCount:
             return number
@@ -288,7 +289,8 @@ def _creations(state: Look, missing: int) -> Plan:
     busy = {index_of(pod) for pod in state.active} | state.done_indexes | (state.failed_indexes or set())
     if replaces_only_failed(job):
         busy |= {index_of(pod) for pod in state.pods if is_terminating(pod) and not is_terminal(pod)}
-    free = [index for index in range(job.spec.completions or 0) if index not in busy][:missing]
+    # not all of them are looked at: there may be two thousand million
+    free = list(islice((index for index in range(job.spec.completions or 0) if index not in busy), missing))
     waits = {index: _wait(state, index) for index in free}
     ready = [index for index in free if waits[index] <= 0]
     if not ready and free:
