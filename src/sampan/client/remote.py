@@ -1,7 +1,8 @@
 """The client over HTTPS: kubeconfig or service account, streaming watches, WebSockets for exec and port-forward.
 
-Reconnecting is the callers' (informers list and watch again); a request that never reached the server is
-`ServiceUnavailable`. Source: client-go `rest`, `tools/watch`.
+Requests go over `connections`; watches and WebSockets, which have a connection each, over aiohttp. Reconnecting is the
+callers' (informers list and watch again); a request that never reached the server is `ServiceUnavailable`.
+Source: client-go `rest`, `tools/watch`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, fr
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import Answer, Listing, WatchEvent
+from sampan.client.connections import CONNECT_SECONDS, Connections
 from sampan.client.kubeconfig import Access
 from sampan.client.verbs import Verbs
 
 T = TypeVar("T")
-CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 60.0
 MOST_EVENT_BYTES = 64 * 1024 * 1024
 TOKEN_SECONDS = 60.0
@@ -44,8 +45,9 @@ class RemoteClient(Verbs):
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"
         self._token_read = float("-inf")
+        self._connections: Connections | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._users: dict[aiohttp.ClientSession, int] = {}  # requests and watches under way, by the session that they began with
+        self._users: dict[aiohttp.ClientSession, int] = {}  # watches under way, by the session that they began with
 
     async def renew(self, access: Access) -> None:
         """Use this access for every request from now on; what is under way ends as it began."""
@@ -55,10 +57,16 @@ class RemoteClient(Verbs):
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"
         # a connection shows the certificate that it was made with: none is used again
+        self._end_connections()
         before, self._session = self._session, None
         if before is not None and not self._users[before]:
             del self._users[before]
             await before.close()
+
+    def _end_connections(self) -> None:
+        if self._connections is not None:
+            self._connections.close()
+        self._connections = None
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -98,13 +106,11 @@ class RemoteClient(Verbs):
         sent = {**await self._own_headers(), **(headers or {})}
         if body:
             sent.setdefault("Content-Type", kind)
+        if self._connections is None:
+            self._connections = Connections(self.access.server, self._tls, self.access.server_name)
         try:
-            async with self._using() as session, session.request(
-                method, yarl.URL(self.access.server + target, encoded=True), data=body or None, headers=sent, allow_redirects=False,
-                server_hostname=self.access.server_name or None, timeout=aiohttp.ClientTimeout(REQUEST_SECONDS, sock_connect=CONNECT_SECONDS),
-            ) as answer:
-                return Answer(answer.status, answer.headers, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._connections.ask(method, target, sent, body, REQUEST_SECONDS)
+        except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: BaseException) -> ServiceUnavailable:
@@ -174,6 +180,7 @@ class RemoteClient(Verbs):
 
     async def close(self) -> None:
         """End all connections."""
+        self._end_connections()
         sessions, self._users, self._session = list(self._users), {}, None
         for session in sessions:
             await session.close()

@@ -1,0 +1,208 @@
+"""HTTP/1.1 connections to one server, kept open between requests: one request at a time on each.
+
+Owns what goes over the wire and when a connection may be used again. A request on a kept connection that the server has
+closed meanwhile is sent once more on a new one, where sending it twice does no harm. Redirects are not followed, bodies
+not packed. Leaves what an answer means to the client. Source: RFC 9112; Go's `net/http` (Transport) for what is retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httptools
+from multidict import CIMultiDict
+
+from sampan.client.base import Answer
+
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 30.0  # servers keep theirs longer, so that they seldom close one that is about to be used
+MOST_IDLE = 256
+MOST_ANSWER_BYTES = 1 << 30
+REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+INFORMATIONAL = range(100, 200)
+
+
+class Broken(ConnectionError):
+    """The connection ended, or what came is no HTTP. `unanswered`: before anything came."""
+
+    def __init__(self, text: str, *, unanswered: bool = False) -> None:
+        super().__init__(text)
+        self.unanswered = unanswered
+
+
+class Connection(asyncio.Protocol):
+    """One connection. All methods run on the event loop."""
+
+    def __init__(self) -> None:
+        self.idle_since = 0.0
+        self.usable = False
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+        self._parser: Any = None
+        self._head_only = self._begun = self._to_the_end = False
+        self._headers: list[tuple[str, str]] = []
+        self._body: list[bytes] = []
+        self._size = 0
+
+    def ask(self, request: bytes, *, head_only: bool) -> asyncio.Future[Answer]:
+        """Send a request; nothing else is under way. The future ends with the answer or with `Broken`."""
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._head_only, self._begun = head_only, False
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        """End it, whatever is under way."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort() if self._answer is not None else self._transport.close()
+
+    # asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport, self.usable = cast("asyncio.Transport", transport), True  # uvloop's are of no such class
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:  # nothing was asked: whatever that is, nobody may take it for an answer
+            self.close()
+            return
+        self._begun = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, Broken) as error:
+            self._fail(Broken(f"malformed HTTP response: {error}"))
+
+    def eof_received(self) -> None:
+        if self._answer is not None and self._to_the_end:
+            self._finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.usable = False
+        if self._answer is not None and self._to_the_end and exc is None:
+            self._finish()
+        self._fail(Broken(str(exc) if exc else "the server closed the connection", unanswered=not self._begun))
+
+    # the parser calls
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body, self._size, self._to_the_end = [], [], 0, False
+        if self._answer is None:  # it follows the answer: nobody asked for it
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        names = {name.lower() for name, _ in self._headers}
+        self._to_the_end = not names & {"content-length", "transfer-encoding"}
+        if self._head_only and self._parser.get_status_code() not in INFORMATIONAL:
+            self._finish()
+
+    def on_body(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MOST_ANSWER_BYTES:
+            raise Broken(f"the answer has more than {MOST_ANSWER_BYTES} bytes")
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._answer is not None and self._parser.get_status_code() not in INFORMATIONAL:
+            self._finish()
+
+    def _finish(self) -> None:
+        answer, self._answer = self._answer, None
+        if self._to_the_end or self._head_only or not self._parser.should_keep_alive():
+            self.close()
+        if answer is not None and not answer.done():
+            answer.set_result(Answer(self._parser.get_status_code(), CIMultiDict(self._headers), b"".join(self._body)))
+
+    def _fail(self, error: Broken) -> None:
+        answer, self._answer = self._answer, None
+        self.close()
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+
+
+class Connections:
+    """As many connections to a server as there are requests at a time; make it inside a running loop."""
+
+    def __init__(self, server: str, tls: ssl.SSLContext, server_name: str = "") -> None:
+        """`server`: `https://host:port/prefix`, or http; `server_name`: what its certificate must say instead of the host."""
+        parts = urlsplit(server)
+        self._tls = tls if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
+        self._prefix, self._name = parts.path.rstrip("/"), server_name or None
+        self._idle: deque[Connection] = deque()
+        self._closed = False
+
+    async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
+        """The answer, whatever its code.
+
+        Raises:
+            OSError: The server can't be reached, is not whom it should be, or ended the connection (`Broken`).
+            TimeoutError: It did not answer in time.
+        """
+        request = self._request(method, target, headers, body)
+        async with asyncio.timeout(seconds):
+            connection = self._kept()
+            if connection is not None:
+                try:
+                    return await self._on(connection, request, method)
+                except Broken as error:
+                    if not error.unanswered or method not in REPEATABLE:
+                        raise
+            return await self._on(await self._connect(), request, method)
+
+    def close(self) -> None:
+        """Use none of them again; what is under way ends as it began."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _on(self, connection: Connection, request: bytes, method: str) -> Answer:
+        try:
+            answer = await connection.ask(request, head_only=method == "HEAD")
+        except BaseException:
+            connection.close()  # an answer that nobody waits for would be taken for the next one's
+            raise
+        self._keep(connection)
+        return answer
+
+    def _kept(self) -> Connection | None:
+        """The connection that was used last, of those that may be used again."""
+        long_ago = asyncio.get_running_loop().time() - IDLE_SECONDS
+        while self._idle and (not self._idle[0].usable or self._idle[0].idle_since < long_ago):
+            self._idle.popleft().close()
+        while self._idle:
+            if (found := self._idle.pop()).usable:
+                return found
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        if self._closed or not connection.usable or len(self._idle) >= MOST_IDLE:
+            connection.close()
+            return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        name = (self._name or self._host) if self._tls else None
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls, server_hostname=name)
+        return connection
+
+    def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {host}:{self._port}", *(f"{name}: {value}" for name, value in headers.items())]
+        if body or method in ("POST", "PUT", "PATCH"):
+            lines.append(f"Content-Length: {len(body)}")
+        if any("\n" in line or "\r" in line for line in lines) or " " in target:
+            raise ValueError(f"a request's target and headers are one line each: {method} {target!r}")
+        return "\r\n".join((*lines, "", "")).encode("latin-1") + body
