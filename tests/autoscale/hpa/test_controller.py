@@ -183,3 +183,27 @@ def test_a_status_that_somebody_else_wrote_first_is_tried_again() -> None:
         assert conditions(await w.get(HORIZONTAL_POD_AUTOSCALERS, "h"))["AbleToScale"][0] == "True"
 
     run(build, scenario)
+
+
+def test_a_scale_that_somebody_else_wrote_first_is_read_and_written_again() -> None:
+    async def scenario(w: World) -> None:
+        await deployment(w, replicas=1)
+        await autoscaler(w, minReplicas=3)
+        await w.settle()
+        raw, refused = w.client.raw, list[str]()
+
+        async def first(method: str, path: str, **more: Any) -> Any:
+            if method == "PUT" and path.endswith("/scale") and not refused:
+                refused.append(path)
+                await w.patch(DEPLOYMENTS, "web", {"metadata": {"labels": {"seen": "yes"}}})
+            return await raw(method, path, **more)
+
+        w.client.raw = first
+        await later(w)
+        await later(w, 0.01)
+        assert refused
+        assert (await w.get(DEPLOYMENTS, "web")).spec.replicas == 3
+        # then nobody was told of a failure
+        assert {e.reason for e in await w.all(EVENTS)} == {"SuccessfulRescale"}
+
+    run(build, scenario)

@@ -6,7 +6,6 @@ Source: kube-controller-manager `podautoscaler/horizontal.go` (normalizeDesiredR
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -41,6 +40,17 @@ class History:
         """Remember a recommendation; those older than `keep_seconds` are forgotten."""
         oldest = now - timedelta(seconds=keep_seconds)
         self.recommendations = [*(one for one in self.recommendations if one.at >= oldest), Moment(now, replicas)][-MOST_REMEMBERED:]
+
+    def since(self, now: datetime, seconds: float) -> list[int]:
+        """What was recommended in the last `seconds`."""
+        oldest = now - timedelta(seconds=seconds)
+        return [one.replicas for one in self.recommendations if one.at > oldest]
+
+    def before(self, current: int, period_seconds: int, now: datetime) -> int:
+        """The replicas at the start of a period: what is there without what was changed since, up and down."""
+        oldest = now - timedelta(seconds=period_seconds)
+        added, taken = (sum(one.replicas for one in moments if one.at > oldest) for moments in (self.ups, self.downs))
+        return current - added + taken
 
     def scaled(self, before: int, after: int, behavior: HorizontalPodAutoscalerBehavior | None, now: datetime) -> None:
         """Remember a change for as long as the longest policy asks after it."""
@@ -109,11 +119,11 @@ def _stable(wish: Wish, up: HPAScalingRules, down: HPAScalingRules, history: His
             down_seconds: float) -> tuple[int, tuple[str, str]]:
     down_window = down_seconds if down.stabilizationWindowSeconds is None else down.stabilizationWindowSeconds
     up_window = up.stabilizationWindowSeconds or 0
-    rising = wish.recommended >= wish.current
-    since = now - timedelta(seconds=up_window if rising else down_window)
-    recent = [wish.recommended, *(one.replicas for one in history.recommendations if one.at > since)]
+    # what is there stays while it lies between the lowest of the one window and the highest of the other
+    lowest = min([wish.recommended, *history.since(now, up_window)])
+    highest = max([wish.recommended, *history.since(now, down_window)])
     history.recommend(wish.recommended, now, max(up_window, down_window))
-    return (min(recent), UP_STABLE) if rising else (max(recent), DOWN_STABLE)
+    return min(max(wish.current, lowest), highest), UP_STABLE if wish.recommended >= wish.current else DOWN_STABLE
 
 
 def _within_default(wish: Wish, stable: int) -> tuple[int, tuple[str, str]]:
@@ -129,48 +139,43 @@ def _within_default(wish: Wish, stable: int) -> tuple[int, tuple[str, str]]:
 def _within_rates(wish: Wish, up: HPAScalingRules, down: HPAScalingRules, history: History, now: datetime,
                   stable: int) -> tuple[int, tuple[str, str]]:
     if stable > wish.current:
-        fastest = max(up_limit(wish.current, up, history.ups, now), wish.current)
+        fastest = max(up_limit(wish.current, up, history, now), wish.current)
         most, why = (fastest, UP_LIMIT) if wish.most > fastest else (wish.most, MANY)
         if stable > most:
             return most, why
     elif stable < wish.current:
-        fastest = min(down_limit(wish.current, down, history.downs, now), wish.current)
+        fastest = min(down_limit(wish.current, down, history, now), wish.current)
         least, why = (fastest, DOWN_LIMIT) if wish.least < fastest else (wish.least, FEW)
         if stable < least:
             return least, why
     return stable, WITHIN
 
 
-def _changed(moments: Sequence[Moment], period_seconds: int, now: datetime) -> int:
-    since = now - timedelta(seconds=period_seconds)
-    return sum(one.replicas for one in moments if one.at > since)
-
-
-def up_limit(current: int, rules: HPAScalingRules, ups: Sequence[Moment], now: datetime) -> int:
+def up_limit(current: int, rules: HPAScalingRules, history: History, now: datetime) -> int:
     """The most replicas that the policies allow now."""
     if rules.selectPolicy == "Disabled":
         return current
-    limits = [0]
+    limits = []
     for policy in rules.policies:
-        start = current - _changed(ups, policy.periodSeconds, now)
+        start = history.before(current, policy.periodSeconds, now)
         if policy.type == "Pods":
             limits.append(start + policy.value)
         else:
             # rounded up: a small percentage of few replicas still is one more
             limits.append(math.ceil(start * (1 + policy.value / 100)))
     if rules.selectPolicy == "Min":
-        return min(limits[1:], default=0)
-    return max(limits)
+        return min(limits, default=MOST_REPLICAS)
+    return max(limits, default=0)
 
 
-def down_limit(current: int, rules: HPAScalingRules, downs: Sequence[Moment], now: datetime) -> int:
+def down_limit(current: int, rules: HPAScalingRules, history: History, now: datetime) -> int:
     """The fewest replicas that the policies allow now."""
     if rules.selectPolicy == "Disabled":
         return current
     limits = []
     for policy in rules.policies:
-        start = current + _changed(downs, policy.periodSeconds, now)
+        start = history.before(current, policy.periodSeconds, now)
         limits.append(start - policy.value if policy.type == "Pods" else int(start * (1 - policy.value / 100)))
     if rules.selectPolicy == "Min":
-        return max(limits, default=MOST_REPLICAS)
+        return max(limits, default=0)
     return min(limits, default=MOST_REPLICAS)

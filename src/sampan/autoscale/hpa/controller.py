@@ -14,7 +14,7 @@ from sampan.api import codec
 from sampan.api.autoscaling.v1 import Scale
 from sampan.api.autoscaling.v2 import HorizontalPodAutoscaler, MetricSpec
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import ApiError, OtherStatus, from_status
+from sampan.api.errors import ApiError, Conflict, OtherStatus, from_status
 from sampan.api.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from sampan.api.selectors import Selector, SelectorError, parse_labels
 from sampan.autoscale.hpa import decide as decisions
@@ -27,6 +27,9 @@ from sampan.control.catalog import Catalog
 from sampan.control.controller import Context, Controller, Result
 from sampan.control.indexes import by_label, by_namespace, selected
 from sampan.control.key import Key, key_of
+
+WRITES, WRITE_AGAIN_SECONDS = 5, 0.01
+"""How often a scale is written that others write too (client-go `retry.DefaultRetry`)."""
 
 
 class HorizontalController(Controller):
@@ -134,13 +137,30 @@ class HorizontalController(Controller):
 
     async def _rescale(self, hpa: HorizontalPodAutoscaler, scale: Scale, path: str, history: History, outcome: Outcome) -> Outcome:
         assert outcome.replicas is not None
-        wanted = replace(scale, spec=replace(scale.spec, replicas=outcome.replicas))
         try:
-            _scale_of(await self.client.raw("PUT", path, body=codec.encode(wanted), headers={"Content-Type": "application/json"}), f"put {path}")
+            await self._write_scale(scale, path, outcome.replicas)
         except ApiError as error:
             return decisions.rescaled(hpa, outcome, self.clock.now(), error.message)
         history.scaled(scale.spec.replicas, outcome.replicas, hpa.spec.behavior, self.clock.now())
         return decisions.rescaled(hpa, outcome, self.clock.now())
+
+    async def _write_scale(self, scale: Scale, path: str, replicas: int) -> None:
+        """Write the scale; where somebody else wrote first, what they wrote is read and the replicas written into that.
+
+        Raises:
+            ApiError: It can't be written, or somebody else always was first.
+        """
+        for attempt in range(1, WRITES + 1):
+            body = codec.encode(replace(scale, spec=replace(scale.spec, replicas=replicas)))
+            try:
+                _scale_of(await self.client.raw("PUT", path, body=body, headers={"Content-Type": "application/json"}), f"put {path}")
+            except Conflict:
+                if attempt == WRITES:
+                    raise
+                scale = _scale_of(await self.client.raw("GET", path), f"get {path}")
+                await self.clock.sleep(WRITE_AGAIN_SECONDS)
+            else:
+                return
 
     async def _apply(self, hpa: HorizontalPodAutoscaler, outcome: Outcome) -> None:
         for event in outcome.events:

@@ -30,8 +30,8 @@ from sampan.api.autoscaling.v2 import (
     ResourceMetricStatus,
 )
 from sampan.api.core.v1 import Pod
-from sampan.api.quantity import approximate, milli, of_milli
-from sampan.api.scalars import Time
+from sampan.api.quantity import BINARY_SI, DECIMAL_SI, approximate, milli, of_milli
+from sampan.api.scalars import Quantity, Time
 from sampan.autoscale.hpa import measure
 from sampan.autoscale.hpa.behavior import History, Wish, hold_back
 from sampan.autoscale.hpa.measure import Proposal, Readiness, Samples, Target, Tolerances, Unmeasured
@@ -91,7 +91,7 @@ class _Draft:
         self.events.append(EventRecord(self.hpa, kind, reason, message))
 
     def outcome(self, current: int, desired: int, metrics: Sequence[MetricStatus] | None) -> Outcome:
-        status = replace(self.hpa.status, currentReplicas=current, desiredReplicas=desired, conditions=self.conditions,
+        status = replace(self.hpa.status, observedGeneration=None, currentReplicas=current, desiredReplicas=desired, conditions=self.conditions,
                          currentMetrics=list(metrics) if metrics is not None else None)
         return Outcome(status, events=self.events)
 
@@ -104,7 +104,7 @@ def least_of(hpa: HorizontalPodAutoscaler) -> int:
 def asks_metrics(hpa: HorizontalPodAutoscaler, scale: Scale) -> bool:
     """Whether what the metrics say matters: not at zero replicas, nor outside the bounds."""
     current, least = scale.spec.replicas, least_of(hpa)
-    return not (current == 0 and least != 0) and least <= current <= hpa.spec.maxReplicas
+    return current != 0 and least <= current <= hpa.spec.maxReplicas
 
 
 def without_scale(hpa: HorizontalPodAutoscaler, why: str, now: datetime) -> Outcome:
@@ -123,7 +123,7 @@ def decide(hpa: HorizontalPodAutoscaler, seen: Seen, history: History, settings:
     draft, current, least, most = _Draft(hpa, now), seen.scale.spec.replicas, least_of(hpa), hpa.spec.maxReplicas
     draft.set("AbleToScale", True, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
     history.began(current, now)
-    if current == 0 and least != 0:
+    if current == 0:
         draft.set("ScalingActive", False, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
         return draft.outcome(current, current, None)
     if current > most:
@@ -163,7 +163,7 @@ def rescaled(hpa: HorizontalPodAutoscaler, outcome: Outcome, now: datetime, erro
     if error:
         draft.tell("Warning", "FailedRescale", f"New size: {outcome.replicas}; reason: {outcome.because}; error: {error}")
         draft.set("AbleToScale", False, "FailedUpdateScale", f"the HPA controller was unable to update the target scale: {error}")
-        failed = draft.outcome(outcome.status.currentReplicas, hpa.status.desiredReplicas, hpa.status.currentMetrics)
+        failed = draft.outcome(outcome.status.currentReplicas, hpa.status.desiredReplicas, outcome.status.currentMetrics)
         failed.error = error
         return failed
     draft.set("AbleToScale", True, "SucceededRescale",
@@ -187,7 +187,10 @@ def _of_metrics(draft: _Draft, seen: Seen, settings: Settings) -> _Found:
     if seen.unselected is not None:
         reason, message = seen.unselected
         draft.tell("Warning", reason, message)
-        draft.set("ScalingActive", False, reason, "the HPA target's scale is missing a selector" if reason == "SelectorRequired" else message)
+        if reason == "SelectorRequired":
+            draft.set("ScalingActive", False, "InvalidSelector", "the HPA target's scale is missing a selector")
+        else:
+            draft.set("ScalingActive", False, reason, message)
         found.error = message
         return found
     specs = draft.hpa.spec.metrics
@@ -203,7 +206,7 @@ def _of_metrics(draft: _Draft, seen: Seen, settings: Settings) -> _Found:
                 found.error = f"failed to get {_title(spec)} metric value: {error.whole}"
             failures.append((reason, error.message))
             continue
-        if found.replicas is None or proposal.replicas > found.replicas:
+        if not found.replicas or proposal.replicas > found.replicas:
             found.replicas, found.name = proposal.replicas, name
     if failures:
         found.error = f"invalid metrics ({len(failures)} invalid out of {len(specs)}), first error is: {found.error}"
@@ -259,19 +262,24 @@ def _value(sampled: Sampled) -> int:
     return sampled
 
 
+def _shown(resource: str, value_milli: int) -> Quantity:
+    """Memory counts in Ki, Mi, Gi, as metrics servers tell it."""
+    return of_milli(value_milli, BINARY_SI if resource == "memory" else DECIMAL_SI)
+
+
 def _of_resource(name: str, container: str, wanted: MetricTarget, sampled: Sampled, target: Target) -> tuple[Proposal, MetricValueStatus]:
     what = "usage" if wanted.averageValue is not None else "utilization"
     try:
         samples = _said(sampled)
         if wanted.averageValue is not None:
             proposal = measure.by_average(target, samples, milli(wanted.averageValue), name)
-            return proposal, MetricValueStatus(averageValue=of_milli(proposal.value_milli))
+            return proposal, MetricValueStatus(averageValue=_shown(name, proposal.value_milli))
         if wanted.averageUtilization is None:
             raise Unmeasured("invalid resource metric source: neither an average utilization target nor an average value (usage) target was set")
         proposal = measure.by_utilization(target, samples, name, wanted.averageUtilization, container)
     except Unmeasured as error:
         raise Unmeasured(f"failed to get {name} {what}: {error.message}") from None
-    return proposal, MetricValueStatus(averageValue=of_milli(proposal.value_milli), averageUtilization=proposal.utilization)
+    return proposal, MetricValueStatus(averageValue=_shown(name, proposal.value_milli), averageUtilization=proposal.utilization)
 
 
 def _resource(spec: MetricSpec, sampled: Sampled, target: Target, _: int) -> Proposed:
@@ -311,7 +319,9 @@ def _object(spec: MetricSpec, sampled: Sampled, target: Target, current: int) ->
         shown = MetricValueStatus(averageValue=of_milli(proposal.value_milli))
     else:
         raise Unmeasured("invalid object metric source: neither a value target nor an average value target was set")
-    return proposal, f"{source.describedObject.kind} metric {source.metric.name}", MetricStatus(type=spec.type, object=ObjectMetricStatus(
+    title = (f"{source.describedObject.kind} metric {source.metric.name}" if shown.value is not None
+             else f"external metric {source.metric.name}({selector_as_go(source.metric.selector)})")  # upstream's words, though it is none
+    return proposal, title, MetricStatus(type=spec.type, object=ObjectMetricStatus(
         describedObject=source.describedObject, metric=source.metric, current=shown))
 
 

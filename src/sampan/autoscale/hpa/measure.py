@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sampan.api.core.v1 import Container, Pod
 from sampan.api.quantity import milli
 from sampan.control.pods import is_ready, ready_condition
+from sampan.kinds.quota import pod_requests
 from sampan.lib.errors import SampanError
 
 
@@ -95,26 +96,43 @@ class Groups:
     """The pods of a scale, by what their samples are worth."""
 
     counted: int
-    ignored: frozenset[str]
+    unready: frozenset[str]
     missing: frozenset[str]
+    ignored: frozenset[str]
 
 
 def group(pods: Sequence[Pod], samples: Samples, readiness: Readiness, *, cpu: bool) -> Groups:
-    """Sort pods: those that count, those to be ignored (pending, unready), those without a sample."""
-    counted, ignored, missing = 0, set(), set()
+    """Sort pods: those that count, the unready (and pending) ones, those without a sample, those that are going or failed."""
+    counted, unready, missing, ignored = 0, set(), set(), set()
     for pod in pods:
-        if pod.metadata.deletionTimestamp is not None or pod.status.phase == "Failed":
-            continue
         name = pod.metadata.name
-        if pod.status.phase == "Pending":
+        if pod.metadata.deletionTimestamp is not None or pod.status.phase == "Failed":
             ignored.add(name)
+        elif pod.status.phase == "Pending":
+            unready.add(name)
         elif name not in samples:
             missing.add(name)
         elif cpu and _unready(pod, samples[name], readiness):
-            ignored.add(name)
+            unready.add(name)
         else:
             counted += 1
-    return Groups(counted, frozenset(ignored), frozenset(missing))
+    return Groups(counted, frozenset(unready), frozenset(missing), frozenset(ignored))
+
+
+def _measured(target: Target, samples: Samples, resource: str) -> tuple[Groups, dict[str, int]]:
+    """The pods by what their samples are worth, and the values that count.
+
+    Raises:
+        Unmeasured: There are no pods, or no samples of those that count.
+    """
+    if not target.pods:
+        raise Unmeasured("no pods returned by selector while calculating replica count")
+    groups = group(target.pods, samples, target.readiness, cpu=resource == "cpu")
+    left_out = groups.unready | groups.ignored
+    found = {name: sample.value_milli for name, sample in samples.items() if name not in left_out}
+    if not found:
+        raise Unmeasured("did not receive metrics for targeted pods (pods might be unready)")
+    return groups, found
 
 
 def _unready(pod: Pod, sample: Sample, readiness: Readiness) -> bool:
@@ -139,9 +157,11 @@ def requests(pods: Sequence[Pod], resource: str, container: str = "") -> dict[st
 
 
 def _request(pod: Pod, resource: str, container: str) -> int:
-    whole = pod.spec.resources
-    if not container and whole is not None and resource in whole.requests:
-        return milli(whole.requests[resource])
+    if not container and pod.spec.resources is not None and pod.spec.resources.requests:
+        whole = pod_requests(pod)
+        if resource not in whole:
+            raise Unmeasured(f"missing pod-level request for {resource} in Pod {pod.metadata.name}")
+        return milli(whole[resource])
     total = 0
     for one in [*(pod.spec.containers or ()), *(each for each in pod.spec.initContainers if each.restartPolicy == "Always")]:
         if not container or one.name == container:
@@ -166,15 +186,11 @@ def by_utilization(target: Target, samples: Samples, resource: str, percent: int
     Raises:
         Unmeasured: There are no pods, no samples of ready ones, or no requests.
     """
-    if not target.pods:
-        raise Unmeasured("no pods returned by selector while calculating replica count")
-    groups = group(target.pods, samples, target.readiness, cpu=resource == "cpu")
-    found = {name: sample.value_milli for name, sample in samples.items() if name not in groups.ignored}
+    groups, found = _measured(target, samples, resource)
     asked = requests(target.pods, resource, container)
-    if not found:
-        raise Unmeasured("did not receive metrics for any ready pods")
     ratio, utilization, value = _utilization(found, asked, percent)
-    replicas = _settle(target, groups, found, ratio, fill=asked, again=lambda: _utilization(found, asked, percent)[0], exact=True)
+    fill = {name: asked[name] * max(100, percent) // 100 for name in groups.missing}
+    replicas = _settle(target, groups, found, ratio, fill=fill, again=lambda: _utilization(found, asked, percent)[0])
     return Proposal(replicas, value, utilization)
 
 
@@ -184,12 +200,7 @@ def by_average(target: Target, samples: Samples, average_milli: int, resource: s
     Raises:
         Unmeasured: There are no pods, or no samples of those that count.
     """
-    if not target.pods:
-        raise Unmeasured("no pods returned by selector while calculating replica count")
-    groups = group(target.pods, samples, target.readiness, cpu=resource == "cpu")
-    found = {name: sample.value_milli for name, sample in samples.items() if name not in groups.ignored}
-    if not found:
-        raise Unmeasured("did not receive metrics for any ready pods")
+    groups, found = _measured(target, samples, resource)
 
     def ratio_of() -> float:
         return (sum(found.values()) // len(found)) / average_milli
@@ -236,18 +247,15 @@ def _utilization(values: Mapping[str, int], asked: Mapping[str, int], percent: i
 
 
 def _settle(target: Target, groups: Groups, values: dict[str, int], ratio: float, *, fill: Mapping[str, int],
-            again: Ratio, exact: bool = False) -> int:
-    """The rule that holds back where samples are missing: what is not known counts against the change.
-
-    `exact`: at just the wanted ratio missing samples are left out, as upstream does for percentages of requests.
-    """
-    unready = bool(groups.ignored) and ratio > 1.0
+            again: Ratio) -> int:
+    """The rule that holds back where samples are missing: what is not known counts against the change."""
+    unready = bool(groups.unready) and ratio > 1.0
     if not unready and not groups.missing:
         return target.replicas if target.tolerances.within(ratio) else math.ceil(ratio * groups.counted)
-    for name in groups.missing if ratio != 1.0 or not exact else ():
+    for name in groups.missing if ratio != 1.0 else ():
         values[name] = fill[name] if ratio < 1.0 else 0
     if unready:
-        values.update(dict.fromkeys(groups.ignored, 0))
+        values.update(dict.fromkeys(groups.unready, 0))
     new = again()
     if target.tolerances.within(new) or (ratio < 1.0 < new) or (ratio > 1.0 > new):
         return target.replicas

@@ -34,20 +34,14 @@ def seconds_of(duration: str) -> float:
 
 
 def of_pods(items: Iterable[Mapping[str, Any]], resource: str, container: str = "") -> dict[str, Sample]:
-    """From PodMetrics: the use of a resource by pod (or its container); pods that lack it in a container are left out.
-
-    Raises:
-        Unmeasured: A pod has no such container.
-    """
+    """From PodMetrics: the use of a resource by pod (or its container); pods that lack it, or such a container, are left out."""
     found = {}
     for item in items:
         meta, containers = item.get("metadata") or {}, item.get("containers") or []
         if container:
             containers = [one for one in containers if one.get("name") == container]
-            if not containers:
-                raise Unmeasured(f"container {container} not present in metrics for pod {meta.get('namespace', '')}/{meta.get('name', '')}")
         usages = [milli(one["usage"][resource]) for one in containers if resource in (one.get("usage") or {})]
-        if len(usages) == len(containers):
+        if usages and len(usages) == len(containers):
             found[str(meta.get("name", ""))] = Sample(sum(usages), _moment(item), seconds_of(str(item.get("window") or "")))
     return found
 
@@ -95,10 +89,7 @@ class MetricsReader:
             raise Unmeasured(f"{prefix}unable to fetch metrics from resource metrics API: {error.message}") from None
         if not items:
             raise Unmeasured(f"{prefix}no metrics returned from resource metrics API")
-        try:
-            return of_pods(items, resource, container)
-        except Unmeasured as error:
-            raise Unmeasured(f"{prefix}failed to get container metrics: {error.message}") from None
+        return of_pods(items, resource, container)
 
     async def _pods(self, namespace: str, selector: str, metric: MetricIdentifier) -> Samples:
         prefix = f"unable to get metric {metric.name}: "
@@ -115,7 +106,7 @@ class MetricsReader:
         try:
             resource = self._catalog.of_kind(about.apiVersion, about.kind)
             if about.kind == "Namespace" and "/" not in about.apiVersion:
-                path = f"namespaces/{about.name}/metrics/{metric.name}"
+                path = f"namespaces/{namespace}/metrics/{metric.name}"  # its own, whatever name is given
             elif resource is None:
                 group = about.apiVersion.rpartition("/")[0]
                 raise OtherStatus(f'no matches for kind "{about.kind}" in group "{group}"', code=404)
