@@ -377,6 +377,16 @@ def format_selector(selector: Any) -> str:
     return str(of_label_selector(selector))
 
 
+def format_go(selector: Any) -> str:
+    """A `LabelSelector` as Go prints a pointer to one, as it stands in messages of events and conditions."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted(selector.matchLabels.items()))
+    expressions = "".join(f"LabelSelectorRequirement{{Key:{one.key},Operator:{one.operator},Values:[{' '.join(one.values)}],}},"
+                          for one in selector.matchExpressions)
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+
+
 def format_column(selector: Any) -> str:
     """A `LabelSelector` as printed in tables: `<none>` for everything and nothing (Go: `FormatLabelSelector`)."""
     try:

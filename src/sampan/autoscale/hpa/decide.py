@@ -32,10 +32,10 @@ from sampan.api.autoscaling.v2 import (
 from sampan.api.core.v1 import Pod
 from sampan.api.quantity import BINARY_SI, DECIMAL_SI, approximate, milli, of_milli
 from sampan.api.scalars import Quantity, Time
+from sampan.api.selectors import format_go
 from sampan.autoscale.hpa import measure
 from sampan.autoscale.hpa.behavior import History, Wish, hold_back
 from sampan.autoscale.hpa.measure import Proposal, Readiness, Samples, Target, Tolerances, Unmeasured
-from sampan.autoscale.hpa.words import selector_as_go
 from sampan.kinds.meta import with_condition
 from sampan.kinds.plan import EventRecord
 
@@ -320,7 +320,7 @@ def _object(spec: MetricSpec, sampled: Sampled, target: Target, current: int) ->
     else:
         raise Unmeasured("invalid object metric source: neither a value target nor an average value target was set")
     title = (f"{source.describedObject.kind} metric {source.metric.name}" if shown.value is not None
-             else f"external metric {source.metric.name}({selector_as_go(source.metric.selector)})")  # upstream's words, though it is none
+             else f"external metric {source.metric.name}({format_go(source.metric.selector)})")  # upstream's words, though it is none
     return proposal, title, MetricStatus(type=spec.type, object=ObjectMetricStatus(
         describedObject=source.describedObject, metric=source.metric, current=shown))
 
@@ -336,7 +336,7 @@ def _external(spec: MetricSpec, sampled: Sampled, target: Target, current: int) 
         shown = MetricValueStatus(value=of_milli(proposal.value_milli))
     else:
         raise Unmeasured("invalid external metric source: neither a value target nor an average value target was set")
-    title = f"external metric {source.metric.name}({selector_as_go(source.metric.selector)})"
+    title = f"external metric {source.metric.name}({format_go(source.metric.selector)})"
     return proposal, title, MetricStatus(type=spec.type, external=ExternalMetricStatus(metric=source.metric, current=shown))
 
 

@@ -17,9 +17,8 @@ from sampan.api.autoscaling.v2 import CrossVersionObjectReference, MetricIdentif
 from sampan.api.errors import ApiError, OtherStatus, from_status
 from sampan.api.quantity import milli
 from sampan.api.scalars import Time
-from sampan.api.selectors import format_selector
+from sampan.api.selectors import format_go, format_selector
 from sampan.autoscale.hpa.measure import Sample, Samples, Unmeasured
-from sampan.autoscale.hpa.words import selector_as_go
 from sampan.client.base import Client
 from sampan.control.catalog import Catalog
 
@@ -121,7 +120,7 @@ class MetricsReader:
         return milli(str(items[0].get("value") or "0"))
 
     async def _external(self, namespace: str, metric: MetricIdentifier, *, share: bool) -> int:
-        prefix = f"unable to get external metric {namespace}/{metric.name}/{selector_as_go(metric.selector)}: "
+        prefix = f"unable to get external metric {namespace}/{metric.name}/{format_go(metric.selector)}: "
         outer = f"failed to get {metric.name} external metric: " if share else f"failed to get external metric {metric.name}: "
         selector = format_selector(metric.selector) if metric.selector is not None else ""
         try:

@@ -23,7 +23,7 @@ from sampan.control.catalog import Catalog
 from sampan.control.controller import DONE, Context, Controller, ControlLoop, Result
 from sampan.control.indexes import by_label, by_namespace, by_selector, candidates, selected
 from sampan.control.key import Key, controller_of, key_of
-from sampan.controllers.disruption.decide import decide, fail_safe, stale_in, take_back
+from sampan.controllers.disruption.decide import decide, fail_safe, stale_in, take_back, torn
 from sampan.kinds.plan import Plan
 from sampan.kinds.policy.evict import needs_scale
 
@@ -66,7 +66,10 @@ class DisruptionController(Controller):
 
     def _concerned(self, pod: Pod) -> list[Key]:
         found = candidates(self._by_selector, pod.metadata.namespace, pod.metadata.labels)
-        return [key_of(pdb) for pdb in found if of_label_selector(pdb.spec.selector).matches(pod.metadata.labels)]
+        budgets = [pdb for pdb in found if of_label_selector(pdb.spec.selector).matches(pod.metadata.labels)]
+        if len(budgets) > 1:
+            self.recorder.emit(torn(pod, budgets))
+        return [key_of(pdb) for pdb in budgets]
 
     def _look_for_stale(self, _: Pod | None, new: Pod | None) -> None:
         if new is not None and (left := stale_in(new, self.clock.now())) is not None:
@@ -123,7 +126,8 @@ class DisruptionController(Controller):
 
     async def _scale_of(self, pod: Pod, ref: OwnerReference) -> tuple[str, int]:
         namespace = pod.metadata.namespace
-        if ref.kind in self._scaled:
+        group = ref.apiVersion.rpartition("/")[0]
+        if ref.kind in self._scaled and group == self._scaled[ref.kind][0].group:
             owner = self._scaled[ref.kind][1].get(Key(namespace, ref.name))
             if owner is None or owner.metadata.uid != ref.uid:
                 raise _Unscaled(f'found no controllers for pod "{pod.metadata.name}"')

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from sampan.api.core.v1 import Pod
-from sampan.api.meta.v1 import Condition, LabelSelector
+from sampan.api.core.v1 import Pod, PodCondition
+from sampan.api.meta.v1 import Condition
 from sampan.api.policy.v1 import PodDisruptionBudget
 from sampan.api.resources import POD_DISRUPTION_BUDGETS, PODS
 from sampan.api.scalars import Time
+from sampan.api.selectors import format_go
 from sampan.control.pods import is_ready, is_terminal, is_terminating
 from sampan.kinds.meta import condition, with_condition
 from sampan.kinds.plan import EventRecord, Plan, Update
@@ -39,7 +40,7 @@ def decide(pdb: PodDisruptionBudget, pods: Sequence[Pod], scale: int, unmanaged:
     events = [] if pods else [EventRecord(pdb, "Normal", "NoPods", "No matching pods found")]
     if unmanaged:
         events.append(EventRecord(pdb, "Warning", "UnmanagedPods", (
-            f"Pods selected by this PodDisruptionBudget (selector: {shown(pdb.spec.selector)}) were found to be unmanaged. As a "
+            f"Pods selected by this PodDisruptionBudget (selector: {format_go(pdb.spec.selector)}) were found to be unmanaged. As a "
             "result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for "
             'these pods please set ".spec.minAvailable" field of the PDB to an integer value.')))
     disrupted: dict[str, Time] = {}
@@ -49,7 +50,7 @@ def decide(pdb: PodDisruptionBudget, pods: Sequence[Pod], scale: int, unmanaged:
         if since is None or is_terminating(pod):
             continue
         if disruption_over(since, now):
-            owner = f"{pdb.metadata.namespace}/{pdb.metadata.name}"
+            owner = f"{pdb.metadata.namespace}/{pdb.metadata.namespace}"  # the namespace twice: upstream's words
             events.append(EventRecord(pod, "Warning", "NotDeleted", f"Pod was expected by PDB {owner} to be deleted but it wasn't"))
             continue
         disrupted[pod.metadata.name] = since
@@ -83,13 +84,11 @@ def fail_safe(pdb: PodDisruptionBudget, message: str, now: datetime) -> Plan:
     return Plan((Update(POD_DISRUPTION_BUDGETS, replace(pdb, status=status), "status"),), None, (event,))
 
 
-def shown(selector: LabelSelector | None) -> str:
-    """A selector as Go prints it."""
-    labels = "".join(f"{key}: {value}," for key, value in sorted(selector.matchLabels.items())) if selector else ""
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{one.key},Operator:{one.operator},Values:[{' '.join(one.values)}],}},"
-        for one in (selector.matchExpressions if selector else ()))
-    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+def torn(pod: Pod, budgets: Sequence[PodDisruptionBudget]) -> EventRecord:
+    """What is said of a pod that several budgets select."""
+    meta = pod.metadata
+    return EventRecord(pod, "Warning", "MultiplePodDisruptionBudgets", (
+        f'Pod "{meta.namespace}"/"{meta.name}" matches multiple PodDisruptionBudgets.  Chose "{budgets[0].metadata.name}" arbitrarily.'))
 
 
 def stale_in(pod: Pod, now: datetime) -> float | None:
@@ -105,6 +104,6 @@ def take_back(pod: Pod, now: datetime) -> Update:
     """The write that takes an announced disruption back."""
     found = condition(pod.status.conditions, "DisruptionTarget")
     assert found is not None
-    new = replace(found, status="False", lastTransitionTime=Time.of(now))
+    new = PodCondition(type=found.type, status="False", lastTransitionTime=Time.of(now), observedGeneration=pod.metadata.generation)
     conditions = [new if one is found else one for one in pod.status.conditions]
     return Update(PODS, replace(pod, status=replace(pod.status, conditions=conditions)), "status")
