@@ -9,6 +9,7 @@ from typing import Any
 from sampan.api import codec
 from sampan.apiserver.server import Settings
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 class Asker:
@@ -39,7 +40,7 @@ def with_server(test: Callable[[Asker], Awaitable[None]], *, settings: Settings 
     """Run a test with a fresh server, within a deadline."""
 
     async def whole() -> None:
-        async with asyncio.timeout(20), running_server(settings=settings) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server(settings=settings) as server:
             await test(Asker(server))
 
     asyncio.run(whole())

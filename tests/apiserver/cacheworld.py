@@ -14,6 +14,7 @@ from sampan.apiserver.watchcache import Caches, WatchCache, Watcher, key_prefix
 from sampan.store.base import Delete, Put
 from sampan.store.history import Limits
 from sampan.store.memory import MemoryStore
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 WIDGETS: Resource[dict[str, Any]] = Resource(
     group="example.com", version="v1", plural="widgets", kind="Widget", singular="widget", namespaced=True)
@@ -67,7 +68,7 @@ def in_world(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
     def run() -> None:
         async def body() -> None:
             world = World()
-            await asyncio.wait_for(test(world), 60)
+            await asyncio.wait_for(test(world), PATIENCE_SECONDS)
             await world.store.close()
 
         asyncio.run(body())
@@ -80,7 +81,7 @@ async def read(watcher: Watcher, count: int) -> list[tuple[str, Any]]:
     """So many events of a watch, as (type, object)."""
     found: list[tuple[str, Any]] = []
     while len(found) < count:
-        frames = await asyncio.wait_for(watcher.frames(), 5)
+        frames = await asyncio.wait_for(watcher.frames(), PATIENCE_SECONDS)
         assert frames, f"the watch ended after {found}"
         for line in frames.splitlines():
             event = json.loads(line)

@@ -14,6 +14,7 @@ from sampan.apiserver.flowcontrol.inflight import FlowSettings
 from sampan.apiserver.request import ADMIN, User
 from sampan.apiserver.server import Settings
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 GROUP = "/apis/flowcontrol.apiserver.k8s.io/v1"
 USERS = {name: User(name, groups=("system:authenticated",)) for name in ("noisy", "quiet", "boss")} | {"admin": ADMIN}
@@ -91,7 +92,7 @@ def with_world(test: Callable[[World], Awaitable[None]], *, flow: FlowSettings =
 
     async def whole() -> None:
         clock = VirtualClock()
-        async with asyncio.timeout(20), running_server(clock=clock, settings=settings) as server, Tasks() as tasks:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server(clock=clock, settings=settings) as server, Tasks() as tasks:
             world = World(server, clock, tasks)
             rbac = "/apis/rbac.authorization.k8s.io/v1"
             everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}

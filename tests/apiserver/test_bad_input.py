@@ -10,6 +10,7 @@ import pytest
 
 from sampan.api import codec
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 JSON = {"Content-Type": "application/json"}
@@ -19,7 +20,7 @@ YAML = {"Content-Type": "application/yaml"}
 def asked(check: Callable[[RunningServer], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with running_server() as server:
-            return await asyncio.wait_for(check(server), 20)
+            return await asyncio.wait_for(check(server), PATIENCE_SECONDS)
 
     return asyncio.run(run())
 

@@ -11,6 +11,7 @@ from apiserver.crd.conversions import webhook as conversion_webhook
 from apiserver.crd.definitions import define, gear, gears
 from apiserver.webhooks.webhookserver import configure, entry, patch, webhook
 from sampan.testing.server import running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 RULE = {"operations": ["*"], "apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["gears"]}
 
@@ -20,7 +21,7 @@ def test_webhooks_that_know_one_version_are_asked_about_every_version() -> None:
         def reply(request: dict[str, Any]) -> dict[str, Any]:
             return patch({"op": "add", "path": "/size", "value": 40})
 
-        async with (asyncio.timeout(20), files() as there, conversion_webhook(there) as conversion, webhook(reply) as hook,
+        async with (asyncio.timeout(PATIENCE_SECONDS), files() as there, conversion_webhook(there) as conversion, webhook(reply) as hook,
                     running_server() as server):
             asker = Asker(server)
             await define(asker, conversion.definition())
@@ -41,7 +42,7 @@ def test_webhooks_that_know_one_version_are_asked_about_every_version() -> None:
 
 def test_policies_that_know_one_version_judge_every_version() -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), files() as there, conversion_webhook(there) as conversion, running_server() as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, conversion_webhook(there) as conversion, running_server() as server:
             asker = Asker(server)
             await define(asker, conversion.definition())
             group = "/apis/admissionregistration.k8s.io/v1"

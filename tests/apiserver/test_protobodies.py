@@ -16,6 +16,7 @@ from sampan.api.resources import CONFIG_MAPS
 from sampan.apiserver import protobodies
 from sampan.apiserver.negotiation import accepted
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 PROTO = "application/vnd.kubernetes.protobuf"
@@ -26,7 +27,7 @@ SENDS = {"Content-Type": PROTO, **ASKS}
 def asked(check: Callable[[RunningServer], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with running_server() as server:
-            return await asyncio.wait_for(check(server), 20)
+            return await asyncio.wait_for(check(server), PATIENCE_SECONDS)
 
     return asyncio.run(run())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ from sampan.store.base import Delete
 from sampan.store.etcd import EtcdStore
 from sampan.testing.etcd import running_etcd
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -37,12 +38,6 @@ async def one_more(url: str, ip: str, port: int = 6443) -> AsyncIterator[Running
             yield server
     finally:
         await store.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():  # noqa: ASYNC110 - another server's doing
-            await asyncio.sleep(0.05)
 
 
 async def addresses(server: RunningServer) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ from sampan.client.remote import RemoteClient
 from sampan.lib import pki
 from sampan.testing.https import served
 from sampan.testing.server import LEAN
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:
@@ -76,7 +77,7 @@ async def agent() -> AsyncIterator[int]:
 
 def with_node(test: Callable[[RemoteClient], Awaitable[None]], settings: Settings = LEAN) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), agent() as port, served(settings=settings) as (running, access):
+        async with asyncio.timeout(PATIENCE_SECONDS), agent() as port, served(settings=settings) as (running, access):
             status = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
             made = await running.client.create(NODES, codec.convert(Node, {"metadata": {"name": "n"}}))
             node = codec.clone(made)

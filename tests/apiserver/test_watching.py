@@ -13,6 +13,7 @@ from sampan.api.resources import CONFIG_MAPS, LEASES, PODS
 from sampan.apiserver import watching
 from sampan.apiserver.selection import Rendering
 from sampan.apiserver.watchcache import Entry, Selection, WatchQuery
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 X = Selection("a", text="t=x", matches=lambda entry: entry.labels.get("t") == "x")
 NOT_X = Selection("a", text="t!=x", matches=lambda entry: entry.labels.get("t") != "x")
@@ -219,7 +220,7 @@ async def test_closing_wakes_who_waits(world: World) -> None:
         await world.clock.turns(3)
         watcher.close()
         watcher.close()
-        assert await asyncio.wait_for(waiting, 5) == b""
+        assert await asyncio.wait_for(waiting, PATIENCE_SECONDS) == b""
     assert await watcher.events() == []
 
 

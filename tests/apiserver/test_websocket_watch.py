@@ -16,6 +16,7 @@ from aiohttp import WSMsgType
 from api_asking import MAPS, Asker, config_map
 from sampan.testing.https import served
 from sampan.testing.server import LEAN
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 Check = Callable[[Asker, aiohttp.ClientSession, str], Awaitable[None]]
 PROTOBUF = "application/vnd.kubernetes.protobuf;stream=watch"
@@ -25,7 +26,7 @@ def with_socket(check: Check) -> None:
     """Run a check on a server over TLS and a session that is its administrator's."""
 
     async def run() -> None:
-        async with asyncio.timeout(20), served(settings=LEAN) as (running, access):
+        async with asyncio.timeout(PATIENCE_SECONDS), served(settings=LEAN) as (running, access):
             context = ssl.create_default_context(cadata=access.ca.decode())
             with tempfile.TemporaryDirectory(prefix="sampan-test-") as folder:
                 pair = Path(folder) / "pair.pem"

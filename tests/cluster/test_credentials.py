@@ -19,6 +19,7 @@ from sampan.lib.pkirotate import Lifetimes, blocks
 from sampan.store.base import Put
 from sampan.store.etcd import EtcdStore
 from sampan.testing.etcd import running_etcd
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 NAMES = pki.server_names(host="box")
 
@@ -139,7 +140,7 @@ def test_servers_on_one_store_believe_what_any_of_them_signs(tmp_path: Path) -> 
                 first, second = made
                 # when they know of one another, and their signing keys have changed since
                 signers = {pki.public_key(first.current.signing_key)}
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while len(signers) < 2 or not _agree(first, second):
                         await asyncio.sleep(0.05)
                         signers.add(pki.public_key(first.current.signing_key))

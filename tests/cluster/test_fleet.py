@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from sampan.aio.clock import VirtualClock
@@ -13,6 +12,7 @@ from sampan.apiserver.request import User
 from sampan.client.base import Client
 from sampan.cluster.fleet import AT_ONCE, Fleet, FleetSettings
 from sampan.control.informer import Informers
+from sampan.testing import waiting
 from sampan.testing.server import running_server
 
 NAMES = [f"n{number}" for number in range(AT_ONCE + 3)]
@@ -49,4 +49,4 @@ def test_every_node_registers_and_runs_its_pods(tmp_path: Path) -> None:
             assert len({pod.status.podIP for pod in pods}) == 6
             await tasks.stop()
 
-    asyncio.run(asyncio.wait_for(check(), 60))
+    waiting.run(check())

@@ -26,6 +26,7 @@ from sampan.lib.errors import SampanError
 from sampan.lib.pkidir import Authority, PkiFolder
 from sampan.lib.pkirotate import blocks
 from sampan.testing.server import LEAN, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 NODE = NodeIdentity("n1", ("127.0.0.1",))
 
@@ -39,7 +40,7 @@ def node(folder: Path) -> tuple[Authority, Path]:
 
 async def sign(client: Client, ca: Authority, *, deny: bool = False) -> None:
     """What the controllers do, for the first request that there is."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := (await client.list(CERTIFICATE_SIGNING_REQUESTS)).items):  # noqa: ASYNC110 - the agent's doing
             await asyncio.sleep(0.01)
     csr: CertificateSigningRequest = codec.clone(found[0])

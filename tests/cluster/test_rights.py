@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from sampan.aio.clock import VirtualClock
@@ -25,6 +24,7 @@ from sampan.cluster.controllers import ALL
 from sampan.cluster.controlplane import user
 from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
+from sampan.testing import waiting
 from sampan.testing.server import running_server
 
 SPEC = {"containers": [{"name": "c", "image": "app:1"}]}
@@ -97,4 +97,4 @@ def test_no_controller_is_refused_what_it_does() -> None:
                 await clock.advance(1)
             assert refused == []
 
-    asyncio.run(asyncio.wait_for(main(), 120))
+    waiting.run(main())

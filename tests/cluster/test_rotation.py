@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,9 +31,11 @@ from sampan.client.renewal import Follower
 from sampan.cluster.provision import Folder, NodeIdentity, provision
 from sampan.lib.pkidir import PkiFolder
 from sampan.lib.pkirotate import Lifetimes, blocks
+from sampan.testing import require
 from sampan.testing.client import config_map
 from sampan.testing.etcd import running_etcd
 from sampan.testing.ports import free_port
+from sampan.testing.waiting import PATIENCE_SECONDS, until
 
 CA_SECONDS = 24.0
 LIVES = ["--ca-certificate-validity-period", f"{CA_SECONDS:g}s", "--certificate-validity-period", "12s", "--service-account-key-period", "9s",
@@ -56,16 +57,10 @@ async def process(log: Path, *words: str) -> AsyncIterator[asyncio.subprocess.Pr
         if child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), 10)
+                await asyncio.wait_for(child.wait(), PATIENCE_SECONDS)
             except TimeoutError:
                 child.kill()
                 await child.wait()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - other processes' doing
-            await asyncio.sleep(0.1)
 
 
 async def ready(data: Path) -> RemoteClient:
@@ -107,10 +102,10 @@ def logs(folder: Path) -> str:
 
 
 def test_a_cluster_passes_through_two_rotations_of_everything_without_a_failed_request(tmp_path: Path) -> None:
-    asyncio.run(_two_rotations(tmp_path))
+    asyncio.run(_two_rotations(tmp_path, require.program("kubectl")))
 
 
-async def _two_rotations(folder: Path) -> None:
+async def _two_rotations(folder: Path, kubectl: str) -> None:
     data, port, clock = folder / "data", free_port(), SystemClock()
     admin = data / "admin.kubeconfig"
     # given a cluster of processes whose authority lives for seconds
@@ -150,7 +145,7 @@ async def _two_rotations(folder: Path) -> None:
                     node_lives.append(now)
                 return len(authorities) >= 3
 
-            await until(changed_twice, seconds=90)
+            await until(changed_twice)
             lease = await client.get(LEASES, "n1", "kube-node-lease")
 
             async def all_is_well() -> bool:
@@ -161,7 +156,7 @@ async def _two_rotations(folder: Path) -> None:
             # then the node's heart beats, and every namespace is told whom to trust
             await until(all_is_well)
             await client.create(CONFIG_MAPS, config_map("last"))
-            assert "last" in await asyncio.wait_for(watched, 10)
+            assert "last" in await asyncio.wait_for(watched, PATIENCE_SECONDS)
         # and no request failed, no process ended
         told = f"{asking.failures[:5]}\n{logs(folder)}"
         assert not asking.failures, told
@@ -176,14 +171,8 @@ async def _two_rotations(folder: Path) -> None:
         published = (await client.get(CONFIG_MAPS, "extension-apiserver-authentication", "kube-system")).data["client-ca-file"]
         assert (pki_files / "ca.crt").read_bytes() in blocks(published.encode())
         assert (await client.get(NODES, "n1")).metadata.name == "n1"
-        if kubectl := _kubectl():
-            done = await asyncio.to_thread(subprocess.run, [kubectl, "--kubeconfig", str(admin), "get", "nodes"], capture_output=True, text=True, check=False)
-            assert "n1" in done.stdout, done.stderr
-
-
-def _kubectl() -> str | None:
-    beside = Path(sys.executable).with_name("kubectl")
-    return str(beside) if beside.exists() else shutil.which("kubectl")
+        done = await asyncio.to_thread(subprocess.run, [kubectl, "--kubeconfig", str(admin), "get", "nodes"], capture_output=True, text=True, check=False)
+        assert "n1" in done.stdout, done.stderr
 
 
 async def _fresh(path: Path) -> None:

@@ -21,6 +21,7 @@ from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
 from sampan.testing.client import config_map
 from sampan.testing.ports import free_port
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -38,7 +39,7 @@ async def running(data: Path, port: int, *more: str) -> AsyncIterator[asyncio.su
 
 async def ready(data: Path) -> RemoteClient:
     """A client of the server in `data`, once it answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (data / "admin.kubeconfig").exists():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.02)
         client = RemoteClient(kubeconfig.read(data / "admin.kubeconfig"))
@@ -65,7 +66,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_restart(tmp_path: Path) -> 
             assert await client.get(CONFIG_MAPS, "a", "default") == made
             await client.close()
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), PATIENCE_SECONDS) == 0
         assert (tmp_path / "ca.crt").read_bytes().startswith(b"-----BEGIN CERTIFICATE")
         assert stat.S_IMODE((tmp_path / "admin.kubeconfig").stat().st_mode) == 0o600
 

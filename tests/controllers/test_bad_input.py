@@ -29,6 +29,7 @@ from sampan.controllers.deployment.controller import DeploymentController
 from sampan.controllers.garbagecollector.controller import GarbageCollector
 from sampan.controllers.replicaset.controller import ReplicaSetController
 from sampan.controllers.resourcequota.controller import ResourceQuotaController
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 SPEC = {"containers": [{"name": "c", "image": "app:1"}]}
 
@@ -143,7 +144,7 @@ def test_a_webhook_that_does_not_answer_in_time_is_the_owners_event() -> None:
     async def scenario(w: World) -> None:
         told = asyncio.Event()
         w.informers.of(EVENTS).on_change(lambda old, new: told.set())
-        async with webhook(lambda _: {"allowed": True}) as hook, asyncio.timeout(20):
+        async with webhook(lambda _: {"allowed": True}) as hook, asyncio.timeout(PATIENCE_SECONDS):
             hook.hold = asyncio.Event()
             rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
             body = {"kind": "ValidatingWebhookConfiguration", "apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "hooks"},

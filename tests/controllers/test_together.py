@@ -48,6 +48,7 @@ from sampan.node.runtimes.programs import Program
 from sampan.node.runtimes.simulated import SimulatedRuntime
 from sampan.node.runtimes.simulated_images import SimulatedImages
 from sampan.scheduler.scheduler import Scheduler
+from sampan.testing import waiting
 from sampan.testing.server import running_server
 
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "web"}], "terminationGracePeriodSeconds": 1}}
@@ -122,7 +123,7 @@ def in_cluster(root: Path, check: Callable[[Cluster], Awaitable[None]], programs
         async with cluster(root, programs, nodes, settings) as made:
             await check(made)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    waiting.run(run())
 
 
 def test_a_deployment_is_served_and_its_deletion_takes_everything_along(tmp_path: Path) -> None:

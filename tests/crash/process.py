@@ -13,8 +13,7 @@ from sampan.api.errors import ApiError
 from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
 from sampan.testing.ports import free_port
-
-START_SECONDS = 30.0
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 class Server:
@@ -54,7 +53,7 @@ class Server:
             AssertionError: It ended, or takes too long.
         """
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while self._process is not None and self._process.returncode is None:
                     if await self._answers():
                         return

@@ -16,6 +16,7 @@ from sampan.drivers.containerd import Containerd, ContainerdSettings, find_progr
 from sampan.lib.errors import MissingPart, SampanError
 from sampan.testing import require
 from sampan.testing.containers import assert_nothing_left, machine_state
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 PROGRAMS = {"containerd": "/usr/bin/containerd", "runc": "/usr/sbin/runc", "ctr": "/usr/bin/ctr", "cni": "/usr/lib/cni"}
 
@@ -67,13 +68,13 @@ def test_it_starts_is_adopted_comes_back_and_leaves_nothing(tmp_path: Path) -> N
             running = tasks.start(second.run(), "containerd")
             # when it is killed, then it comes back
             os.kill(second.pid, signal.SIGKILL)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while second.restarts == 0:  # noqa: ASYNC110 - another process is waited for
                     await asyncio.sleep(0.01)
             assert second.pid != 0
             # when it is told to end, then the keeper ends too
             await second.remove()
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, PATIENCE_SECONDS)
         assert second.pid == 0
     asyncio.run(body())
     assert not made.state.exists()

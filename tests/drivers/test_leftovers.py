@@ -14,6 +14,7 @@ import pytest
 from sampan.cluster.processes import wait_until
 from sampan.drivers import leftovers
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 @contextlib.contextmanager
@@ -42,7 +43,7 @@ def test_shims_of_this_socket_are_killed_with_their_containers_and_no_others(tmp
         assert leftovers.shims(socket) == [ours.pid]
         assert leftovers.kill_shims(socket) == 1
         # then
-        assert ours.wait(10) == -9
+        assert ours.wait(PATIENCE_SECONDS) == -9
         assert other.poll() is None
         assert leftovers.shims(socket) == []
         assert Path(f"/proc/{child}/stat").exists() is False or "Z" in Path(f"/proc/{child}/stat").read_text()

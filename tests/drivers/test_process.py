@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sampan.drivers.process import Daemon
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 def spawn(log: Path, *words: str) -> Daemon:
@@ -31,7 +32,7 @@ def test_a_daemon_has_its_own_session_and_log(tmp_path: Path) -> None:
 def test_everybody_who_waits_sees_the_end(tmp_path: Path) -> None:
     async def body() -> None:
         daemon = spawn(tmp_path / "log", "-c", "read line")
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
             for _ in range(3):
                 group.create_task(daemon.wait())
         await daemon.wait()
@@ -42,7 +43,7 @@ def test_everybody_who_waits_sees_the_end(tmp_path: Path) -> None:
 def test_one_that_ignores_term_is_killed(tmp_path: Path) -> None:
     async def body() -> None:
         daemon = spawn(tmp_path / "log", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "ready" not in (tmp_path / "log").read_text():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.001)
         child = int(Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()[0])
@@ -56,7 +57,7 @@ def test_it_is_found_again_by_pid_and_a_word(tmp_path: Path) -> None:
     async def body() -> None:
         require.linux()
         daemon = Daemon.spawn("/bin/sleep", ["sleep", "1000"], dict(os.environ), tmp_path / "log")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (found := Daemon.find(daemon.pid, "1000")) is None:  # noqa: ASYNC110 - its words are there a moment after its pid
                 await asyncio.sleep(0.001)
         assert Daemon.find(daemon.pid, "another") is None

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.real import IMAGE, Cluster, Space, machine, sampan, until
+from e2e.real import IMAGE, Cluster, Space, machine, sampan
 from e2e.simulated import left_of
 from sampan.testing import require
+from sampan.testing.waiting import until_true
 
 _numbers = itertools.count(1)
 
@@ -28,7 +29,7 @@ def real_cluster() -> Iterator[Cluster]:
         try:
             sampan("up", "--name", cluster.name, SAMPAN_HOME=home)
             sampan("image", "build", "busybox", "-t", IMAGE, "--name", cluster.name, SAMPAN_HOME=home)
-            until(lambda: not cluster.get("node", cluster.node)["spec"].get("taints"), "the node is ready for pods")
+            until_true(lambda: not cluster.get("node", cluster.node)["spec"].get("taints"), "the node is ready for pods")
             yield cluster
         finally:
             sampan("down", "--name", cluster.name, "--purge", SAMPAN_HOME=home)
@@ -40,7 +41,7 @@ def space(real_cluster: Cluster) -> Iterator[Space]:
     """A namespace of the test's own."""
     name = f"test-{next(_numbers)}"
     real_cluster.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
-    until(lambda: real_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
+    until_true(lambda: real_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
     yield Space(real_cluster, name)
     real_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -53,7 +54,7 @@ def simulated_cluster() -> Iterator[Cluster]:
         cluster = Cluster(Path(home), "simulated")
         try:
             sampan("up", "--name", cluster.name, "--simulated", "--nodes", "2", SAMPAN_HOME=home)
-            until(lambda: not any(node["spec"].get("taints") for node in cluster.get("nodes")["items"]), "the nodes are ready for pods")
+            until_true(lambda: not any(node["spec"].get("taints") for node in cluster.get("nodes")["items"]), "the nodes are ready for pods")
             yield cluster
         finally:
             sampan("down", "--name", cluster.name, "--purge", SAMPAN_HOME=home)
@@ -65,6 +66,6 @@ def simulated_space(simulated_cluster: Cluster) -> Iterator[Space]:
     """A namespace of the test's own on simulated nodes."""
     name = f"test-{next(_numbers)}"
     simulated_cluster.kubectl("create", "namespace", name)
-    until(lambda: simulated_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
+    until_true(lambda: simulated_cluster.get("serviceaccount", "default", "-n", name), "the default service account")
     yield Space(simulated_cluster, name)
     simulated_cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.real import until
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 BUILT = Path(__file__).parents[2] / "build" / "bin"
 
@@ -42,7 +42,7 @@ class Program:
     def stop(self, seconds: float = 30.0) -> int:
         """Ask it to end, and wait for that; its exit code."""
         self.process.terminate()
-        until(lambda: self.process.poll() is not None, f"{self.process.args!r} ends when it is told to", seconds)
+        until_true(lambda: self.process.poll() is not None, f"{self.process.args!r} ends when it is told to", seconds)
         code: int = self.process.returncode
         return code
 
@@ -58,7 +58,7 @@ def running(words: Sequence[str], environment: Mapping[str, str], log: Path) -> 
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,19 +17,11 @@ from typing import Any, TypeVar
 
 from sampan.cluster import processes
 from sampan.cluster.config import ClusterConfig, load
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 T = TypeVar("T")
 IMAGE = "sampan.local/busybox:1"
 PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-
-
-def until(question: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """Ask until the answer is true; the answer."""
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < deadline, f"within {seconds:g} s this did not happen: {what}"
-        time.sleep(0.05)
-    return answer
 
 
 def sampan(*words: str, **environment: str) -> str:
@@ -124,7 +115,7 @@ class Cluster:
         found = processes.read(self.folder / "run" / f"{name}.pid")
         return found.pid if found is not None else 0
 
-    def kubectl(self, *words: str, input: str | bytes | None = None, check: bool = True, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def kubectl(self, *words: str, input: str | bytes | None = None, check: bool = True, seconds: float = 2 * PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run kubectl to its end."""
         text = input.decode() if isinstance(input, bytes) else input
         done = subprocess.run(["kubectl", *words], input=text, capture_output=True, text=True, check=False,
@@ -172,27 +163,27 @@ class Space:
     def get(self, *words: str) -> Any:
         return self.cluster.get("-n", self.name, *words)
 
-    def run(self, *manifests: dict[str, Any], seconds: float = 30.0) -> list[dict[str, Any]]:
+    def run(self, *manifests: dict[str, Any]) -> list[dict[str, Any]]:
         """Apply pods and wait until they are ready; the pods."""
         self.apply(*manifests)
         names = [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Pod"]
-        return [self.ready(name, seconds) for name in names]
+        return [self.ready(name) for name in names]
 
-    def ready(self, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    def ready(self, name: str) -> dict[str, Any]:
         def answer() -> dict[str, Any] | None:
             pod = self.get("pod", name)
             conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())} if pod else {}
             return pod if conditions.get("Ready") == "True" else None
         try:
-            return until(answer, f"pod {name} is ready", seconds)  # type: ignore[return-value]
+            return until_true(answer, f"pod {name} is ready")  # type: ignore[return-value]
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.kubectl('describe', 'pod', name, check=False).stdout[-3000:]}") from None
 
-    def ended(self, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    def ended(self, name: str) -> dict[str, Any]:
         """A pod that has succeeded or failed."""
-        return self.pod(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), "has ended", seconds)
+        return self.pod(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), "has ended")
 
-    def pod(self, name: str, holds: Callable[[dict[str, Any]], Any], what: str, seconds: float = 30.0) -> dict[str, Any]:
+    def pod(self, name: str, holds: Callable[[dict[str, Any]], Any], what: str) -> dict[str, Any]:
         """The pod once something holds of it."""
         seen: dict[str, Any] = {}
 
@@ -200,7 +191,7 @@ class Space:
             seen.update(self.get("pod", name) or {})
             return seen if seen and holds(seen) else None
         try:
-            return until(answer, f"pod {name} {what}", seconds)  # type: ignore[return-value]
+            return until_true(answer, f"pod {name} {what}")  # type: ignore[return-value]
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(seen.get('status'), indent=1)[-3000:]}") from None
 

@@ -14,7 +14,8 @@ from kubernetes import client as api
 from kubernetes.stream import portforward, stream
 from kubernetes.watch import Watch
 
-from e2e.real import Space, pod, until, web
+from e2e.real import Space, pod, web
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]  # others' deprecations and unclosed sockets are not ours
 
@@ -57,7 +58,7 @@ def test_the_official_client_watches(space: Space, official: api.ApiClient) -> N
     thread.start()
     core.create_namespaced_config_map(space.name, {"metadata": {"name": "seen"}})
     core.delete_namespaced_config_map("seen", space.name)
-    thread.join(timeout=25)
+    thread.join(timeout=PATIENCE_SECONDS)
     assert [seen.get_nowait() for _ in range(2)] == [("ADDED", "seen"), ("DELETED", "seen")]
 
 
@@ -69,7 +70,7 @@ def test_the_official_client_reaches_into_a_pod(space: Space, official: api.ApiC
     talk = stream(core.connect_get_namespaced_pod_exec, "page", space.name, command=["sh", "-c", "read line; echo got $line; exit 5"],
                   stderr=True, stdin=True, stdout=True, tty=False, _preload_content=False)
     talk.write_stdin("words\n")
-    talk.run_forever(timeout=10)
+    talk.run_forever(timeout=PATIENCE_SECONDS)
     assert (talk.read_stdout(), talk.returncode) == ("got words\n", 5)
     forward = portforward(core.connect_get_namespaced_pod_portforward, "page", space.name, ports="8080")
     connection = forward.socket(8080)
@@ -87,7 +88,7 @@ def test_the_official_client_applies_and_scales(space: Space, official: api.ApiC
     apps = api.AppsV1Api(official)
     apps.create_namespaced_deployment(space.name, {"metadata": {"name": "x"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": template}})
     apps.patch_namespaced_deployment_scale("x", space.name, {"spec": {"replicas": 2}})
-    until(lambda: apps.read_namespaced_deployment_status("x", space.name).status.ready_replicas == 2, "two replicas are ready")
+    until_true(lambda: apps.read_namespaced_deployment_status("x", space.name).status.ready_replicas == 2, "two replicas are ready")
 
 
 def test_kr8s_makes_waits_execs_and_forwards(space: Space) -> None:
@@ -99,10 +100,10 @@ def test_kr8s_makes_waits_execs_and_forwards(space: Space) -> None:
     manifest["metadata"]["namespace"] = space.name
     made = Pod(manifest, api=cluster)
     made.create()
-    made.wait("condition=Ready", timeout=30)
+    made.wait("condition=Ready", timeout=PATIENCE_SECONDS)
     assert made.exec(["echo", "ahoy"]).stdout == b"ahoy\n"
     with made.portforward(remote_port=8080) as port:
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read() == b"through kr8s\n"
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE_SECONDS).read() == b"through kr8s\n"
     words = ConfigMap({"metadata": {"name": "words", "namespace": space.name}, "data": {"a": "1"}}, api=cluster)
     words.create()
     words.patch({"data": {"b": "2"}})

@@ -21,7 +21,8 @@ from kubernetes.aio import config as aio_config
 from kubernetes.aio import watch as aio_watch
 from kubernetes.informer import SharedInformer
 
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]  # others' deprecations and unclosed sockets are not ours
 
@@ -54,7 +55,7 @@ def cluster(simulated_cluster: Cluster) -> Iterator[Cluster]:
             found = extensions.read_custom_resource_definition(f"kites.{GROUP}").status
             return {one.type: one.status for one in (found.conditions or ())}.get("Established") == "True"
 
-        until(established, "the kind is established", 60)
+        until_true(established, "the kind is established")
         yield simulated_cluster
         extensions.delete_custom_resource_definition(f"kites.{GROUP}")
 
@@ -118,7 +119,7 @@ def test_the_custom_objects_api_and_files(space: Space, official: api.ApiClient,
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(objects))
     utils.create_from_yaml(official, str(tmp_path / "all.yaml"), namespace=space.name)
     apps = api.AppsV1Api(official)
-    until(lambda: apps.read_namespaced_deployment_status("web", space.name).status.available_replicas == 1, "the deployment is available", 60)
+    until_true(lambda: apps.read_namespaced_deployment_status("web", space.name).status.available_replicas == 1, "the deployment is available")
     apps.delete_namespaced_deployment("web", space.name, propagation_policy="Foreground")
 
 
@@ -130,12 +131,12 @@ def test_the_informer_follows_and_remembers(space: Space, official: api.ApiClien
         informer.add_event_handler(kind, lambda one, kind=kind: seen.append((kind, one.metadata.name)))
     informer.start()
     try:
-        until(lambda: ("ADDED", "before") in seen, "what was there is told", 60)
+        until_true(lambda: ("ADDED", "before") in seen, "what was there is told")
         core.create_namespaced_config_map(space.name, {"metadata": {"name": "after", "labels": {"seen": "y"}}})
         core.patch_namespaced_config_map("after", space.name, {"data": {"a": "1"}})
-        until(lambda: ("MODIFIED", "after") in seen, "the change is told", 60)
+        until_true(lambda: ("MODIFIED", "after") in seen, "the change is told")
         core.delete_namespaced_config_map("before", space.name)
-        until(lambda: ("DELETED", "before") in seen, "the deletion is told", 60)
+        until_true(lambda: ("DELETED", "before") in seen, "the deletion is told")
         assert [one.metadata.name for one in informer.cache.list()] == ["after"]
     finally:
         threading.Thread(target=informer.stop, daemon=True).start()
@@ -151,7 +152,7 @@ def test_the_asyncio_client_does_many_things_at_once(space: Space) -> None:
             names = {f"c{number}" for number in range(30)}
             await asyncio.gather(*[core.create_namespaced_config_map(space.name, {"metadata": {"name": name}}) for name in names])
             seen = set()
-            async with aio_watch.Watch() as watch, asyncio.timeout(60):
+            async with aio_watch.Watch() as watch, asyncio.timeout(PATIENCE_SECONDS):
                 async for event in watch.stream(core.list_namespaced_config_map, space.name, resource_version=since):
                     seen.add(event["object"].metadata.name)
                     if seen >= names:
@@ -172,8 +173,8 @@ def test_kr8s_on_a_kind_of_ones_own(space: Space) -> None:
     made.label(tier="x")
     made.annotate(note="y")
     made.patch({"status": {"conditions": [{"type": "Up", "status": "True"}]}}, subresource="status", type="merge")
-    made.wait("condition=Up", timeout=30)
-    made.wait("jsonpath='{.spec.colour}'=red", timeout=30)
+    made.wait("condition=Up", timeout=PATIENCE_SECONDS)
+    made.wait("jsonpath='{.spec.colour}'=red", timeout=PATIENCE_SECONDS)
     made.scale(3)
     assert made.replicas == 3
     child = ConfigMap({"metadata": {"name": "child", "namespace": space.name}}, api=client)
@@ -181,8 +182,8 @@ def test_kr8s_on_a_kind_of_ones_own(space: Space) -> None:
     made.adopt(child)
     assert [one.name for one in client.get("kites", label_selector={"tier": "x"})] == ["a"]
     made.delete(propagation_policy="Foreground")
-    made.wait("delete", timeout=30)
-    until(lambda: not child.exists(), "the child is gone", 60)
+    made.wait("delete", timeout=PATIENCE_SECONDS)
+    until_true(lambda: not child.exists(), "the child is gone")
     assert client.whoami() == "kubernetes-admin"
     assert ("kites", "Kite") in {(one["name"], one["kind"]) for one in client.api_resources()}
 
@@ -193,10 +194,10 @@ def test_kr8s_runs_scales_and_reads_logs(space: Space) -> None:
     web = Deployment({"metadata": {"name": "web", "namespace": space.name}, "spec": {
         "replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}}, api=client)
     web.create()
-    web.wait("condition=Available", timeout=60)
+    web.wait("condition=Available", timeout=PATIENCE_SECONDS)
     web.scale(2)
-    until(lambda: len([one for one in web.pods() if one.ready()]) == 2, "two pods are ready", 60)
+    until_true(lambda: len([one for one in web.pods() if one.ready()]) == 2, "two pods are ready")
     one = web.pods()[0]
     assert isinstance(one, Pod)
-    until(lambda: list(one.logs()) == ["ahoy"], "it says something", 60)
+    until_true(lambda: list(one.logs()) == ["ahoy"], "it says something")
     web.delete()

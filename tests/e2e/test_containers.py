@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.real import FOREVER, IMAGE, Space, container, pod, until, web
+from e2e.real import FOREVER, IMAGE, Space, container, pod, web
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +38,7 @@ def test_logs_of_now_before_since_and_with_times(space: Space) -> None:
     space.run(pod("talk", mounted, volumes=[{"name": "keep", "emptyDir": {}}]))
     # then
     assert space.logs("talk", "--previous").splitlines() == ["first"]
-    until(lambda: space.logs("talk").splitlines() == ["first", "line 1", "line 2", "line 3"], "all is logged")
+    until_true(lambda: space.logs("talk").splitlines() == ["first", "line 1", "line 2", "line 3"], "all is logged")
     assert space.logs("talk", "--tail=2").splitlines() == ["line 2", "line 3"]
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z line 3\n", space.logs("talk", "--timestamps", "--tail=1"))
     assert len(space.logs("talk", "--since=1h").splitlines()) == 4
@@ -53,7 +54,7 @@ def test_logs_are_followed_until_the_container_ends(space: Space) -> None:
     # when
     space.exec("count", "touch", "/tmp/go")
     # then
-    output, problem = following.communicate(timeout=20)
+    output, problem = following.communicate(timeout=PATIENCE_SECONDS)
     assert (output, problem, following.returncode) == ("two\n", "", 0)
 
 
@@ -74,7 +75,7 @@ def test_exec_with_a_terminal_has_one(space: Space) -> None:
     space.run(pod("terminal"))
     # kubectl wants a terminal of its own: `script` gives it one
     done = space.cluster.start_kubectl("-n", space.name, "exec", "terminal", "-it", "--", "sh", "-c", "[ -t 1 ] && echo tty || echo pipe")
-    output, _ = done.communicate(timeout=20)
+    output, _ = done.communicate(timeout=PATIENCE_SECONDS)
     assert output.strip() in ("tty", "pipe")
     assert done.returncode == 0
 
@@ -116,10 +117,10 @@ def test_port_forward_carries_http(space: Space) -> None:
         port = re.search(r"127\.0\.0\.1:(\d+) -> 8080", said)
         assert port, said
         # when, more than once through one tunnel
-        pages = [urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/", timeout=10).read() for _ in range(3)]
+        pages = [urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/", timeout=PATIENCE_SECONDS).read() for _ in range(3)]
     finally:
         forward.terminate()
-        forward.communicate(timeout=20)
+        forward.communicate(timeout=PATIENCE_SECONDS)
     # then
     assert pages == [b"forwarded\n"] * 3
 
@@ -128,7 +129,7 @@ def test_run_with_rm_gives_the_output_and_leaves_no_pod(space: Space) -> None:
     done = space.kubectl("run", "once", "--rm", "-i", "--restart=Never", f"--image={IMAGE}", "--image-pull-policy=IfNotPresent",
                          "--", "sh", "-c", "cat; echo done", input="from stdin\n")
     assert "from stdin\ndone\n" in done.stdout, done
-    until(lambda: space.get("pod", "once") is None, "the pod is gone")
+    until_true(lambda: space.get("pod", "once") is None, "the pod is gone")
 
 
 def test_a_deleted_pod_leaves_no_process_and_no_files(space: Space) -> None:
@@ -140,6 +141,6 @@ def test_a_deleted_pod_leaves_no_process_and_no_files(space: Space) -> None:
     # when
     space.kubectl("delete", "pod", "short")
     # then
-    until(lambda: not Path(f"/proc/{pid}").exists(), "the process is gone", 5)
+    until_true(lambda: not Path(f"/proc/{pid}").exists(), "the process is gone")
     assert _id(found) not in space.cluster.tasks()
-    until(lambda: not folder.exists(), "the pod's folder is gone", 5)
+    until_true(lambda: not folder.exists(), "the pod's folder is gone")

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from e2e.programs import Program, built, running
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
 from sampan.lib import pki
 from sampan.testing.ports import free_port
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -44,9 +45,9 @@ def cluster(simulated_cluster: Cluster) -> Iterator[Cluster]:
     """A cluster with the kind Site."""
     built("operator")
     simulated_cluster.kubectl("create", "-f", "-", input=json.dumps(DEFINITION))
-    simulated_cluster.kubectl("wait", "--for=condition=Established", f"crd/sites.{GROUP}", "--timeout=60s")
+    simulated_cluster.kubectl("wait", "--for=condition=Established", f"crd/sites.{GROUP}", "--timeout=120s")
     yield simulated_cluster
-    simulated_cluster.kubectl("delete", "crd", f"sites.{GROUP}", "--timeout=60s")
+    simulated_cluster.kubectl("delete", "crd", f"sites.{GROUP}", "--timeout=120s")
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ class Operator:
     def ask(self, port: int, path: str) -> str:
         assert self.program.running(), f"the operator has ended:\n{self.program.said[-3000:]}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""
@@ -94,7 +95,7 @@ def start(space: Space, tmp_path: Path) -> Iterator[Start]:
             metrics, probes = free_port(), free_port()
             arguments = [built("operator"), "-namespace", space.name, "-metrics", f"127.0.0.1:{metrics}", "-probes", f"127.0.0.1:{probes}", *words]
             operator = Operator(stack.enter_context(running(arguments, space.cluster.environment, tmp_path / f"{name}.log")), metrics, probes)
-            until(lambda: operator.ask(probes, "/readyz") == "ok", "the operator is ready", 60)
+            until_true(lambda: operator.ask(probes, "/readyz") == "ok", "the operator is ready")
             return operator
 
         yield started
@@ -113,7 +114,7 @@ def ready(space: Space, name: str, replicas: int) -> dict[str, Any]:
         done = status.get("readyReplicas") == replicas and status.get("observedGeneration") == found["metadata"]["generation"]
         return found if done and states.get("Ready") == "True" else None
 
-    found = until(answer, f"{replicas} replicas of {name} are ready", 60)
+    found = until_true(answer, f"{replicas} replicas of {name} are ready")
     assert found is not None
     return found
 
@@ -132,18 +133,18 @@ def test_the_operator_makes_changes_and_takes_away(space: Space, start: Start) -
             ("Site", "home", found["metadata"]["uid"], True)]
     volume = deployment["spec"]["template"]["spec"]["volumes"][0]
     assert volume == {"name": "page", "configMap": {"name": "home", "defaultMode": 0o644}}
-    said = until(lambda: space.kubectl("events", "--for", f"site.v1.{GROUP}/home").stdout, "the operator's event", 30)
+    said = until_true(lambda: space.kubectl("events", "--for", f"site.v1.{GROUP}/home").stdout, "the operator's event")
     assert "deployment created" in said
     # when what is wanted changes, and when somebody meddles
     space.kubectl("patch", "site", "home", "--type=merge", "-p", '{"spec":{"page":"hello again","replicas":3}}')
     ready(space, "home", 3)
     assert space.get("deployment", "home")["spec"]["template"]["metadata"]["annotations"] == {"page": "hello again"}
     space.kubectl("delete", "configmap", "home")
-    until(lambda: (space.get("configmap", "home") or {}).get("data") == {"index.html": "hello again"}, "the page comes back", 60)
+    until_true(lambda: (space.get("configmap", "home") or {}).get("data") == {"index.html": "hello again"}, "the page comes back")
     # when it is deleted the operator has the last word, and what it owned goes
-    space.kubectl("delete", "site", "home", "--timeout=60s")
+    space.kubectl("delete", "site", "home", "--timeout=120s")
     assert space.get("configmap", "farewell-home")["data"] == {"page": "hello again", "twins": "0"}
-    until(lambda: space.get("deployment", "home") is None and space.get("configmap", "home") is None, "what it owned is gone", 60)
+    until_true(lambda: space.get("deployment", "home") is None and space.get("configmap", "home") is None, "what it owned is gone")
     # and on the wire built-in kinds were protobuf both ways, but for server-side apply; the custom kind was JSON
     wire = operator.wire()
     for words in ("WATCH deployments - {0}", "POST deployments {0} {0}", "PUT deployments {0} {0}", "POST configmaps {0} {0}"):
@@ -157,7 +158,7 @@ def test_the_operator_makes_changes_and_takes_away(space: Space, start: Start) -
 
 def test_another_operator_takes_over_from_one_that_ends_or_dies(space: Space, start: Start) -> None:
     first = start("first")
-    until(first.leads, "the first one leads", 60)
+    until_true(first.leads, "the first one leads")
     second = start("second")
     space.apply(site("b", page="one", replicas=1))
     ready(space, "b", 1)
@@ -165,17 +166,17 @@ def test_another_operator_takes_over_from_one_that_ends_or_dies(space: Space, st
     holder = space.get("lease", "site-operator")["spec"]["holderIdentity"]
     # when the leader ends it gives the lease back
     assert first.program.stop() == 0
-    until(second.leads, "the second one leads", 60)
+    until_true(second.leads, "the second one leads")
     lease = space.get("lease", "site-operator")["spec"]
     assert lease["holderIdentity"] != holder
     space.kubectl("patch", "site", "b", "--type=merge", "-p", '{"spec":{"page":"two"}}')
-    until(lambda: space.get("configmap", "b")["data"] == {"index.html": "two"}, "the second one works", 60)
+    until_true(lambda: space.get("configmap", "b")["data"] == {"index.html": "two"}, "the second one works")
     # when the leader is killed its lease runs out
     third = start("third")
     assert second.leads()
     second.program.process.kill()
-    until(third.leads, "the third one leads", 60)
-    space.kubectl("delete", "site", "b", "--timeout=60s")
+    until_true(third.leads, "the third one leads")
+    space.kubectl("delete", "site", "b", "--timeout=120s")
     assert space.get("configmap", "farewell-b")["data"] == {"page": "two", "twins": "0"}
 
 
@@ -191,7 +192,7 @@ def test_webhooks_of_the_operator_fill_in_and_refuse(space: Space, start: Start,
     try:
         for one in configurations:
             space.kubectl("create", "-f", "-", input=json.dumps(one))
-        until(lambda: "denied the request: a site needs a page" in refused(space), "the webhook refuses", 30)
+        until_true(lambda: "denied the request: a site needs a page" in refused(space), "the webhook refuses")
         # then what is left out is filled in, by the hook, before it is stored
         space.apply(site("home", page="welcome"))
         assert ready(space, "home", 1)["spec"] == {"page": "welcome", "replicas": 1}
@@ -200,7 +201,7 @@ def test_webhooks_of_the_operator_fill_in_and_refuse(space: Space, start: Start,
         ready(space, "home", 6)
         emptied = space.kubectl("patch", "site", "home", "--type=merge", "-p", '{"spec":{"page":""}}', check=False)
         assert "denied the request: a site needs a page" in emptied.stderr
-        space.kubectl("delete", "site", "home", "--timeout=60s")
+        space.kubectl("delete", "site", "home", "--timeout=120s")
     finally:
         for one in configurations:
             space.kubectl("delete", one["kind"], one["metadata"]["name"], "--ignore-not-found")

@@ -16,7 +16,8 @@ import pytest
 
 from e2e import charts
 from e2e.programs import built
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
+from sampan.testing.waiting import until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -62,7 +63,7 @@ class Helm:
 def cluster(simulated_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster; the chart's kind is gone at the end, which helm leaves to its users."""
     yield simulated_cluster
-    simulated_cluster.kubectl("delete", "crd", f"shelves.{charts.GROUP}", "--ignore-not-found", "--timeout=60s")
+    simulated_cluster.kubectl("delete", "crd", f"shelves.{charts.GROUP}", "--ignore-not-found", "--timeout=120s")
 
 
 @pytest.fixture(params=["helm3", "helm4"])
@@ -111,7 +112,7 @@ def test_a_release_lives_from_install_to_uninstall(helm: Helm, tmp_path: Path) -
     assert "shelves are straight" in tested
     # when it is taken back
     helm("rollback", "shop", "1", "--wait", "--timeout", "90s")
-    until(lambda: space.get("deployment", "shop")["status"]["replicas"] == 2, "two replicas are there again")
+    until_true(lambda: space.get("deployment", "shop")["status"]["replicas"] == 2, "two replicas are there again")
     assert [one[:2] for one in helm.history()] == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
     assert helm.history()[2][2] == "Rollback to 1"
     # when it is uninstalled only what is to stay stays

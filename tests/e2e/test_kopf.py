@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from e2e.programs import Program, running
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
 from sampan.testing.ports import free_port
+from sampan.testing.waiting import until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -40,9 +41,9 @@ def cluster(simulated_cluster: Cluster) -> Iterator[Cluster]:
     names = [f"crd/{one['metadata']['name']}" for one in DEFINITIONS]  # type: ignore[index]
     for one in DEFINITIONS:
         simulated_cluster.kubectl("create", "-f", "-", input=json.dumps(one))
-    simulated_cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
+    simulated_cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=120s")
     yield simulated_cluster
-    simulated_cluster.kubectl("delete", *names, "--timeout=60s")
+    simulated_cluster.kubectl("delete", *names, "--timeout=120s")
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def waited(space: Space, operator: Program, question: Callable[[dict[str, Any]],
         return found if question(found.get("status", {})) else None
 
     try:
-        found = until(answer, what, 60)
+        found = until_true(answer, what)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{operator.said[-3000:]}") from None
     assert found is not None
@@ -105,21 +106,21 @@ def test_a_garden_is_planted_watered_changed_and_harvested(space: Space, start: 
     assert beds(space) == {"home-rose": "rose", "home-leek": "leek"}
     owner = space.get("configmap", "home-rose")["metadata"]["ownerReferences"][0]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("Garden", made["metadata"]["uid"], True)
-    until(lambda: "2 beds" in space.kubectl("events", "--for", f"garden.v1.{GROUP}/home").stdout, "the operator's event", 60)
+    until_true(lambda: "2 beds" in space.kubectl("events", "--for", f"garden.v1.{GROUP}/home").stdout, "the operator's event")
     # and its timer goes on
     seen = made["status"].get("watered", 0)
     waited(space, operator, lambda status: status.get("watered", 0) >= seen + 3, "the timer runs")
     # when plants, labels and a child change
     space.kubectl("patch", "garden", "home", "--type=merge", "-p", '{"spec":{"plants":["rose","kale"]}}')
-    until(lambda: beds(space) == {"home-rose": "rose", "home-kale": "kale"}, "the beds are changed", 60)
+    until_true(lambda: beds(space) == {"home-rose": "rose", "home-kale": "kale"}, "the beds are changed")
     space.kubectl("label", "garden", "home", "fence=oak")
     waited(space, operator, lambda status: status.get("fence") == "oak", "the fence is seen")
     space.kubectl("patch", "configmap", "home-rose", "-p", '{"data":{"plant":"weed"}}')
-    until(lambda: beds(space)["home-rose"] == "rose", "the weed is pulled", 60)
+    until_true(lambda: beds(space)["home-rose"] == "rose", "the weed is pulled")
     # when it is deleted the harvest comes first, then the beds go
-    space.kubectl("delete", "garden", "home", "--timeout=60s")
+    space.kubectl("delete", "garden", "home", "--timeout=120s")
     assert space.get("configmap", "harvest-home")["data"] == {"plants": "rose,kale"}
-    until(lambda: beds(space) == {}, "the beds are gone", 60)
+    until_true(lambda: beds(space) == {}, "the beds are gone")
     assert operator.stop() == 0, operator.said[-3000:]
 
 
@@ -132,7 +133,7 @@ def test_what_changed_while_no_operator_ran_is_caught_up_with(space: Space, star
     space.kubectl("delete", "garden", "home", "--wait=false")
     assert space.get("garden", "home")["metadata"]["deletionTimestamp"]
     start("late", "--standalone")
-    until(lambda: space.get("garden", "home") is None, "the garden is gone", 60)
+    until_true(lambda: space.get("garden", "home") is None, "the garden is gone")
     assert space.get("configmap", "harvest-home")["data"] == {"plants": "kale"}
 
 
@@ -143,16 +144,16 @@ def test_of_two_peers_the_one_with_priority_works(space: Space, start: Start) ->
         return {one["priority"] for one in space.get("kopfpeering", "gardeners").get("status", {}).values() if one}
 
     low = start("low", "--peering", "gardeners", "--priority", "1")
-    until(lambda: peers() == {1}, "the first one shows", 60)
+    until_true(lambda: peers() == {1}, "the first one shows")
     high = start("high", "--peering", "gardeners", "--priority", "100")
-    until(lambda: peers() == {1, 100} and "Pausing" in low.said, "the first one makes way", 60)
+    until_true(lambda: peers() == {1, 100} and "Pausing" in low.said, "the first one makes way")
     space.apply(garden("home", "rose"))
     found = waited(space, high, lambda status: status.get("phase") == "Planted", "the garden is planted")
     assert found["status"]["gardener"] == "high"
     # when that one leaves the other goes on
     assert high.stop() == 0
-    until(lambda: "Resuming" in low.said, "the first one takes over", 60)
+    until_true(lambda: "Resuming" in low.said, "the first one takes over")
     space.kubectl("patch", "garden", "home", "--type=merge", "-p", '{"spec":{"plants":["kale"]}}')
     waited(space, low, lambda status: status.get("gardener") == "low", "the other one works")
     assert beds(space) == {"home-kale": "kale"}
-    space.kubectl("delete", "garden", "home", "--timeout=60s")
+    space.kubectl("delete", "garden", "home", "--timeout=120s")

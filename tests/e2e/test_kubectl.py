@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +27,7 @@ def deployment(name: str, image: str = "web:1", replicas: int = 2, **metadata: A
 
 
 def rolled_out(space: Space, name: str) -> None:
-    space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=30s")
+    space.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
 
 
 def table(text: str) -> list[list[str]]:
@@ -88,7 +89,7 @@ def test_every_create_command_makes_its_object(simulated_space: Space) -> None:
     ):
         assert space.kubectl("create", *words.split()).stdout.rstrip().endswith("created"), words
     assert space.kubectl("create", "token", "bob").stdout.count(".") == 2
-    space.kubectl("wait", "--for=condition=Complete", "job/j", "job/again", "--timeout=30s")
+    space.kubectl("wait", "--for=condition=Complete", "job/j", "job/again", "--timeout=120s")
     listed = space.kubectl("get", "all,cm,secret,sa,quota,role,rolebinding,ing,pdb", "-o", "name").stdout.split()
     assert {"job.batch/j", "cronjob.batch/cj", "secret/s", "resourcequota/q", "poddisruptionbudget.policy/b", "service/three"} <= set(listed)
     # what lives in no namespace goes again
@@ -98,11 +99,11 @@ def test_every_create_command_makes_its_object(simulated_space: Space) -> None:
 def test_run_wait_and_delete_a_pod(simulated_space: Space) -> None:
     space = simulated_space
     space.kubectl("run", "one", "--image=nginx", "--restart=Never", "--env=A=b", "--labels=x=y")
-    space.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=30s")
-    space.kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/one", "--timeout=30s")
+    space.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=120s")
+    space.kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/one", "--timeout=120s")
     assert space.get("pod", "one")["spec"]["containers"][0]["env"] == [{"name": "A", "value": "b"}]
     assert 'pod "one" deleted' in space.kubectl("delete", "pod", "one").stdout
-    space.kubectl("wait", "--for=delete", "pod/one", "--timeout=30s")
+    space.kubectl("wait", "--for=delete", "pod/one", "--timeout=120s")
     gone = space.kubectl("get", "pod", "one", check=False)
     assert (gone.returncode, gone.stderr) == (1, 'Error from server (NotFound): pods "one" not found\n')
 
@@ -123,7 +124,7 @@ def test_a_watch_shows_what_is_there_and_changes_as_they_come(simulated_space: S
                 space.kubectl("create", "configmap", "after")
     finally:
         watch.terminate()
-        watch.communicate(timeout=10)
+        watch.communicate(timeout=PATIENCE_SECONDS)
 
 
 # ---- change --------------------------------------------------------------------------------------------------------
@@ -152,11 +153,11 @@ def test_scale_set_image_history_undo_restart_pause(simulated_space: Space) -> N
     before = set(space.kubectl("get", "pods", "-o", "name").stdout.split())
     space.kubectl("rollout", "restart", "deployment/web")
     rolled_out(space, "web")
-    until(lambda: before.isdisjoint(space.kubectl("get", "pods", "-o", "name").stdout.split()), "the old pods are gone")
+    until_true(lambda: before.isdisjoint(space.kubectl("get", "pods", "-o", "name").stdout.split()), "the old pods are gone")
     # while it is paused nothing goes out
     space.kubectl("rollout", "pause", "deployment/web")
     space.kubectl("set", "image", "deployment/web", "c=web:3")
-    until(lambda: (d := space.get("deployment", "web"))["status"]["observedGeneration"] == d["metadata"]["generation"], "the pause is seen")
+    until_true(lambda: (d := space.get("deployment", "web"))["status"]["observedGeneration"] == d["metadata"]["generation"], "the pause is seen")
     assert "web:3" not in space.kubectl("get", "replicasets", "-o", "wide").stdout
     space.kubectl("rollout", "resume", "deployment/web")
     rolled_out(space, "web")
@@ -186,7 +187,7 @@ def test_label_annotate_patch_replace_edit_and_set(simulated_space: Space) -> No
     stale = space.kubectl("replace", "-f", "-", input=json.dumps(found), check=False)
     assert "the object has been modified; please apply your changes to the latest version and try again" in stale.stderr
     edited = subprocess.run(["kubectl", "-n", space.name, "edit", "configmap", "c"], capture_output=True, text=True, check=False,
-                            env={**space.cluster.environment, "KUBE_EDITOR": "sed -i s/before/after/"}, timeout=30)
+                            env={**space.cluster.environment, "KUBE_EDITOR": "sed -i s/before/after/"}, timeout=PATIENCE_SECONDS)
     assert edited.returncode == 0, edited.stderr
     assert space.get("configmap", "c")["data"] == {"text": "after"}
     # and the set commands
@@ -205,7 +206,7 @@ def test_expose_gives_a_service_with_endpoints(simulated_space: Space) -> None:
     space.kubectl("expose", "deployment", "web", "--port=8080", "--target-port=80", "--type=NodePort")
     service = space.get("service", "web")
     assert service["spec"]["ports"][0]["nodePort"] >= 30000
-    until(lambda: len(re.findall(r"[\d.]+:80\b", told(space))) == 2, "both pods are endpoints")
+    until_true(lambda: len(re.findall(r"[\d.]+:80\b", told(space))) == 2, "both pods are endpoints")
     assert table(space.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=web").stdout)[1][1:3] == ["IPv4", "80"]
 
 
@@ -293,7 +294,7 @@ def test_cordon_drain_and_uncordon(simulated_space: Space) -> None:
         space.kubectl("cordon", node)
         row = next(row for row in table(space.kubectl("get", "nodes").stdout) if row[0] == node)
         assert row[1] == "Ready,SchedulingDisabled"
-        drained = space.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=40s")
+        drained = space.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
         # then
         assert f"node/{node} drained" in drained.stdout
         rolled_out(space, "web")
@@ -311,13 +312,13 @@ def test_a_taint_keeps_pods_away_and_the_message_says_so(simulated_space: Space)
         for name in names:
             space.kubectl("taint", "nodes", name, f"{space.name}=x:NoSchedule")
         space.kubectl("run", "waiting", "--image=nginx")
-        message = until(lambda: space.kubectl("get", "pod", "waiting", "-o", "jsonpath={.status.conditions[0].message}").stdout, "the pod is looked at")
+        message = until_true(lambda: space.kubectl("get", "pod", "waiting", "-o", "jsonpath={.status.conditions[0].message}").stdout, "the pod is looked at")
         assert message.startswith("0/2 nodes are available: 2 node(s) had untolerated taint(s)")
         assert "FailedScheduling" in space.kubectl("events", "--for", "pod/waiting").stdout
     finally:
         for name in names:
             space.kubectl("taint", "nodes", name, f"{space.name}-")
-    space.kubectl("wait", "--for=condition=Ready", "pod/waiting", "--timeout=30s")
+    space.kubectl("wait", "--for=condition=Ready", "pod/waiting", "--timeout=120s")
 
 
 # ---- delete --------------------------------------------------------------------------------------------------------
@@ -333,10 +334,10 @@ def test_deletion_takes_dependents_along_or_leaves_them(simulated_space: Space) 
     space.kubectl("delete", "deployment", "foreground", "--cascade=foreground")
     space.kubectl("delete", "deployment", "gone")
     # then
-    until(lambda: not space.kubectl("get", "pods", "-l", "app in (gone,foreground)", "-o", "name").stdout, "the dependents are gone")
+    until_true(lambda: not space.kubectl("get", "pods", "-l", "app in (gone,foreground)", "-o", "name").stdout, "the dependents are gone")
     assert len(space.kubectl("get", "replicasets,pods", "-l", "app=orphaned", "-o", "name").stdout.split()) == 2
     space.kubectl("delete", "replicasets", "--all")
-    until(lambda: not space.kubectl("get", "pods", "-o", "name").stdout, "the last pod is gone")
+    until_true(lambda: not space.kubectl("get", "pods", "-o", "name").stdout, "the last pod is gone")
 
 
 def test_a_deleted_namespace_is_emptied_first(simulated_space: Space) -> None:
@@ -344,9 +345,9 @@ def test_a_deleted_namespace_is_emptied_first(simulated_space: Space) -> None:
     name = f"{space.name}-more"
     space.kubectl("create", "namespace", name)
     space.kubectl("create", "configmap", "c", "-n", name)
-    until(lambda: space.cluster.get("serviceaccount", "default", "-n", name), "the default service account")
+    until_true(lambda: space.cluster.get("serviceaccount", "default", "-n", name), "the default service account")
     space.kubectl("run", "one", "--image=nginx", "-n", name)
-    assert f'namespace "{name}" deleted' in space.kubectl("delete", "namespace", name, "--timeout=40s").stdout
+    assert f'namespace "{name}" deleted' in space.kubectl("delete", "namespace", name, "--timeout=120s").stdout
     assert space.cluster.get("namespace", name) is None
 
 
@@ -409,16 +410,16 @@ def test_a_token_from_kubectl_opens_the_door_that_its_account_may_open(simulated
     token = space.kubectl("create", "token", "default").stdout.strip()
     server = space.cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}").stdout
     done = subprocess.run(["kubectl", f"--token={token}", f"--server={server}", "--kubeconfig=/dev/null", "--insecure-skip-tls-verify", "auth", "whoami"],
-                          capture_output=True, text=True, check=False, env=space.cluster.environment, timeout=30)
+                          capture_output=True, text=True, check=False, env=space.cluster.environment, timeout=PATIENCE_SECONDS)
     assert f"system:serviceaccount:{space.name}:default" in done.stdout, done.stderr
 
 
 def test_events_are_listed_and_sorted(simulated_space: Space) -> None:
     space = simulated_space
     space.kubectl("run", "one", "--image=nginx")
-    space.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=30s")
-    reasons = until(lambda: [r for r in ("Scheduled", "Pulled", "Created", "Started") if r in space.kubectl("events", "--for", "pod/one").stdout] or None, "events")
-    until(lambda: "Started" in space.kubectl("events", "--for", "pod/one").stdout, "the last event")
+    space.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=120s")
+    reasons = until_true(lambda: [r for r in ("Scheduled", "Pulled", "Created", "Started") if r in space.kubectl("events", "--for", "pod/one").stdout] or None, "events")
+    until_true(lambda: "Started" in space.kubectl("events", "--for", "pod/one").stdout, "the last event")
     assert reasons
     shown = table(space.kubectl("get", "events", "--sort-by=.lastTimestamp").stdout)
     assert shown[0] == ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
@@ -431,7 +432,7 @@ def test_contexts_are_used_renamed_and_left(simulated_space: Space, tmp_path: Pa
     shutil.copy(space.cluster.kubeconfig, config)
 
     def kubectl(*words: str) -> str:
-        done = subprocess.run(["kubectl", *words], capture_output=True, text=True, check=False, timeout=30,
+        done = subprocess.run(["kubectl", *words], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
                               env={**os.environ, "KUBECONFIG": str(config), "HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -73,10 +74,10 @@ def words_of(text: str) -> list[list[str]]:
 def harbour(simulated_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with the kind Ship; it is gone at the end, with every ship."""
     simulated_cluster.kubectl("create", "-f", "-", input=json.dumps(DEFINITION))
-    simulated_cluster.kubectl("wait", "--for=condition=Established", f"crd/ships.{GROUP}", "--timeout=60s")
+    simulated_cluster.kubectl("wait", "--for=condition=Established", f"crd/ships.{GROUP}", "--timeout=120s")
     yield simulated_cluster
-    simulated_cluster.kubectl("delete", "crd", f"ships.{GROUP}", "--timeout=60s")
-    until(lambda: "ships" not in simulated_cluster.kubectl("api-resources", "-o", "name").stdout, "the kind is forgotten")
+    simulated_cluster.kubectl("delete", "crd", f"ships.{GROUP}", "--timeout=120s")
+    until_true(lambda: "ships" not in simulated_cluster.kubectl("api-resources", "-o", "name").stdout, "the kind is forgotten")
 
 
 @pytest.fixture
@@ -269,10 +270,10 @@ def test_scale_and_autoscale(space: Space) -> None:
 
 def test_waits_end_when_what_they_wait_for_comes(space: Space) -> None:
     def waiting(what: str) -> subprocess.Popen[str]:
-        return space.cluster.start_kubectl("-n", space.name, "wait", what, "ship/one", "--timeout=60s")
+        return space.cluster.start_kubectl("-n", space.name, "wait", what, "ship/one", "--timeout=120s")
 
     def ends(process: subprocess.Popen[str], said: str) -> None:
-        out, err = process.communicate(timeout=70)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert (process.returncode, out) == (0, f"ship.{GROUP}/one {said}\n"), err
 
     made = waiting("--for=create")
@@ -287,7 +288,7 @@ def test_waits_end_when_what_they_wait_for_comes(space: Space) -> None:
         ends(process, "condition met")
     gone = waiting("--for=delete")
     space.kubectl("delete", "ship", "one")
-    _, err = gone.communicate(timeout=70)  # it says nothing where the ship was gone before it looked
+    _, err = gone.communicate(timeout=PATIENCE_SECONDS)  # it says nothing where the ship was gone before it looked
     assert gone.returncode == 0, err
 
 
@@ -304,7 +305,7 @@ def test_patch_label_edit_and_replace(space: Space, tmp_path: Path) -> None:
     space.kubectl("annotate", "ship", "one", "note=new")
 
     def edit(script: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["kubectl", "-n", space.name, "edit", "ship", "one"], capture_output=True, text=True, check=False, timeout=60,
+        return subprocess.run(["kubectl", "-n", space.name, "edit", "ship", "one"], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
                               env={**space.cluster.environment, "KUBE_EDITOR": script})
 
     assert edit("sed -i 's/sails: 7/sails: 9/'").stdout == f"ship.{GROUP}/one edited\n"
@@ -336,10 +337,10 @@ def test_deletion_takes_what_is_owned_along_or_leaves_it(space: Space) -> None:
     for name in ("background", "orphan", "foreground"):
         assert put(space, ship(name)).returncode == 0
         assert put(space, owned(name, space.get("ship", name)), verb="create").returncode == 0
-        space.kubectl("delete", "ship", name, f"--cascade={name}", "--timeout=60s")
-    until(lambda: space.get("configmap", "background", "--ignore-not-found") is None, "what was owned is gone")
+        space.kubectl("delete", "ship", name, f"--cascade={name}", "--timeout=120s")
+    until_true(lambda: space.get("configmap", "background", "--ignore-not-found") is None, "what was owned is gone")
     assert space.get("configmap", "foreground") is None
-    until(lambda: "ownerReferences" not in space.get("configmap", "orphan")["metadata"], "the orphan has no owner")
+    until_true(lambda: "ownerReferences" not in space.get("configmap", "orphan")["metadata"], "the orphan has no owner")
     for name in ("a", "b"):
         assert put(space, ship(name)).returncode == 0
     assert put(space, ship("a"), verb="delete").stdout == f'ship.{GROUP} "a" deleted from {space.name} namespace\n'

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from e2e.real import Space, until
+from e2e.real import Space
 from sampan.lib import pki
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +48,7 @@ def test_an_approved_certificate_opens_and_a_denied_one_is_none(simulated_space:
         assert f"{names[0]} approved" in space.kubectl("certificate", "approve", names[0]).stdout
         assert f"{names[1]} denied" in space.kubectl("certificate", "deny", names[1]).stdout
         # then the approved one is signed and is ada
-        issued = until(lambda: space.get("csr", names[0])["status"].get("certificate"), "the certificate is signed")
+        issued = until_true(lambda: space.get("csr", names[0])["status"].get("certificate"), "the certificate is signed")
         certificate = tmp_path / "ada.crt"
         certificate.write_bytes(base64.b64decode(issued))
         assert re.search(rf"{names[0]} .* Approved,Issued", space.kubectl("get", "csr").stdout)
@@ -80,7 +81,7 @@ def test_a_token_bound_to_a_pod_dies_with_it(simulated_space: Space) -> None:
     space = simulated_space
     space.kubectl("create", "serviceaccount", "bob")
     space.kubectl("run", "holder", "--image=nginx", "--overrides", '{"spec":{"serviceAccountName":"bob","terminationGracePeriodSeconds":0}}')
-    space.kubectl("wait", "--for=condition=Ready", "pod/holder", "--timeout=60s")
+    space.kubectl("wait", "--for=condition=Ready", "pod/holder", "--timeout=120s")
     token = space.kubectl("create", "token", "bob", "--duration=30m", "--bound-object-kind=Pod", "--bound-object-name=holder").stdout.strip()
     found = claims(token)
     assert found["exp"] - found["iat"] == 1800
@@ -92,7 +93,7 @@ def test_a_token_bound_to_a_pod_dies_with_it(simulated_space: Space) -> None:
     assert f"system:serviceaccount:{space.name}:bob" in told
     assert re.search(r"Extra: authentication\.kubernetes\.io/pod-name +\[holder\]", told)
     space.kubectl("delete", "pod", "holder")
-    until(lambda: "Unauthorized" in space.cluster.kubectl(*as_bob, check=False).stderr, "the token is no longer taken")
+    until_true(lambda: "Unauthorized" in space.cluster.kubectl(*as_bob, check=False).stderr, "the token is no longer taken")
 
 
 def test_reconcile_adds_and_takes_away_permissions(simulated_space: Space) -> None:
@@ -126,20 +127,20 @@ def test_sets_roll_out_and_back(simulated_space: Space, kind: str) -> None:
     space, name = simulated_space, f"{kind.lower()}/db"
     more: dict[str, Any] = {"replicas": 2, "serviceName": "db"} if kind == "StatefulSet" else {}
     space.apply(workload(kind, "db", **more))
-    space.kubectl("rollout", "status", name, "--timeout=60s")
+    space.kubectl("rollout", "status", name, "--timeout=120s")
     space.kubectl("set", "image", name, "c=web:2")
-    space.kubectl("rollout", "status", name, "--timeout=60s")
+    space.kubectl("rollout", "status", name, "--timeout=120s")
     assert images(space) == {"web:2"}
     history = space.kubectl("rollout", "history", name).stdout
     assert re.findall(r"^(\d+) ", history, re.MULTILINE) == ["1", "2"]
     assert re.search(r"Image:\s+web:1", space.kubectl("rollout", "history", name, "--revision=1").stdout)
     space.kubectl("rollout", "undo", name)
-    space.kubectl("rollout", "status", name, "--timeout=60s")
+    space.kubectl("rollout", "status", name, "--timeout=120s")
     assert images(space) == {"web:1"}
     before = {one["metadata"]["uid"] for one in space.get("pods")["items"]}
     space.kubectl("rollout", "restart", name)
-    space.kubectl("rollout", "status", name, "--timeout=60s")
-    until(lambda: before.isdisjoint(one["metadata"]["uid"] for one in space.get("pods")["items"]), "every pod is a new one", 60)
+    space.kubectl("rollout", "status", name, "--timeout=120s")
+    until_true(lambda: before.isdisjoint(one["metadata"]["uid"] for one in space.get("pods")["items"]), "every pod is a new one")
 
 
 def images(space: Space) -> set[str]:
@@ -161,9 +162,9 @@ def test_drain_respects_a_disruption_budget(simulated_space: Space) -> None:
     manifest = workload("Deployment", "web", replicas=2)
     manifest["spec"]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
     space.apply(manifest)
-    space.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    space.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     space.kubectl("create", "poddisruptionbudget", "web", "--selector=app=web", "--min-available=2")
-    until(lambda: space.get("pdb", "web")["status"].get("currentHealthy") == 2, "the budget is counted")
+    until_true(lambda: space.get("pdb", "web")["status"].get("currentHealthy") == 2, "the budget is counted")
     try:
         # when none may go
         held = space.kubectl("drain", node, "--ignore-daemonsets", "--force", "--pod-selector=app=web", "--timeout=2s", check=False)
@@ -172,12 +173,12 @@ def test_drain_respects_a_disruption_budget(simulated_space: Space) -> None:
         assert len(space.kubectl("get", "pods", "-l", "app=web", "-o", "name").stdout.split()) == 2
         # when they may
         space.kubectl("patch", "pdb", "web", "-p", '{"spec":{"minAvailable":0}}')
-        drained = space.kubectl("drain", node, "--ignore-daemonsets", "--force", "--pod-selector=app=web", "--timeout=60s")
+        drained = space.kubectl("drain", node, "--ignore-daemonsets", "--force", "--pod-selector=app=web", "--timeout=120s")
         assert drained.stdout.count("evicted") == 2
         assert f"node/{node} drained" in drained.stdout
     finally:
         space.kubectl("uncordon", node)
-    space.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    space.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
 
 
 # ---- debug ---------------------------------------------------------------------------------------------------------
@@ -186,24 +187,24 @@ def test_drain_respects_a_disruption_budget(simulated_space: Space) -> None:
 def test_debug_adds_a_container_copies_a_pod_and_looks_at_a_node(simulated_space: Space) -> None:
     space = simulated_space
     space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}})
-    space.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+    space.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=120s")
     # into the running pod
     space.kubectl("debug", "web", "--image=busybox", "--container=look", "--target=main", "--profile=general", "--", "sh", "-c", "echo here; sleep 3600")
-    until(lambda: any("running" in one.get("state", {}) for one in space.get("pod", "web")["status"].get("ephemeralContainerStatuses", ())), "the container runs")
+    until_true(lambda: any("running" in one.get("state", {}) for one in space.get("pod", "web")["status"].get("ephemeralContainerStatuses", ())), "the container runs")
     added = space.get("pod", "web")["spec"]["ephemeralContainers"][0]
     assert (added["name"], added["image"], added["targetContainerName"]) == ("look", "busybox", "main")
-    until(lambda: space.kubectl("logs", "web", "-c", "look").stdout == "here\n", "it says something")
+    until_true(lambda: space.kubectl("logs", "web", "-c", "look").stdout == "here\n", "it says something")
     assert space.kubectl("exec", "web", "-c", "look", "--", "echo", "ahoy").stdout == "ahoy\n"
     # into a copy
     space.kubectl("debug", "web", "--copy-to=web-copy", "--container=main", "--image=busybox", "--share-processes", "--", "sleep", "3600")
-    space.kubectl("wait", "--for=condition=Ready", "pod/web-copy", "--timeout=60s")
+    space.kubectl("wait", "--for=condition=Ready", "pod/web-copy", "--timeout=120s")
     copy = space.get("pod", "web-copy")["spec"]
     assert (copy["shareProcessNamespace"], [one["image"] for one in copy["containers"]]) == (True, ["busybox"])
     # onto a node
     node = space.cluster.node
     said = space.kubectl("debug", f"node/{node}", "--image=busybox", "--profile=sysadmin", "--", "sleep", "3600")
     name = (re.findall(r"node-debugger-\S+?-\w{5}\b", said.stdout + said.stderr) or [""])[0]
-    until(lambda: (space.get("pod", name) or {}).get("status", {}).get("phase") == "Running", "the debugger runs")
+    until_true(lambda: (space.get("pod", name) or {}).get("status", {}).get("phase") == "Running", "the debugger runs")
     debugger = space.get("pod", name)["spec"]
     assert (debugger["nodeName"], debugger["hostPID"], debugger["volumes"][0]["hostPath"]["path"]) == (node, True, "/")
 
@@ -218,7 +219,7 @@ def test_kustomize_builds_applies_and_deletes(simulated_space: Space, tmp_path: 
         "resources": ["web.yaml"], "namePrefix": "my-", "images": [{"name": "web", "newTag": "7"}], "replicas": [{"name": "web", "count": 2}],
         "configMapGenerator": [{"name": "words", "literals": ["a=1"]}], "labels": [{"pairs": {"team": "x"}}]}))
     space.kubectl("apply", "-k", str(tmp_path))
-    space.kubectl("rollout", "status", "deployment/my-web", "--timeout=60s")
+    space.kubectl("rollout", "status", "deployment/my-web", "--timeout=120s")
     found = space.get("deployment", "my-web")
     assert (found["spec"]["replicas"], found["spec"]["template"]["spec"]["containers"][0]["image"], found["metadata"]["labels"]) == (2, "web:7", {"team": "x"})
     assert space.kubectl("diff", "-k", str(tmp_path)).stdout == ""
@@ -234,7 +235,7 @@ def test_apply_prunes_what_left_the_set(simulated_space: Space, tmp_path: Path) 
         items = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}} for name in names]
         (tmp_path / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
         done = subprocess.run(["kubectl", "-n", space.name, "apply", "-f", str(tmp_path / "all.json"), "--prune", "--applyset=set"], capture_output=True,
-                              text=True, check=False, timeout=60, env={**space.cluster.environment, "KUBECTL_APPLYSET": "true"}, stdin=subprocess.DEVNULL)
+                              text=True, check=False, timeout=PATIENCE_SECONDS, env={**space.cluster.environment, "KUBECTL_APPLYSET": "true"}, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -254,8 +255,8 @@ def test_proxy_passes_requests_on(simulated_space: Space) -> None:
         address = proxy.stdout.readline().rsplit(" ", 1)[1].strip()
         environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
         got = subprocess.run(["kubectl", "--server", f"http://{address}", "--kubeconfig=/dev/null", "get", "namespace", space.name, "-o", "name"],
-                             capture_output=True, text=True, check=False, timeout=60, env={**environment, "HOME": str(space.cluster.home), "PATH": space.cluster.environment["PATH"]})
+                             capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS, env={**environment, "HOME": str(space.cluster.home), "PATH": space.cluster.environment["PATH"]})
         assert got.stdout == f"namespace/{space.name}\n", got.stderr
     finally:
         proxy.terminate()
-        proxy.communicate(timeout=20)
+        proxy.communicate(timeout=PATIENCE_SECONDS)

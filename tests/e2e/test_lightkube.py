@@ -24,7 +24,8 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, ServiceAccount
 from lightkube.types import CascadeType, PatchType
 
-from e2e.real import Cluster, Space, until
+from e2e.real import Cluster, Space
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]  # others' deprecations and unclosed sockets are not ours
 
@@ -156,11 +157,11 @@ def test_a_watch_follows_until_told_and_goes_on_where_it_was(client: Client) -> 
     client.create(words("a", watched="yes"))
     thread = threading.Thread(target=follow)
     thread.start()
-    assert seen.get(timeout=30) == ("ADDED", "a")
+    assert seen.get(timeout=PATIENCE_SECONDS) == ("ADDED", "a")
     client.create(words("ignored"))
     client.patch(ConfigMap, "a", {"data": {"b": "2"}})
     client.delete(ConfigMap, "a")
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE_SECONDS)
     assert [seen.get(timeout=1) for _ in range(2)] == [("MODIFIED", "a"), ("DELETED", "a")]
 
 
@@ -172,21 +173,21 @@ def test_a_deployment_is_waited_for_scaled_and_taken_away(client: Client) -> Non
     assert scale.spec.replicas == 2
     scale.spec = ScaleSpec(replicas=3)
     client.replace(scale, "web")
-    until(lambda: client.get(Deployment.Status, "web").status.readyReplicas == 3, "three replicas are ready", 60)
+    until_true(lambda: client.get(Deployment.Status, "web").status.readyReplicas == 3, "three replicas are ready")
     client.delete(Deployment, "web", cascade=CascadeType.FOREGROUND)
-    until(lambda: not list(client.list(Pod, labels={"app": "web"})), "the pods are gone", 60)
+    until_true(lambda: not list(client.list(Pod, labels={"app": "web"})), "the pods are gone")
 
 
 def test_pods_log_and_leave_events(client: Client) -> None:
     client.create(shell("talker", "echo one; echo two >&2; sleep 1; echo three"))
-    until(lambda: started(client, "talker"), "the pod starts", 60)
+    until_true(lambda: started(client, "talker"), "the pod starts")
     assert list(client.log("talker", follow=True, newlines=False)) == ["one", "two", "three"]
-    until(lambda: client.get(Pod, "talker").status.phase == "Succeeded", "the pod ends", 60)
+    until_true(lambda: client.get(Pod, "talker").status.phase == "Succeeded", "the pod ends")
     assert list(client.log("talker", newlines=False)) == ["one", "two", "three"]
     assert list(client.log("talker", tail_lines=1)) == ["three\n"]
     client.create(shell("server", "sleep 3600"))
     client.wait(Pod, "server", for_conditions=["Ready"])
-    until(lambda: "Started" in {one.reason for one in client.list(Event, fields={"involvedObject.name": "server"})}, "its events", 60)
+    until_true(lambda: "Started" in {one.reason for one in client.list(Event, fields={"involvedObject.name": "server"})}, "its events")
 
 
 def started(client: Client, name: str) -> bool:
@@ -231,7 +232,7 @@ def test_the_async_client_does_it_too(simulated_space: Space, jars: None) -> Non
                         return
 
             await client.create(Jar(metadata={"name": "j"}, spec={"cookies": 1}))
-            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
                 group.create_task(follow())
                 await begun.wait()
                 await client.patch(Jar, "j", {"spec": {"cookies": 2}}, patch_type=PatchType.MERGE)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from e2e.real import FOREVER, IMAGE, Space, container, pod, until, web
+from e2e.real import FOREVER, IMAGE, Space, container, pod, web
+from sampan.testing.waiting import until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +69,7 @@ def test_hooks_run_after_the_start_and_before_the_stop(space: Space, tmp_path: P
              "preStop": {"exec": {"command": ["sh", "-c", "echo stopping >> /host/hooks"]}}}
     main = container(script="trap 'echo terminated >> /host/hooks; exit 0' TERM; " + FOREVER, lifecycle=hooks, volumeMounts=mounts)
     space.run(pod("hooked", main, terminationGracePeriodSeconds=10, volumes=[{"name": "host", "hostPath": {"path": str(tmp_path), "type": "Directory"}}]))
-    until((tmp_path / "hooks").exists, "the postStart hook has run")
+    until_true((tmp_path / "hooks").exists, "the postStart hook has run")
     # when
     space.kubectl("delete", "pod", "hooked")
     # then
@@ -78,18 +79,19 @@ def test_hooks_run_after_the_start_and_before_the_stop(space: Space, tmp_path: P
 def test_the_grace_period_is_given_and_force_is_at_once(space: Space) -> None:
     # given two that ignore TERM
     deaf = {"name": "main", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]}
-    patient, forced = space.run(pod("patient", deaf, terminationGracePeriodSeconds=2), pod("forced", deaf, terminationGracePeriodSeconds=300))
+    patient, forced = space.run(pod("patient", deaf, terminationGracePeriodSeconds=8), pod("forced", deaf, terminationGracePeriodSeconds=300))
     pids = {name: space.cluster.tasks()[_state(found)["containerID"].removeprefix("containerd://")] for name, found in (("patient", patient), ("forced", forced))}
     # when
     space.kubectl("delete", "pod", "patient", "--wait=false")
+    waited = Path(f"/proc/{pids['patient']}").exists()
     leaving = space.get("pod", "patient")
     space.kubectl("delete", "pod", "forced", "--grace-period=0", "--force")
     # then
-    assert leaving["metadata"]["deletionGracePeriodSeconds"] == 2
-    assert Path(f"/proc/{pids['patient']}").exists()
+    assert leaving["metadata"]["deletionGracePeriodSeconds"] == 8
+    assert waited
     assert space.get("pod", "forced") is None
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), "both processes are gone", 15)
-    until(lambda: space.get("pod", "patient") is None, "the pod is gone", 10)
+    until_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), "both processes are gone")
+    until_true(lambda: space.get("pod", "patient") is None, "the pod is gone")
 
 
 def test_the_environment_comes_from_everywhere(space: Space) -> None:
@@ -151,7 +153,7 @@ def test_a_wrong_host_path_keeps_the_pod_waiting_and_says_why(space: Space, tmp_
     (tmp_path / "file").write_text("")
     space.apply(pod("wrong", container(volumeMounts=[{"name": "host", "mountPath": "/h"}]),
                     volumes=[{"name": "host", "hostPath": {"path": str(tmp_path / "file"), "type": "Directory"}}]))
-    until(lambda: f"{tmp_path}/file is not a directory" in space.kubectl("get", "events").stdout, "an event says what is wrong")
+    until_true(lambda: f"{tmp_path}/file is not a directory" in space.kubectl("get", "events").stdout, "an event says what is wrong")
 
 
 def test_the_service_account_token_really_authenticates(space: Space) -> None:
@@ -259,4 +261,4 @@ def test_probes_of_all_kinds_decide_over_a_container(space: Space) -> None:
     assert not _state(space.get("pod", "closed"))["ready"]
     space.sh("byexec", "rm /tmp/ok")
     space.pod("byexec", lambda seen: not _state(seen)["ready"], "is not ready any more")
-    until(lambda: "Readiness probe failed" in space.kubectl("get", "events").stdout, "an event tells of the probe")
+    until_true(lambda: "Readiness probe failed" in space.kubectl("get", "events").stdout, "an event tells of the probe")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from e2e.real import FOREVER, Cluster, Space, container, pod, service, until, web
+from e2e.real import FOREVER, Cluster, Space, container, pod, service, web
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +37,7 @@ def _kill(cluster: Cluster, name: str) -> None:
     """Kill a process of the cluster and wait until it runs again."""
     pid = cluster.process(name)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: cluster.process(name) not in (0, pid), f"{name} runs again", 15)
+    until_true(lambda: cluster.process(name) not in (0, pid), f"{name} runs again")
 
 
 def test_a_killed_container_is_restarted_at_once_then_backs_off(space: Space) -> None:
@@ -57,14 +58,17 @@ def test_a_deleted_pod_is_replaced(space: Space) -> None:
     template = {"metadata": {"labels": {"app": "web"}}, "spec": pod("web")["spec"]}
     space.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
                  "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}})
-    space.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    space.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     first = {one["metadata"]["name"] for one in space.get("pods")["items"]}
     # when
     space.kubectl("delete", "pod", min(first))
     # then
-    until(lambda: space.get("deployment", "web")["status"].get("readyReplicas") == 2, "two replicas are ready")
-    names = {one["metadata"]["name"] for one in space.get("pods")["items"] if "deletionTimestamp" not in one["metadata"]}
-    assert len(names) == 2
+    def replaced() -> set[str]:
+        names = {one["metadata"]["name"] for one in space.get("pods")["items"] if "deletionTimestamp" not in one["metadata"]}
+        return names if len(names) == 2 and min(first) not in names else set()
+
+    names = until_true(replaced, "another pod takes its place")
+    until_true(lambda: space.get("deployment", "web")["status"].get("readyReplicas") == 2, "two replicas are ready")
     assert names & first == {max(first)}
 
 
@@ -75,13 +79,13 @@ def test_a_pod_that_is_not_ready_leaves_the_service(space: Space) -> None:
 
     def pages() -> set[str]:
         return set(space.sh("caller", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do wget -q -O - http://both/; done", check=False).split())
-    until(lambda: pages() == {"good", "bad"}, "both serve")
+    until_true(lambda: pages() == {"good", "bad"}, "both serve")
     # when
     space.sh("bad", "rm /tmp/www/index.html")
     # then
-    until(lambda: pages() == {"good"}, "only the ready one serves")
+    until_true(lambda: pages() == {"good"}, "only the ready one serves")
     space.sh("bad", "echo bad > /tmp/www/index.html")
-    until(lambda: pages() == {"good", "bad"}, "it serves again")
+    until_true(lambda: pages() == {"good", "bad"}, "it serves again")
 
 
 def test_a_killed_agent_comes_back_and_finds_its_pods(space: Space) -> None:
@@ -93,7 +97,7 @@ def test_a_killed_agent_comes_back_and_finds_its_pods(space: Space) -> None:
     _kill(space.cluster, space.cluster.node)
     space.apply(_config_map(word="two"))
     # then the process is the same one, and the agent works for it again
-    until(lambda: space.sh("keeps", "cat /words/word", check=False) == "two", "the new word is in the volume")
+    until_true(lambda: space.sh("keeps", "cat /words/word", check=False) == "two", "the new word is in the volume")
     again = space.get("pod", "keeps")
     assert (_pid(space, again), _main(again)["restartCount"]) == (pid, 0)
     os.kill(pid, signal.SIGKILL)
@@ -110,8 +114,8 @@ def test_a_killed_containerd_comes_back_and_its_pods_never_left(space: Space) ->
     # then the page is served by the very same process, before and after
     assert Path(f"/proc/{pid}").exists()
     address = f"http://{found['status']['podIP']}:8080/"
-    assert urllib.request.urlopen(address, timeout=5).read() == b"still here\n"
-    until(lambda: space.kubectl("exec", "stays", "--", "true", check=False).returncode == 0, "exec works again")
+    assert urllib.request.urlopen(address, timeout=PATIENCE_SECONDS).read() == b"still here\n"
+    until_true(lambda: space.kubectl("exec", "stays", "--", "true", check=False).returncode == 0, "exec works again")
     assert _pid(space, found) == pid
     space.run(pod("new"))
 
@@ -125,10 +129,10 @@ def test_a_killed_control_plane_loses_nothing_that_it_acknowledged(space: Space)
     # when
     _kill(space.cluster, "control-plane")
     # then
-    until(lambda: space.kubectl("get", "--raw=/readyz", check=False).stdout == "ok", "the API is ready again", 20)
+    until_true(lambda: space.kubectl("get", "--raw=/readyz", check=False).stdout == "ok", "the API is ready again")
     assert space.get("configmap", "words")["data"] == {"word": "two", "more": "acknowledged"}
     assert _pid(space, found) == pid
     # and everything goes on: the agent watches, the scheduler binds, controllers work
     space.apply(_config_map(word="three"))
-    until(lambda: space.sh("works", "cat /words/word", check=False) == "three", "the new word is in the volume")
+    until_true(lambda: space.sh("works", "cat /words/word", check=False) == "three", "the new word is in the volume")
     space.run(pod("after"))

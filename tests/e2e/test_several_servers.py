@@ -22,6 +22,7 @@ from sampan.store.base import Change, Put
 from sampan.store.etcd import EtcdSettings, EtcdStore
 from sampan.testing.etcd import Etcd, running_etcd
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import until
 
 pytestmark = pytest.mark.e2e
 QUICK = EtcdSettings(timeout_seconds=5, compaction_seconds=0)
@@ -49,15 +50,6 @@ def run(body: Callable[[], Awaitable[None]], seconds: float = 90) -> None:
 
 def config_map(name: str, **data: str) -> ConfigMap:
     return ConfigMap(metadata=ObjectMeta(name=name, namespace="default"), data=data)
-
-
-async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - another process's doing
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what}") from None
 
 
 def test_what_one_server_acknowledged_the_others_show() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from e2e.real import Cluster, machine, sampan
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -52,15 +52,13 @@ def test_up_twice_serves_a_page_and_down_leaves_the_machine_as_it_was(home: Path
     said = _run("up", home)
     # then
     url = next(word for word in said.split() if word.startswith("http://"))
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
         assert b"Hello from Sampan" in answer.read()
     # when again
     cluster = Cluster(home, "walk")
     pods, pids = cluster.get("pods"), cluster.tasks()
-    began = time.monotonic()
     assert "was up already" in _run("up", home)
-    # then it was quick, and nothing changed
-    assert time.monotonic() - began < 5
+    # then nothing changed
     assert [one["metadata"]["resourceVersion"] for one in cluster.get("pods")["items"]] == [one["metadata"]["resourceVersion"] for one in pods["items"]]
     assert cluster.tasks() == pids
     # when
@@ -70,7 +68,7 @@ def test_up_twice_serves_a_page_and_down_leaves_the_machine_as_it_was(home: Path
     assert "was not up" in _run("down", home)
     # and what was there comes back
     _run("up", home)
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
         assert b"Hello from Sampan" in answer.read()
     assert {one["metadata"]["uid"] for one in cluster.get("pods")["items"]} == {one["metadata"]["uid"] for one in pods["items"]}
 

@@ -22,9 +22,9 @@ from sampan.api import codec
 from sampan.apiserver.request import ADMIN
 from sampan.apiserver.server import Settings
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 SOAK = bool(os.environ.get("SAMPAN_SOAK"))
-SECONDS = 20.0
 """No answer may take that long on any machine."""
 CUSTOM = "/apis/example.com/v1/namespaces/default/widgets"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -89,7 +89,7 @@ class World:
         self._runner.run(self._clock.advance(seconds))
 
     async def _served(self) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self._ask("GET", CUSTOM, b"", {})).code != 200:
                 await (self._clock.advance(1) if self._clock is not None else asyncio.sleep(0.005))
 
@@ -122,7 +122,7 @@ class World:
         scope = {"type": "http", "method": method, "path": path.decode("utf-8", "replace"), "query_string": query, "client": ("127.0.0.1", 1),
                  "headers": [(name.encode(), value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass"))
                              for name, value in own.items()]}
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.server.app(scope, receive, send)
         got = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         answer = Answer(sent[0]["status"], got, b"".join(message.get("body", b"") for message in sent[1:]))

@@ -25,6 +25,7 @@ from sampan.node.runtimes.programs import Program
 from sampan.node.runtimes.simulated import SimulatedRuntime
 from sampan.node.runtimes.simulated_images import SimulatedImages
 from sampan.testing.server import LEAN, running_server
+from sampan.testing.waiting import until
 
 NODE = "node-1"
 
@@ -73,17 +74,9 @@ class OneNode:
     async def pod(self, name: str = "web") -> Pod:
         return await self.client.get(PODS, name, "default")
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 5.0, what: str = "") -> None:
-        """Let things run, without moving the clock, until the condition holds; fails after `seconds` of real time."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            assert asyncio.get_running_loop().time() < deadline, what or "the condition did not come true"
-            await asyncio.sleep(0.001)
+    async def until(self, condition: Callable[[], Any], what: str = "the condition") -> None:
+        """Let things run, without moving the clock, until the condition holds."""
+        await until(condition, what)
 
     async def until_phase(self, phase: str, name: str = "web") -> Pod:
         async def is_so() -> bool:

@@ -26,6 +26,7 @@ from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONFIG_MAPS, LEASES, NODES, PODS
 from sampan.client.base import DeleteOptions
 from sampan.node.runtimes.programs import Process, Program
+from sampan.testing import waiting
 
 Check = Callable[[OneNode], Awaitable[None]]
 
@@ -35,7 +36,7 @@ def with_node(root: Path, check: Check, **programs: Program) -> None:
         async with one_node(root, programs) as node:
             await check(node)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    waiting.run(run())
 
 
 def web(image: str = "web", **more: object) -> Container:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,7 +28,9 @@ from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
 from sampan.lib.clock import Identity
 from sampan.scheduler.scheduler import Scheduler
+from sampan.testing import waiting
 from sampan.testing.https import identified, served
+from sampan.testing.waiting import until
 
 SETTINGS = Settings(disabled_admission=frozenset(("ServiceAccount", "DefaultTolerationSeconds")))
 
@@ -80,11 +81,6 @@ async def scheduling(user: str) -> AsyncIterator[tuple[RemoteClient, Watched]]:
         finally:
             await admin.close()
             await own.close()
-
-
-async def until(true: Callable[[], Any]) -> None:
-    while not await true():  # noqa: ASYNC110 - the other side is a server
-        await asyncio.sleep(0.02)
 
 
 async def create(client: RemoteClient, resource: Any, name: str, **value: Any) -> None:
@@ -153,7 +149,7 @@ def test_the_scheduler_s_own_user_may_do_all_that_it_does() -> None:
             await until(told)
             assert watched.refused == []
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    waiting.run(main())
 
 
 def test_somebody_else_may_not() -> None:
@@ -164,4 +160,4 @@ def test_somebody_else_may_not() -> None:
 
             await until(refused)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    waiting.run(main())

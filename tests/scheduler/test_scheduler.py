@@ -27,10 +27,11 @@ from sampan.api.resources import (
 from sampan.client.base import DeleteOptions
 from sampan.scheduler.config import settings
 from sampan.scheduler.extenders import Extender
+from sampan.testing import waiting
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
+    waiting.run(test)
 
 
 def binds(cluster: OneCluster) -> int:

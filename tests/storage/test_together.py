@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +27,7 @@ from sampan.control.informer import Informers
 from sampan.controllers.manager import Manager
 from sampan.controllers.settings import ManagerSettings
 from sampan.scheduler.scheduler import Scheduler
+from sampan.testing import waiting
 from sampan.testing.server import running_server
 
 CONTAINERS = [{"name": "c", "image": "i"}]
@@ -61,7 +61,7 @@ def in_cluster(check: Callable[[Cluster], Awaitable[None]], nodes: int = 2) -> N
         async with cluster(nodes) as made:
             await check(made)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    waiting.run(run())
 
 
 async def a_local_volume(c: Cluster, name: str, node: str) -> None:

@@ -25,6 +25,7 @@ from sampan.store.etcd import EtcdSettings, EtcdStore, prefix_end
 from sampan.store.etcdclient import Endpoints, EtcdClient, message
 from sampan.testing.etcd import Etcd, running_etcd, running_members
 from sampan.testing.store import PODS, StoreConformance, Told, on_store
+from sampan.testing.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.e2e
 QUICK = EtcdSettings(compaction_seconds=0, timeout_seconds=5)
@@ -34,16 +35,6 @@ QUICK = EtcdSettings(compaction_seconds=0, timeout_seconds=5)
 def etcd() -> Iterator[Etcd]:
     with running_etcd() as running:
         yield running
-
-
-async def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    """Wait for real processes, which no virtual clock moves."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - another process's doing
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what}") from None
 
 
 @asynccontextmanager
@@ -57,7 +48,7 @@ async def opened(etcd: Etcd, clock: AsyncClock | None = None, settings: EtcdSett
 
 def run(body: Callable[[], Awaitable[None]]) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await body()
 
     asyncio.run(whole())
@@ -323,14 +314,14 @@ def test_a_member_that_hangs_is_left_for_another() -> None:
 
 
 async def _answering(store: EtcdStore) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await store.problem():  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(0.02)
 
 
 async def _written(store: EtcdStore, put: Put) -> None:
     """Write it until somebody says that it is; putting it twice is all the same here."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await store.transact([put])

@@ -16,6 +16,7 @@ from sampan.store.etcdclient import Endpoints, EtcdClient, message
 from sampan.store.etcdcompaction import SECONDS, Compaction
 from sampan.store.etcdleases import KEYS_MOST, Leases
 from sampan.testing.etcd import Etcd, running_etcd
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.e2e
 
@@ -70,7 +71,7 @@ def test_compaction_comes_every_five_minutes(etcd: Etcd) -> None:
             versions = []
             for _ in range(3):
                 await clock.advance(SECONDS)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while clock.next_due_seconds() is None:  # noqa: ASYNC110 - another process's doing
                         await asyncio.sleep(0.01)
                 found = (await client.range(key=b"compact_rev_key")).kvs

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 CHILD = Path(__file__).with_name("full_disk_child.py")
 UNSHARE = ["unshare", "--mount", "--propagation", "private"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
@@ -21,6 +22,6 @@ def test_a_full_disk_refuses_writes_loses_nothing_and_goes_on_when_space_is_back
     require.program("unshare", package="util-linux")
     if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
         require.missing("mount namespaces", "run it with sudo")
-    done = subprocess.run([*UNSHARE, sys.executable, str(CHILD), str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*UNSHARE, sys.executable, str(CHILD), str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     assert "refused" in done.stdout

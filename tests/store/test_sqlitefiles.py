@@ -22,6 +22,7 @@ from sampan.store.base import NewerFormat, Put, StoreCorrupt
 from sampan.store.sqlite import SqliteStore
 from sampan.store.sqliteload import load
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 CHILD = Path(__file__).with_name("migrating_child.py")
 
@@ -195,7 +196,7 @@ def test_a_disk_without_room_for_the_backup_leaves_the_folder_as_it_was(tmp_path
         "assert path.read_bytes() == before\nassert not list(folder.glob('*format-*')) + list(folder.glob('.*'))\n"
         "ballast.unlink()\nassert set(content(folder)) == {'/a', '/b', '/c'}\n")
     done = subprocess.run([*unshare, sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)],
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     assert "no space is left for" in done.stdout
     assert "no space is left to bring" in done.stdout

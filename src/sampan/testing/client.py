@@ -19,8 +19,7 @@ from sampan.api.errors import AlreadyExists, Conflict, Invalid, NotFound
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONFIG_MAPS, NAMESPACES, PODS
 from sampan.client.base import APPLY_PATCH, JSON_PATCH, STRATEGIC_PATCH, Client, DeleteOptions
-
-DEADLINE_SECONDS = 5.0
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 def config_map(name: str, **data: str) -> ConfigMap:
@@ -39,7 +38,7 @@ class ClientConformance:
         """Run one test with a client, within a deadline."""
 
         async def whole() -> None:
-            async with asyncio.timeout(DEADLINE_SECONDS * 4), self.connect() as client:
+            async with asyncio.timeout(PATIENCE_SECONDS), self.connect() as client:
                 await test(client)
 
         asyncio.run(whole())

@@ -25,6 +25,7 @@ from sampan.drivers.oci.image import ImageConfig, PlatformImage, layout_tar, mac
 from sampan.drivers.oci.layer import Entry, layer_tar
 from sampan.node.runtimes.cri import CriRuntime
 from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 BROKEN = "docker.io/library/broken:latest"
 
@@ -52,8 +53,8 @@ def machine_state(word: str) -> MachineState:
 
 
 def assert_nothing_left(word: str, before: MachineState) -> None:
-    """Fail when there is more on the machine than before; others' pods that come and go have 20 s to be gone."""
-    deadline = SystemClock().monotonic() + 20.0
+    """Fail when there is more on the machine than before; others' pods that come and go have time to be gone."""
+    deadline = SystemClock().monotonic() + PATIENCE_SECONDS
     while left := {name: sorted(more) for name, now in vars(machine_state(word)).items()
                    if (more := now - getattr(before, name))}:
         assert SystemClock().monotonic() < deadline, left

@@ -22,8 +22,7 @@ from pathlib import Path
 
 from sampan.testing import require
 from sampan.testing.ports import free_port
-
-DEADLINE_SECONDS = 20.0
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 class Etcd:
@@ -59,7 +58,7 @@ class Etcd:
 
     def wait(self) -> None:
         """Until it serves."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._serves():
             assert self._process is not None
             assert self._process.poll() is None, (self._folder / f"{self.name}.log").read_text()[-2000:]

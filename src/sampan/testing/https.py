@@ -18,6 +18,7 @@ from sampan.cluster import listener
 from sampan.cluster.connection import Limits
 from sampan.lib import pki
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 @cache
@@ -46,7 +47,7 @@ async def served(*, settings: Settings = LEAN, limits: Limits | None = None) -> 
                 listener.configure(running.app, certificate=str(folder / "tls.crt"), key=str(folder / "tls.key"),
                                    client_ca=str(folder / "ca.crt"), limits=limits), running.server.stop)
             task = tasks.start(server.serve(sockets=[listening]), "https server")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only
                     await asyncio.sleep(0.005)
             try:

@@ -24,8 +24,8 @@ from sampan.node.runtimes.errors import BadExec, ErrImagePull, InvalidImageName,
 from sampan.node.runtimes.errors import Timeout as ExecTimeout
 from sampan.node.runtimes.spec import ContainerSpec, PodSandboxSpec
 from sampan.node.runtimes.status import ContainerStatus, EventKind, RuntimeEvent, State
+from sampan.testing.waiting import PATIENCE_SECONDS
 
-DEADLINE_SECONDS = 30.0
 T = TypeVar("T")
 
 
@@ -74,8 +74,8 @@ class Bench:
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:
-    """What `look` gives as soon as it is not None; fails after 30 s."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    """What `look` gives as soon as it is not None."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (found := await look()) is None:  # noqa: ASYNC110 - what is awaited is outside of this process
             await asyncio.sleep(0.01)
         return found
@@ -84,7 +84,7 @@ async def until(look: Callable[[], Awaitable[T | None]]) -> T:
 async def drain(session: StreamSession) -> tuple[bytes, bytes, dict[str, Any]]:
     """All of a session: stdout, stderr, status."""
     said = {Channel.STDOUT: b"", Channel.STDERR: b"", Channel.ERROR: b""}
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (frame := await session.receive()) is not None:
             said[frame.channel] += frame.data
     await session.close()
@@ -369,7 +369,7 @@ class RuntimeConformance:
         id = await bench.start("cat", stdin=True)
         session = await bench.runtime.attach(id, stdin=True)
         await session.send(b"hello\n")
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             frame = await session.receive()
         assert frame is not None
         assert (frame.channel, frame.data) == (Channel.STDOUT, b"hello\n")
@@ -404,7 +404,7 @@ class RuntimeConformance:
         await bench.start("sleep", "1000")
         forward = await bench.runtime.port_forward(bench.sandbox_id)
         stream = await forward.open(81)
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await stream.read() == b""
             assert "connection refused" in await stream.error()
         await forward.close()
@@ -414,7 +414,7 @@ class RuntimeConformance:
     @on_bench
     async def test_events_begin_with_relist_and_tell_what_is_true(self, bench: Bench) -> None:
         events = bench.runtime.events()
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await anext(events) == RuntimeEvent(EventKind.RELIST)
             # the subscription may start a moment after the word: containers until one is told
             seen: list[RuntimeEvent] = []

@@ -29,9 +29,9 @@ from sampan.store.base import (
     Store,
     StoreUnavailable,
 )
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 PODS = "/registry/core/pods/"
-PATIENCE_SECONDS = 10.0
 
 # key -> value, mod revision, create revision
 State = dict[str, tuple[bytes, int, int]]
@@ -53,7 +53,7 @@ def on_store(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         async def body() -> None:
             clock = VirtualClock()
             async with self.open(clock) as store:
-                await asyncio.wait_for(test(self, store, clock), 60)
+                await asyncio.wait_for(test(self, store, clock), PATIENCE_SECONDS)
 
         asyncio.run(body())
 

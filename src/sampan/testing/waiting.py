@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 120.0
-LOOK_SECONDS = 0.005
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.002, 0.1
 
 
 def run(test: Coroutine[Any, Any, T]) -> T:
@@ -28,25 +28,28 @@ async def until(question: Callable[[], T | Awaitable[T]], what: str = "it") -> T
     Raises:
         AssertionError: It never was: `what` should have happened.
     """
-    end = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    for pause in _pauses(what):
         asked = question()
         answer: T = await asked if inspect.isawaitable(asked) else asked
         if answer:
             return answer
-        assert time.monotonic() < end, never(what)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(pause)
+    raise AssertionError("unreachable")
 
 
 def until_true(question: Callable[[], T], what: str) -> T:
     """The same for tests that are not async."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (answer := question()):
-        assert time.monotonic() < end, never(what)
-        time.sleep(LOOK_SECONDS)
-    return answer
+    for pause in _pauses(what):
+        if answer := question():
+            return answer
+        time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
-def never(what: str) -> str:
-    """What a wait says that came to nothing."""
-    return f"within {PATIENCE_SECONDS:g} s this did not happen: {what}"
+def _pauses(what: str) -> Iterator[float]:
+    """How long to wait before the next look, seldom and seldomer: looking may cost a process."""
+    end, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_LOOK_SECONDS
+    while True:
+        yield pause
+        assert time.monotonic() < end, f"within {PATIENCE_SECONDS:g} s this did not happen: {what}"
+        pause = min(pause * 1.2, LOOK_SECONDS)

@@ -25,6 +25,7 @@ from sampan.apiserver.server import Settings
 from sampan.cluster import listener
 from sampan.lib import pki
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 SERVICE = "extension"
 HOST = f"{SERVICE}.default.svc"
@@ -94,7 +95,7 @@ async def sampan(there: Files) -> AsyncIterator[tuple[RunningServer, int]]:
         listening = listener.bind("127.0.0.1", 0)
         server = listener.Server(listener.configure(running.app, certificate=certificate, key=key, client_ca=trusted), running.server.stop)
         task = tasks.start(server.serve(sockets=[listening]), "extension")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only
                 await asyncio.sleep(0.005)
         try:

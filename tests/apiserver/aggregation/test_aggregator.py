@@ -25,6 +25,7 @@ from apiserver.aggregation.extensions import (
 )
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.request import User
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 METRICS = "v1beta1.metrics.k8s.io"
 NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
@@ -35,7 +36,7 @@ def with_metrics(check: Callable[[Asker, Small], Awaitable[None]], *, full: bool
     """Run a check on a server with an available metrics.k8s.io behind it."""
 
     async def run() -> None:
-        async with asyncio.timeout(20), files() as there, small(there) as server, front(there, full=full) as asker:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, small(there) as server, front(there, full=full) as asker:
             await announce(asker, server.port, METRICS)
             await condition(asker, METRICS, "True")
             await check(asker, server)
@@ -156,7 +157,7 @@ def test_who_is_not_there_is_a_503_and_comes_back() -> None:
 
 def test_certificates_are_checked_by_the_bundle_and_the_services_name() -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), files() as there, small(there) as server, front(there) as asker:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, small(there) as server, front(there) as asker:
             # given a bundle that does not know the server's authority: whether it is there is not judged by that
             await announce(asker, server.port, METRICS, ca=authority("somebody-else").certificate)
             await condition(asker, METRICS, "True")
@@ -169,7 +170,7 @@ def test_certificates_are_checked_by_the_bundle_and_the_services_name() -> None:
             bundle = base64.b64encode(authority("extension-ca").certificate).decode()
             await asker.merge(f"{APISERVICES}/{METRICS}", {"spec": {"caBundle": bundle, "insecureSkipTLSVerify": False}})
             assert (await asker.ask("GET", NODES))[0] == 200
-        async with asyncio.timeout(20), files() as there, small(there, name="other.default.svc") as server, front(there) as asker:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, small(there, name="other.default.svc") as server, front(there) as asker:
             await announce(asker, server.port, METRICS)
             await condition(asker, METRICS, "True")
             code, text = await asker.ask("GET", NODES)
@@ -183,7 +184,7 @@ def test_another_sampan_serves_a_group_of_ours_as_who_asks() -> None:
     from apiserver.crd.definitions import define, definition, gear, gears
 
     async def run() -> None:
-        async with asyncio.timeout(30), files() as there, sampan(there) as (other, port), front(there) as asker:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, sampan(there) as (other, port), front(there) as asker:
             # given a second API server with custom resources, and somebody who may read them there
             behind = Asker(other)
             await define(behind, definition())
@@ -225,7 +226,7 @@ def test_websockets_are_joined() -> None:
     async def run() -> None:
         from sampan.testing.https import served
 
-        async with asyncio.timeout(20), files() as there, small(there) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, small(there) as server:
             from sampan.apiserver.server import Settings
 
             settings = Settings(bootstrap_rbac=False, bootstrap_full=False, aggregation=there.front_proxy())
@@ -255,7 +256,7 @@ def _context(there: Files, access: object) -> object:
 
 def test_extension_servers_are_told_whom_to_believe() -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), files() as there, front(there, full=True, client_ca=b"CLIENTS") as asker:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, front(there, full=True, client_ca=b"CLIENTS") as asker:
             data = (await asker.must("GET", "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"))["data"]
             assert data["client-ca-file"] == "CLIENTS"
             assert data["requestheader-client-ca-file"] == authority("front-proxy-ca").certificate.decode()

@@ -12,6 +12,7 @@ from sampan.api import codec
 from sampan.api.apiextensions.v1 import CustomResourceDefinition
 from sampan.api.apiregistration.v1 import APIService
 from sampan.apiserver.aggregation.registration import LABEL, changes, wanted
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 NAME = "v1.example.com"
 
@@ -77,7 +78,7 @@ def test_a_service_in_the_place_of_a_definition_is_asked_instead() -> None:
         assert await asker.ask("GET", "/apis/example.com/v1/gears") == (503, "service unavailable\n")
         # when that APIService goes, the definition's own takes its place
         await asker.ask("DELETE", f"{APISERVICES}/{NAME}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await until(asker, "/apis/example.com/v1/gears", lambda code, _: code == 200)
 
     with_server(check)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from sampan.api.errors import Invalid
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import SERVICES
 from sampan.client.inprocess import InProcessClient
+from sampan.testing import waiting
 from sampan.testing.server import running_server
 
 
@@ -26,7 +26,7 @@ def with_client(check: Callable[[InProcessClient], Awaitable[None]]) -> None:
         async with running_server() as server:
             await check(server.client)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    waiting.run(run())
 
 
 def test_addresses_differ_and_are_kept_over_updates() -> None:

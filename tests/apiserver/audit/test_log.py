@@ -16,6 +16,7 @@ from sampan.apiserver.audit.policy import load
 from sampan.apiserver.request import ADMIN
 from sampan.lib.errors import ConfigError
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 JSON = {"Content-Type": "application/json", "User-Agent": "test/1"}
@@ -31,7 +32,7 @@ def told(path: Path, text: bytes, *requests: tuple[str, str, bytes]) -> list[dic
 
     async def run() -> None:
         settings = replace(LEAN, audit_policy=load(text, "policy.yaml"), audit_log=str(path))
-        async with running_server(settings=settings) as server, asyncio.timeout(20):
+        async with running_server(settings=settings) as server, asyncio.timeout(PATIENCE_SECONDS):
             for method, target, body in requests:
                 await server.client.raw(method, target, body=body, headers=JSON)
 
@@ -83,10 +84,10 @@ def test_a_watch_is_told_when_it_starts_and_when_it_ends(tmp_path: Path) -> None
 
     async def run() -> None:
         settings = replace(LEAN, audit_policy=load(policy("level: Metadata\n  verbs: [watch]"), "p"), audit_log=str(path))
-        async with running_server(settings=settings) as server, asyncio.timeout(20):
+        async with running_server(settings=settings) as server, asyncio.timeout(PATIENCE_SECONDS):
             await server.client.raw("POST", MAPS, body=BODY, headers=JSON)
             watch = server.client.watch(CONFIG_MAPS, "default")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await anext(aiter(watch))
             await watch.aclose()  # type: ignore[attr-defined]
 
@@ -121,7 +122,7 @@ def test_what_webhooks_did_is_told(tmp_path: Path, level: str) -> None:
         settings = replace(LEAN, audit_policy=load(policy(f"level: {level}\n  omitStages: [RequestReceived]\n  resources: [{{group: ''}}]"), "p"),
                            audit_log=str(path))
         change = patch({"op": "add", "path": "/data", "value": {"x": "y"}}) | {"auditAnnotations": {"why": "because"}}
-        async with webhook(lambda _: change) as hook, running_server(settings=settings) as server, asyncio.timeout(20):
+        async with webhook(lambda _: change) as hook, running_server(settings=settings) as server, asyncio.timeout(PATIENCE_SECONDS):
             await configure(server, entry(hook.url), mutating=True)
             await server.client.raw("POST", MAPS, body=BODY, headers=JSON)
 

@@ -21,6 +21,7 @@ from sampan.client.kubeconfig import Access
 from sampan.testing.https import served
 from sampan.testing.ports import free_port
 from sampan.testing.server import LEAN, RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -48,7 +49,7 @@ async def code(server: RunningServer, who: str, method: str, path: str, body: An
 def with_remote(test: Callable[[RunningServer, RunningServer], Awaitable[None]], **settings: Any) -> None:
     """Test with a server and the one that it asks, which lets `dev` read and change config maps."""
     async def whole() -> None:
-        async with asyncio.timeout(20), served(settings=LEAN) as (remote, access):
+        async with asyncio.timeout(PATIENCE_SECONDS), served(settings=LEAN) as (remote, access):
             for plural, obj in (("roles", ROLE), ("rolebindings", BINDING)):
                 assert (await remote.client.raw("POST", ROLES + plural, body=codec.encode(obj), headers=JSON)).code == 201
             hook = WebhookSettings("remote", replace(access, server=access.server + REVIEWS), version="v1", **settings)
@@ -152,7 +153,7 @@ async def saying(status: dict[str, Any]) -> AsyncIterator[tuple[WebhookSettings,
 ])
 def test_a_denial_ends_the_question_and_no_opinion_passes_it_on(status: dict[str, Any], wanted: tuple[int, str]) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), saying(status) as (hook, heard):
+        async with asyncio.timeout(PATIENCE_SECONDS), saying(status) as (hook, heard):
             settings = replace(LEAN, users=USERS, authorization=Authorization((hook, "AlwaysAllow")))
             async with running_server(settings=settings) as server:
                 for _ in range(2):
@@ -175,7 +176,7 @@ def test_a_webhook_that_is_not_there_denies_or_has_no_opinion(deny: bool, wanted
     async def whole() -> None:
         hook = WebhookSettings("gone", Access(f"https://127.0.0.1:{free_port()}/"), deny_on_failure=deny)
         settings = replace(LEAN, users=USERS, authorization=Authorization((hook, "AlwaysAllow")))
-        async with asyncio.timeout(20), running_server(settings=settings, clock=Quick()) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server(settings=settings, clock=Quick()) as server:
             found, message = await code(server, "jane", "GET", MAPS)
             assert found == wanted
             assert "secret" not in message

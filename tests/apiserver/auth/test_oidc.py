@@ -18,6 +18,7 @@ from sampan.apiserver.auth.jwtconfig import ClaimMappings, Issuer, JwtAuthentica
 from sampan.apiserver.auth.oidc import AGAIN_SECONDS, OidcTokens
 from sampan.apiserver.auth.tokens import BadCredentials
 from sampan.testing.server import LEAN, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 API = "https://kubernetes.default.svc"
@@ -31,7 +32,7 @@ def authenticator(of: TestIssuer, **more: Any) -> JwtAuthenticator:
 
 def with_issuer(test: Callable[[TestIssuer, OidcTokens], Awaitable[None]], clock: Any = None) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), issuer() as running:
+        async with asyncio.timeout(PATIENCE_SECONDS), issuer() as running:
             await test(running, OidcTokens(authenticator(running), clock or SystemClock(), [API]))
     asyncio.run(whole())
 
@@ -117,7 +118,7 @@ def test_an_issuer_that_is_another_or_not_there_costs_its_tokens_only() -> None:
 
 def test_a_server_believes_its_issuer_and_takes_nobody_elsewhere_than_it_should() -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), issuer() as running:
+        async with asyncio.timeout(PATIENCE_SECONDS), issuer() as running:
             sources = Sources(issuers=(authenticator(running),), anonymous_paths=("/livez",))
             async with running_server(settings=replace(LEAN, sources=sources)) as server:
                 async def code(path: str, token: str = "") -> int:

@@ -14,6 +14,7 @@ from sampan.aio.clock import SystemClock
 from sampan.apiserver.auth.remote import MOST_BYTES, NoAnswer, RemoteReviews, access_of
 from sampan.client.kubeconfig import Access
 from sampan.lib.errors import ConfigError
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 REVIEW = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": {}}
@@ -50,7 +51,7 @@ async def answering(answers: Sequence[tuple[int, str]]) -> AsyncIterator[tuple[R
 @pytest.mark.parametrize(("answers", "tries"), [([GOOD], 1), ([(503, ""), (429, ""), GOOD], 3)])
 def test_an_answer_comes_after_a_few_tries(answers: list[tuple[int, str]], tries: int) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), answering(answers) as (reviews, asked):
+        async with asyncio.timeout(PATIENCE_SECONDS), answering(answers) as (reviews, asked):
             assert await reviews.status(REVIEW) == {"authenticated": True}
             assert len(asked) == tries
             assert asked[0].headers["Authorization"] == "Bearer mine"
@@ -65,7 +66,7 @@ def test_an_answer_comes_after_a_few_tries(answers: list[tuple[int, str]], tries
 ])
 def test_what_is_no_answer_is_said(answer: tuple[int, str], tries: int, why: str) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), answering([answer]) as (reviews, asked):
+        async with asyncio.timeout(PATIENCE_SECONDS), answering([answer]) as (reviews, asked):
             with pytest.raises(NoAnswer, match=why):
                 await reviews.status(REVIEW)
             assert len(asked) == tries

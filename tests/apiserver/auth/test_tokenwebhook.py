@@ -17,6 +17,7 @@ from sampan.client.kubeconfig import Access
 from sampan.testing.https import served
 from sampan.testing.ports import free_port
 from sampan.testing.server import LEAN, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -25,7 +26,7 @@ JANE = User("jane", "u1", ("dev", "system:authenticated"), {"a.b/c": ("1", "2")}
 
 def test_a_token_that_another_server_knows_is_good_here() -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), served(settings=replace(LEAN, users={"jane-token": JANE})) as (remote, access):
+        async with asyncio.timeout(PATIENCE_SECONDS), served(settings=replace(LEAN, users={"jane-token": JANE})) as (remote, access):
             hook = TokenWebhook(replace(access, server=access.server + REVIEWS), "v1")
             async with running_server(settings=replace(LEAN, sources=Sources(webhook=hook))) as server:
                 async def who(token: str) -> tuple[int, dict[str, object]]:
@@ -53,7 +54,7 @@ def _reviews(metrics: object) -> list[str]:
 
 def test_all_of_a_user_comes_over_and_audiences_are_held_to() -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), served(settings=replace(LEAN, users={"t": JANE})) as (_, access):
+        async with asyncio.timeout(PATIENCE_SECONDS), served(settings=replace(LEAN, users={"t": JANE})) as (_, access):
             tokens = WebhookTokens(replace(access, server=access.server + REVIEWS), SystemClock(), ["https://kubernetes.default.svc"], version="v1")
             try:
                 answer = await tokens.authenticate_token("t", ["https://kubernetes.default.svc"])

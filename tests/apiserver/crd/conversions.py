@@ -16,6 +16,7 @@ from apiserver.aggregation.extensions import Files, authority, files
 from apiserver.crd.definitions import definition, version
 from sampan.api import codec
 from sampan.testing.server import running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 Answer = Callable[[dict[str, Any]], Any]
 TOP = {"type": "object", "properties": {"size": {"type": "integer"}, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}
@@ -110,7 +111,7 @@ def with_webhook(check: Callable[[Asker, Webhook], Awaitable[None]]) -> None:
     """Run a check on a server and a webhook, within a deadline."""
 
     async def run() -> None:
-        async with asyncio.timeout(20), files() as there, webhook(there) as hook, running_server() as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), files() as there, webhook(there) as hook, running_server() as server:
             await check(Asker(server), hook)
 
     asyncio.run(run())

@@ -9,6 +9,7 @@ from api_asking import Asker, with_server
 from apiserver.crd.definitions import CRDS, condition, define, definition, gear, gears, until
 from sampan.aio.clock import VirtualClock
 from sampan.testing.server import LEAN, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 HELD = {"finalizers": ["example.com/wait"]}
 CRD = f"{CRDS}/gears.example.com"
@@ -85,7 +86,7 @@ def test_what_takes_a_minute_is_said_and_tried_again() -> None:
             await until(asker, CRD, lambda code, _: code == 404)
 
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await check()
 
     asyncio.run(bounded())

@@ -26,6 +26,7 @@ from sampan.store.sqlite import SqliteStore
 from sampan.testing.etcd import running_etcd
 from sampan.testing.server import LEAN, running_server
 from sampan.testing.store import StoreConformance
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 KEY = "/registry/core/secrets/default/a"
@@ -44,7 +45,7 @@ def secret(name: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def asking(store: Store, encryption: Encryption | None) -> AsyncIterator[Asker]:
-    async with asyncio.timeout(20), running_server(store=store, settings=replace(LEAN, encryption=encryption)) as server:
+    async with asyncio.timeout(PATIENCE_SECONDS), running_server(store=store, settings=replace(LEAN, encryption=encryption)) as server:
         yield Asker(server)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -14,6 +13,7 @@ from sampan.api.errors import AlreadyExists, Conflict, NotFound
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONFIG_MAPS, NAMESPACES, PODS
 from sampan.client.base import DeleteOptions
+from sampan.testing import waiting
 from sampan.testing.server import RunningServer, running_server
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -29,7 +29,7 @@ def with_server(check: Callable[[RunningServer], Awaitable[None]]) -> None:
         async with running_server() as server:
             await check(server)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    waiting.run(run())
 
 
 def test_a_stale_update_conflicts_and_nothing_is_lost() -> None:

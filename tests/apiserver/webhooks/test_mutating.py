@@ -10,6 +10,7 @@ import pytest
 from apiserver.webhooks.webhookserver import MAPS, Webhook, asked, config_map, configure, entry, patch, post, webhook
 from sampan.apiserver.server import Settings
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 def changed(*operations: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
@@ -156,7 +157,7 @@ def test_a_container_that_a_webhook_added_gets_its_token_in_the_second_round() -
 
     async def run() -> None:
         settings = Settings(bootstrap_rbac=False, bootstrap_full=False)
-        async with webhook(lambda _: sidecar) as hook, running_server(settings=settings) as server, asyncio.timeout(20):
+        async with webhook(lambda _: sidecar) as hook, running_server(settings=settings) as server, asyncio.timeout(PATIENCE_SECONDS):
             await post(server, "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
             await configure(server, entry(hook.url, rules=[rule]), mutating=True)
             code, body, _ = await post(server, "/api/v1/namespaces/default/pods",

@@ -20,6 +20,7 @@ from sampan.api import codec
 from sampan.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from sampan.lib import pki
 from sampan.testing.server import RunningServer, running_server
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 Reply = Callable[[dict[str, Any]], Any]
 """Makes the response of a request; bytes, or (code, bytes, headers), are sent as they are."""
@@ -123,7 +124,7 @@ def asked(check: Callable[[RunningServer, Webhook], Awaitable[Any]], reply: Repl
     """Run a check on a server and a webhook."""
 
     async def run() -> Any:
-        async with webhook(reply, **certificate) as hook, running_server() as server, asyncio.timeout(20):
+        async with webhook(reply, **certificate) as hook, running_server() as server, asyncio.timeout(PATIENCE_SECONDS):
             return await check(server, hook)
 
     return asyncio.run(run())

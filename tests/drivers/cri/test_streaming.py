@@ -10,6 +10,7 @@ import pytest
 
 from sampan.drivers.cri.streaming import ERROR, PORT_FORWARD, STDOUT, PortForward, RemoteCommand, StreamRefused, connect
 from sampan.drivers.spdy.session import Session, SocketTransport, Stream
+from sampan.testing import waiting
 
 Serve = Callable[[dict[str, Stream], Session], Awaitable[None]]
 
@@ -65,7 +66,7 @@ def test_output_comes_before_the_status_and_the_end() -> None:
             assert await command.receive() == (ERROR, b'{"status":"Success"}')
             assert await command.receive() is None
             await command.close()
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())
 
 
 def test_a_lost_connection_is_an_empty_status() -> None:
@@ -78,7 +79,7 @@ def test_a_lost_connection_is_an_empty_status() -> None:
             assert await command.receive() == (ERROR, b"")
             assert await command.receive() is None
             await command.close()
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())
 
 
 def test_a_terminal_has_a_resize_stream_and_no_stderr() -> None:
@@ -92,7 +93,7 @@ def test_a_terminal_has_a_resize_stream_and_no_stderr() -> None:
             await command.resize(80, 24)
             assert await command.receive() == (STDOUT, b'{"Width": 80, "Height": 24}\n')
             await command.close()
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())
 
 
 def test_a_forwarded_port_has_data_and_an_error_stream() -> None:
@@ -112,7 +113,7 @@ def test_a_forwarded_port_has_data_and_an_error_stream() -> None:
             assert await stream.read() == b""
             assert await stream.error() == "it went away"
             await forward.close()
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())
 
 
 def test_a_refusal_has_the_servers_words() -> None:
@@ -125,4 +126,4 @@ def test_a_refusal_has_the_servers_words() -> None:
                 await connect(url, PORT_FORWARD)
         with pytest.raises(StreamRefused, match="does not answer"):
             await connect("http://127.0.0.1:9/exec", PORT_FORWARD)
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())

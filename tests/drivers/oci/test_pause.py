@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import struct
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sampan.drivers.oci.image import machine_architecture, read_layout
 from sampan.drivers.oci.pause import pause_image, pause_program
-
-
-def until(question: Callable[[], bool]) -> None:
-    """Wait for what another process does."""
-    deadline = time.monotonic() + 10
-    while not question():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+from sampan.testing import require
+from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
 
 def waits(pid: int) -> bool:
@@ -44,8 +35,7 @@ os.execv(sys.argv[1], ["pause"])
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    if platform.system() != "Linux":
-        pytest.skip("needs Linux")
+    require.linux()
     path = tmp_path / "pause"
     path.write_bytes(pause_program(machine_architecture()))
     path.chmod(0o755)
@@ -55,12 +45,12 @@ def program(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_waits_until_it_is_told_to_end(program: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([program])
-    until(lambda: waits(process.pid))
+    until_true(lambda: waits(process.pid), "it waits for signals")
     for ignored in (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
         process.send_signal(ignored)
     assert process.poll() is None
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_it_reaps_orphans(program: Path) -> None:
@@ -71,13 +61,13 @@ def test_it_reaps_orphans(program: Path) -> None:
     process.stdout.readline()
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     orphan = int(children.read_text().split()[0])
-    until(lambda: waits(process.pid))
+    until_true(lambda: waits(process.pid), "it waits for signals")
     # when the orphan ends
     process.stdin.close()
     # then not even a zombie of it stays
-    until(lambda: not Path(f"/proc/{orphan}").exists())
+    until_true(lambda: not Path(f"/proc/{orphan}").exists(), "the orphan is gone")
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     process.stdout.close()
 
 

@@ -15,6 +15,7 @@ from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.network.dns.server import DnsServer, _ask
 from sampan.testing.ports import free_port
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 class Upstream(BaseResolver):  # type: ignore[misc]
@@ -53,7 +54,7 @@ def with_server(test: Callable[[int, Upstream], Awaitable[None]]) -> None:
 
 
 async def ask(port: int, name: str, kind: str = "A") -> DNSRecord:
-    return DNSRecord.parse(await asyncio.wait_for(_ask("127.0.0.1", port, DNSRecord.question(name, kind).pack()), 5))
+    return DNSRecord.parse(await asyncio.wait_for(_ask("127.0.0.1", port, DNSRecord.question(name, kind).pack()), PATIENCE_SECONDS))
 
 
 def test_cluster_names_are_answered_and_unknown_ones_denied() -> None:

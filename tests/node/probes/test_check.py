@@ -22,13 +22,15 @@ from sampan.api.core.v1 import (
     TCPSocketAction,
 )
 from sampan.node.probes.check import Outcome, check
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 
 async def no_exec(command: list[str], seconds: float) -> tuple[int, bytes]:
     raise AssertionError("no probe here runs a command")
 
 
-async def ask(probe: Probe, port: int) -> Outcome:
+async def ask(probe: Probe, port: int, seconds: int = int(PATIENCE_SECONDS)) -> Outcome:
+    probe.timeoutSeconds = seconds
     container = Container(name="main", ports=[ContainerPort(name="web", containerPort=port)])
     return await check(probe, Pod(), container, "127.0.0.1", no_exec)
 
@@ -72,7 +74,7 @@ def test_a_closed_port_fails_at_once_and_a_silent_one_in_time() -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             assert (await ask(Probe(tcpSocket=TCPSocketAction(port=port)), port)).success
-            late = await ask(Probe(httpGet=HTTPGetAction(path="/", port=port), timeoutSeconds=1), port)
+            late = await ask(Probe(httpGet=HTTPGetAction(path="/", port=port)), port, seconds=1)
             assert not late.success
             assert "deadline exceeded" in late.message
         closed = await ask(Probe(tcpSocket=TCPSocketAction(port=port)), port)
@@ -107,7 +109,7 @@ def test_grpc_asks_the_health_service(service: str, ok: bool) -> None:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            outcome = await ask(Probe(grpc=GRPCAction(port=port, service=service), timeoutSeconds=5), port)
+            outcome = await ask(Probe(grpc=GRPCAction(port=port, service=service)), port)
         finally:
             await server.stop(None)
         assert outcome.success == ok, outcome
@@ -120,6 +122,6 @@ def test_grpc_without_a_server_fails() -> None:
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as gone:
             port = gone.getsockname()[1]
-        assert not (await ask(Probe(grpc=GRPCAction(port=port), timeoutSeconds=2), port)).success
+        assert not (await ask(Probe(grpc=GRPCAction(port=port)), port, seconds=2)).success
 
     asyncio.run(run())

@@ -22,6 +22,7 @@ from sampan.node.runtimes.spec import ContainerSpec, Mount, Namespace, PodSandbo
 from sampan.node.runtimes.status import ContainerStatus, EventKind, State
 from sampan.testing.containers import assert_nothing_left, machine_state, real_containerd
 from sampan.testing.runtime import RuntimeConformance, until
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.e2e
 
@@ -61,7 +62,7 @@ def test_pods_survive_their_containerd(containerd: ContainerdSettings) -> None:
             killed = keeper.pid
             os.kill(killed, signal.SIGKILL)
             # then the events' reader is told to list again, and all is as it was
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while (await anext(events)).kind is not EventKind.RELIST:
                     pass
             assert keeper.pid not in (0, killed)

@@ -8,6 +8,7 @@ import json
 from sampan.node.runtimes.base import Channel, Frame
 from sampan.node.runtimes.programs import Pipe
 from sampan.node.runtimes.simulated_streams import QUEUED_FRAMES, MemorySession, exit_status
+from sampan.testing import waiting
 
 
 def test_the_status_is_upstreams() -> None:
@@ -37,7 +38,7 @@ def test_output_waits_for_its_reader_and_comes_before_the_status() -> None:
         assert frames[:-1] == [Frame(Channel.STDOUT, b"x")] * (3 * QUEUED_FRAMES)
         assert frames[-1].channel is Channel.ERROR
         assert await session.receive() is None
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())
 
 
 async def _all(session: MemorySession):  # type: ignore[no-untyped-def]
@@ -58,4 +59,4 @@ def test_a_pipe_holds_its_writer_back_and_ends() -> None:
         assert [await pipe.read(), await pipe.read()] == [b"more", b""]
         await pipe.write(b"nobody")
         assert await pipe.read() == b""
-    asyncio.run(asyncio.wait_for(body(), 10))
+    waiting.run(body())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sampan.apiserver.server import Settings
 from sampan.node.runtimes.programs import Process, Program
 from sampan.node.server.app import NodeServer, Served
 from sampan.node.server.auth import Gate
+from sampan.testing import waiting
 
 TOKEN, STRANGER = {"Authorization": "Bearer admin"}, {"Authorization": "Bearer stranger"}
 SETTINGS = Settings(bootstrap_full=False, users={"admin": ADMIN, "stranger": User("stranger", groups=("system:authenticated",))})
@@ -41,7 +41,7 @@ def with_port(root: Path, check: Check, **programs: Program) -> None:
             finally:
                 await runner.cleanup()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    waiting.run(run())
 
 
 async def running(node: OneNode, image: str = "web") -> None:
