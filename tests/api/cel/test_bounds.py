@@ -42,6 +42,22 @@ def test_a_regular_expression_cannot_run_away() -> None:
     assert program.evaluate({"d": "a" * 100_000 + "!", "l": []}) is False
 
 
+@pytest.mark.parametrize(("length", "fits"), [(50_000, True), (3_000_000, False)])
+def test_each_match_of_a_regular_expression_is_paid_for(length: int, *, fits: bool) -> None:
+    program, values = ENV.compile("d.findAll('a').size() > 0"), {"d": "a" * length, "l": []}
+    if fits:
+        assert program.evaluate(values) is True
+    else:
+        with pytest.raises(CostExceeded):
+            program.evaluate(values)
+
+
+@pytest.mark.parametrize("text", ["[l].flatten()", "l.slice(0, l.size())", "lists.range(l.size())", "l.slice(0, 400).distinct()", "l.slice(0, 400).sort()"])
+def test_functions_of_lists_cost_as_much_as_they_make(text: str) -> None:
+    _, cost = ENV.compile(text).measure({"d": None, "l": list(range(100_000))})
+    assert cost > 100_000
+
+
 def test_a_regular_expression_that_grows_too_large_is_an_error() -> None:
     with pytest.raises(CelError):
         ENV.compile("d.matches('((((a{100}){100}){100}){100}){100}')").evaluate({"d": "a", "l": []})

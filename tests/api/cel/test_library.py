@@ -20,6 +20,7 @@ GOOD: list[tuple[str, Any]] = [
     ("sets.contains([1, 2], [2])", True), ("sets.equivalent([1, 1], [1])", True), ("sets.intersects([1], [2])", False), ("math.greatest(1, 3, 2)", 3), ("math.least([4, 2])", 2),
     ("[1, 1, 2].distinct()", [1, 2]), ("[[1], [2]].flatten()", [1, 2]), ("[1, 2, 3].slice(1, 2)", [2]), ("[2, 1].sort()", [1, 2]),
     ("'abc 123'.find('[0-9]+')", "123"), ("'123 abc 456'.findAll('[0-9]+')", ["123", "456"]), ("'1 2 3'.findAll('[0-9]', 2)", ["1", "2"]), ("'x'.find('y')", ""),
+    ("'baac'.findAll('a*')", ["", "aa", ""]), ("'é🚢'.findAll('')", ["", "", ""]), ("'é🚢é'.findAll('.')", ["é", "🚢", "é"]), ("'aé'.findAll('x?', 2)", ["", ""]),
     ("url('https://example.com:80/path?k=a&k=b').getHost()", "example.com:80"), ("url('https://[::1]:80/p%20x').getHostname()", "::1"), ("url('/p%20x').getEscapedPath()", "/p%20x"),
     ("url('https://e.com/?k=a&k=b').getQuery()['k']", ["a", "b"]), ("isURL('not a url')", False), ("url('http://a:8080/').getPort()", "8080"), ("url('http://a/').getScheme()", "http"),
     ("quantity('1Gi').isGreaterThan(quantity('1G'))", True), ("quantity('50k').add(20).sub(quantity('20')).asInteger()", 50000), ("isQuantity('1Zx')", False), ("quantity('-1').sign()", -1),

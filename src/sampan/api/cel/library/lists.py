@@ -46,6 +46,15 @@ def _product(args: Sequence[Any], result: Any) -> int:
     return size_of(args[0]) * size_of(args[1]) + 1
 
 
+def _allocates(args: Sequence[Any], result: Any) -> int:
+    return size_of(result) + 11
+
+
+def _each_to_each(args: Sequence[Any], result: Any) -> int:
+    items = args[0]
+    return math.ceil(len(items) ** 2 * (2.1 if items and isinstance(items[0], str | bytes) else 2)) + 11
+
+
 def _unique(items: list[Any]) -> list[Any]:
     found: list[Any] = []
     for item in items:
@@ -111,12 +120,11 @@ FUNCTIONS: Functions = {
     "min": [member("list_a_min_a", (LIST_A,), A, _best("min", arithmetic.less), cost=traversal, estimate="items")],
     "indexOf": [member("list_a_index_of_int", (LIST_A, A), INT, index_of, cost=traversal, estimate="items")],
     "lastIndexOf": [member("list_a_last_index_of_int", (LIST_A, A), INT, last_index_of, cost=traversal, estimate="items")],
-    "distinct": [member("list_distinct", (LIST_A,), LIST_A, _unique, cost=lambda args, result: size_of(args[0]) ** 2 + 1)],
-    "flatten": [member("list_flatten", (list_of(LIST_A),), LIST_A, _flatten, cost=traversal)],
-    "slice": [member("list_slice", (LIST_A, INT, INT), LIST_A, _slice)],
-    "sort": [member("list_sort", (LIST_A,), LIST_A, _sort, cost=traversal)],
-    "lists.range": [free("lists_range", (INT,), list_of(INT), lambda count: list(range(min(count, 1_000_000))),
-                         cost=lambda args, result: max(0, int(args[0])) + 10)],
+    "distinct": [member("list_distinct", (LIST_A,), LIST_A, _unique, cost=_each_to_each)],
+    "flatten": [member("list_flatten", (list_of(LIST_A),), LIST_A, _flatten, cost=_allocates)],
+    "slice": [member("list_slice", (LIST_A, INT, INT), LIST_A, _slice, cost=_allocates)],
+    "sort": [member("list_sort", (LIST_A,), LIST_A, _sort, cost=_each_to_each)],
+    "lists.range": [free("lists_range", (INT,), list_of(INT), lambda count: list(range(min(count, 1_000_000))), cost=_allocates)],
     "sets.contains": [free("list_sets_contains_list", _SETS, BOOL, _sets_contains, cost=_product, estimate="product")],
     "sets.equivalent": [free("list_sets_equivalent_list", _SETS, BOOL, lambda one, other: _sets_contains(one, other) and _sets_contains(other, one),
                              cost=_product, estimate="product")],
