@@ -12,9 +12,7 @@ from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_node
 from sampan.control.key import Key, key_of
 from sampan.control.pods import is_terminal, is_terminating
-from sampan.controllers.podgc.decide import QUARANTINE_SECONDS, orphaned, out_of_service, plain, surplus
-
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+from sampan.controllers.podgc.decide import QUARANTINE_SECONDS, is_out_of_service, orphaned, plain, surplus
 
 
 def finished_pods(pod: Any) -> Iterable[Hashable]:
@@ -40,7 +38,7 @@ class PodGarbageCollector(Controller):
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None:
             self._missing.pop(new.metadata.name, None)
-            if any(taint.key == OUT_OF_SERVICE for taint in new.spec.taints) and (old is None or old.spec.taints != new.spec.taints):
+            if is_out_of_service(new) and not (old is not None and is_out_of_service(old)):
                 for pod in self._by_node.get(new.metadata.name):
                     self.loop.enqueue(pod)
         elif old is not None:
@@ -62,7 +60,7 @@ class PodGarbageCollector(Controller):
 
     def _lost(self, pod: Pod) -> bool:
         node = self._nodes.get(Key("", pod.spec.nodeName))
-        return node is None or any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
+        return node is None or is_out_of_service(node)
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
@@ -72,17 +70,11 @@ class PodGarbageCollector(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
-        if not pod.spec.nodeName:
-            if is_terminating(pod):
-                await self.writer.do(key, plain(pod, now))
-            return DONE
-        node = self._nodes.get(Key("", pod.spec.nodeName))
-        if node is None:
+        node = self._nodes.get(Key("", pod.spec.nodeName)) if pod.spec.nodeName else None
+        if pod.spec.nodeName and node is None:
             return await self._orphan(key, pod)
-        if is_terminating(pod) and any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints) and \
-                all(one.status != "True" for one in node.status.conditions if one.type == "Ready"):
-            await self.writer.do(key, out_of_service(pod, now))
-        elif is_terminal(pod) and key in {key_of(one) for one in surplus(self._finished.get("finished"), self._threshold)}:
+        given_up = is_terminating(pod) and (node is None or is_out_of_service(node))
+        if given_up or (is_terminal(pod) and key in {key_of(one) for one in surplus(self._finished.get("finished"), self._threshold)}):
             await self.writer.do(key, plain(pod, now))
         return DONE
 

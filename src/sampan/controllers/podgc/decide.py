@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from sampan.api.core.v1 import Pod, PodCondition
+from sampan.api.core.v1 import Node, Pod, PodCondition
 from sampan.api.resources import PODS
 from sampan.api.scalars import Time
 from sampan.control.pods import is_terminal
@@ -15,6 +15,7 @@ from sampan.kinds.meta import with_condition
 from sampan.kinds.plan import Delete, Plan, Update, Write
 
 QUARANTINE_SECONDS = 40.0
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 def surplus(finished: Sequence[Pod], threshold: int) -> list[Pod]:
@@ -31,14 +32,14 @@ def orphaned(pod: Pod, now: datetime) -> Plan:
                                       message="PodGC: node no longer exists", observedGeneration=pod.metadata.generation), now)
 
 
-def out_of_service(pod: Pod, now: datetime) -> Plan:
-    """A terminating pod on a node that is out of service."""
-    return _collect(pod, PodCondition(type="DisruptionTarget", status="True", reason="DeletionByPodGC",
-                                      message="PodGC: node is out-of-service", observedGeneration=pod.metadata.generation), now)
+def is_out_of_service(node: Node) -> bool:
+    """A node that was given up: it is marked so, and not ready."""
+    marked = any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
+    return marked and all(one.status != "True" for one in node.status.conditions if one.type == "Ready")
 
 
 def plain(pod: Pod, now: datetime) -> Plan:
-    """A pod that is collected without a word: never scheduled, or finished long ago."""
+    """A pod that is collected without a word: never scheduled, going on a node that was given up, or finished long ago."""
     return _collect(pod, None, now)
 
 
@@ -48,6 +49,6 @@ def _collect(pod: Pod, why: PodCondition | None, now: datetime) -> Plan:
         status = replace(pod.status, phase="Failed")
         if why is not None:
             status.conditions = with_condition(pod.status.conditions, replace(why, lastTransitionTime=Time.of(now)))
-        status.observedGeneration = pod.status.observedGeneration or pod.metadata.generation
+        status.observedGeneration = pod.metadata.generation
         writes.append(Update(PODS, replace(pod, status=status), "status"))
     return Plan((*writes, Delete(PODS, pod.metadata.namespace, pod.metadata.name, pod.metadata.uid, grace_period_seconds=0)))
