@@ -34,9 +34,9 @@ class TaintEvictionController(Controller):
                 self.loop.enqueue(pod)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self._since.pop(key_of(old), None)  # also where another pod took its name while nobody listened
         if new is None:
-            if old is not None:
-                self._since.pop(key_of(old), None)
             return
         if new.spec.nodeName and (old is None or (old.spec.nodeName, old.spec.tolerations) != (new.spec.nodeName, new.spec.tolerations)):
             node = self._nodes.get(Key("", new.spec.nodeName))

@@ -32,12 +32,12 @@ def leaves_in(pod: Pod, taints: Sequence[Taint], since: datetime, now: datetime)
         return None
     least: float | None = None
     for taint in taints:
-        matching = [one for one in pod.spec.tolerations if toleration_matches(one, taint)]
-        if not matching:
+        # of several that match one taint the first one counts
+        used = next((one for one in pod.spec.tolerations if toleration_matches(one, taint)), None)
+        if used is None:
             return 0.0
-        for one in matching:
-            if one.tolerationSeconds is not None:
-                least = min(least if least is not None else float("inf"), max(0.0, float(one.tolerationSeconds)))
+        if used.tolerationSeconds is not None:
+            least = min(least if least is not None else float("inf"), max(0.0, float(used.tolerationSeconds)))
     if least is None:
         return None
     return max(0.0, (since + timedelta(seconds=least) - now).total_seconds())
