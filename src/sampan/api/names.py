@@ -270,6 +270,11 @@ def _parent_folder(value: str) -> Messages:
     return ("must not start with '..'",) if value.startswith("..") else ()
 
 
+def masked(prefix: str) -> str:
+    """A prefix of names, with an `a` for its last two characters where it ends with a dash (`maskTrailingDash`)."""
+    return prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+
+
 def path_segment_name(value: str) -> Messages:
     """`IsPathSegmentName`: what may stand between two slashes of a URL (roles, bindings, CSRs)."""
     if value in (".", ".."):

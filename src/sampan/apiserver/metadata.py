@@ -69,7 +69,7 @@ def validate_meta(meta: ObjectMeta, *, namespaced: bool, name_check: NameCheck |
     if meta.generateName:
         # what will be appended is valid in itself: judge the prefix with something in its place
         prefix = meta.generateName
-        found += [field.invalid("metadata.generateName", prefix, why) for why in check(_masked(prefix))]
+        found += [field.invalid("metadata.generateName", prefix, why) for why in check(names.masked(prefix))]
     if not meta.name:
         found.append(field.required("metadata.name", "name or generateName is required"))
     else:
@@ -84,11 +84,6 @@ def validate_meta(meta: ObjectMeta, *, namespaced: bool, name_check: NameCheck |
     if meta.generation < 0:
         found.append(field.invalid("metadata.generation", meta.generation, "must be greater than or equal to 0"))
     return found + validate_maps(meta) + _validate_owners(meta) + _validate_finalizers(meta) + _validate_managed(meta)
-
-
-def _masked(prefix: str) -> str:
-    """A prefix with an `a` for its last two characters where it ends with a dash (`maskTrailingDash`)."""
-    return prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
 
 
 def validate_maps(meta: ObjectMeta) -> list[FieldError]:

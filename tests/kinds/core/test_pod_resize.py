@@ -33,6 +33,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         "spec.initContainers[0]: Forbidden: only cpu and memory resources for init or sidecar containers are mutable"]),
     ({"initContainers": [container("i", resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])]},
      {"initContainers": [container("i", LARGE, resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])]}, [
+        "spec.initContainers[0].resizePolicy[0].restartPolicy: Invalid value: \"RestartContainer\": must not be set to "
+        "'RestartContainer' for non-sidecar initContainers",
         "spec.initContainers[0]: Forbidden: non-sidecar init containers with a resize policy of RestartContainer cannot be "
         "resized"]),
     ({}, {"containers": [container("a", {"requests": {"cpu": "1"}}), container("b")]}, [

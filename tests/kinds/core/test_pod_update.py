@@ -80,6 +80,44 @@ def test_a_container_that_ended_for_good_stays_ended() -> None:
     assert changed(PODS, old, {"status": running}, "status")[1] == []
 
 
+@pytest.mark.parametrize(("own", "said"), [
+    ({"restartPolicy": "OnFailure"}, False), ({"restartPolicy": "Always"}, True),
+    ({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [0]}}]}, True),
+    ({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [0]}}]}, False),
+    ({"restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [9]}}]}, True),
+])
+def test_a_container_that_ended_well_comes_back_where_its_own_rules_say_so(own: dict[str, Any], *, said: bool) -> None:
+    old = pod({"restartPolicy": "Never", "containers": [C | own]})
+    old.status.containerStatuses = [ContainerStatus(name="c", state=ContainerState(terminated=ContainerStateTerminated(exitCode=0)))]
+    running = {"containerStatuses": [{"name": "c", "state": {"running": {}}, "ready": True, "restartCount": 1, "image": "x", "imageID": ""}]}
+    assert (changed(PODS, old, {"status": running}, "status")[1] == []) is said
+
+
+def test_a_status_is_held_to_the_rules() -> None:
+    old = pod({"nodeName": "n"})
+    wrong = {"conditions": [{"type": "-", "status": "True", "observedGeneration": -1}], "nominatedNodeName": "m",
+             "observedGeneration": -2, "podIPs": [{"ip": "1.1.1.1"}, {"ip": "1.1.1.1"}], "podIP": "1.1.1.1"}
+    found = changed(PODS, old, {"status": wrong}, "status")[1]
+    assert [one.partition(" ")[0] for one in found] == [
+        "status.conditions[0].observedGeneration:", "status.conditions[0].Type:", "status.nominatedNodeName:",
+        "status.observedGeneration:", "status.podIPs:"]
+    assert found[2] == "status.nominatedNodeName: Forbidden: may not be set on pods that are already bound to a node"
+
+
+def test_changes_of_node_affinity_are_shown_under_gos_names() -> None:
+    def terms(*keys: str) -> dict[str, Any]:
+        expressions = [{"key": key, "operator": "Exists"} for key in keys]
+        return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": expressions}]}}}}
+
+    old = pod({"schedulingGates": [{"name": "g"}]} | terms("a"))
+    assert changed(PODS, old, {"spec": terms("b")})[1] == [
+        "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]: Invalid value: "
+        '{"MatchExpressions":[{"Key":"b","Operator":"Exists","Values":null}],"MatchFields":null}: only additions are allowed '
+        "(no mutations or deletions)"]
+
+
 def test_the_mirror_annotation_is_set_at_birth_or_never() -> None:
     assert "metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation" in changed(
         PODS, pod({"nodeName": "n"}), {"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}})[1]

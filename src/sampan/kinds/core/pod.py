@@ -262,6 +262,8 @@ KIND: Kind[Pod] = Kind(
         "spec.serviceAccountName": lambda pod: pod.spec.serviceAccountName,
         "spec.hostNetwork": lambda pod: "true" if pod.spec.hostNetwork else "false",
         "status.phase": lambda pod: pod.status.phase,
+        "spec.host": lambda pod: pod.spec.nodeName,  # as clients of old say
+        "status.podIPs": lambda _: "",  # known, but nothing has it
         "status.podIP": lambda pod: pod.status.podIPs[0].ip if pod.status.podIPs else "",
         "status.nominatedNodeName": lambda pod: pod.status.nominatedNodeName,
     },

@@ -93,7 +93,7 @@ def _whole_pod(errors: Errors, new: ResourceRequirements | None, old: ResourceRe
 
 
 def _containers(errors: Errors, new: list[Container], old: list[Container]) -> list[Container]:
-    out = [structs.replace(one, resources=_without_compute(one.resources, was.resources))
+    out = [structs.replace(one, resources=_container_back(one.resources, was.resources))
            for one, was in zip(new, old, strict=True)]
     errors += [field.forbidden("spec", _ONLY_COMPUTE) for back, was in zip(out, old, strict=True) if back != was]
     return out
@@ -103,7 +103,7 @@ def _init_containers(errors: Errors, new: list[Container], old: list[Container])
     out: list[Container] = []
     for index, (one, was) in enumerate(zip(new, old, strict=True)):
         at = f"spec.initContainers[{index}]"
-        back = structs.replace(one, resources=_without_compute(one.resources, was.resources))
+        back = structs.replace(one, resources=_container_back(one.resources, was.resources))
         if back != was:
             errors.append(field.forbidden(at, "only cpu and memory resources for init or sidecar containers are mutable"))
         if one != was and one.restartPolicy != "Always" and any(
@@ -112,6 +112,11 @@ def _init_containers(errors: Errors, new: list[Container], old: list[Container])
                                               "resized"))
         out.append(back)
     return out
+
+
+def _container_back(new: ResourceRequirements, old: ResourceRequirements) -> ResourceRequirements:
+    """As `_without_compute`, but claims are lost: upstream resizes no container that has some."""
+    return structs.replace(_without_compute(new, old), claims=[])
 
 
 def _without_compute(new: ResourceRequirements, old: ResourceRequirements) -> ResourceRequirements:

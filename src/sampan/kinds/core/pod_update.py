@@ -19,13 +19,14 @@ from sampan.api.core.v1 import (
     Toleration,
 )
 from sampan.api.errors import FieldError
-from sampan.kinds.core.internal import difference
+from sampan.kinds.core.internal import difference, internal
 from sampan.kinds.core.pod_spec import scheduling
 from sampan.kinds.core.pod_spec.containers import image_space
 from sampan.kinds.core.pod_spec.marks import APP_ARMOR, MIRROR, pod_annotations
 
 Errors = list[FieldError]
 
+_NOT_NEGATIVE = "must be a non-negative integer"
 _MAX_INT32 = 2**31 - 1
 _UPDATABLE = ",".join((
     "`spec.containers[*].image`", "`spec.initContainers[*].image`", "`spec.activeDeadlineSeconds`",
@@ -103,9 +104,9 @@ def _node_affinity_change(errors: Errors, new: NodeAffinity | None, old: NodeAff
     new_terms = (after.nodeSelectorTerms or []) if after is not None else []
     path = f"spec.affinity.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
     if old_terms and len(old_terms) != len(new_terms):
-        errors.append(field.invalid(path, new_terms, "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
+        errors.append(field.invalid(path, internal(new_terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
         return
-    errors += [field.invalid(f"{path}[{index}]", term, "only additions are allowed (no mutations or deletions)")
+    errors += [field.invalid(f"{path}[{index}]", internal(term), "only additions are allowed (no mutations or deletions)")
                for index, (term, was) in enumerate(zip(new_terms, old_terms, strict=False)) if not _only_adds(term, was)]
 
 
@@ -132,6 +133,7 @@ def _annotations(errors: Errors, new: Pod, old: Pod) -> None:
                 errors.append(field.forbidden(f"metadata.annotations[{key}]", "may not add AppArmor annotations"))
             if key == MIRROR:
                 errors.append(field.forbidden(f"metadata.annotations[{key}]", "may not add mirror pod annotation"))
+    pod_annotations(errors, now, new.spec, "metadata.annotations", was)
 
 
 def _same_containers(errors: Errors, new: list[Container], old: list[Container], path: str) -> bool:
@@ -199,25 +201,26 @@ def validate_status(new: Pod, old: Pod) -> Errors:
     """Findings about a change of the status."""
     errors: Errors = []
     _annotations(errors, new, old)
-    if new.metadata.annotations != old.metadata.annotations:
-        pod_annotations(errors, new.metadata.annotations, new.spec, "metadata.annotations", old.metadata.annotations)
     status, was = new.status, old.status
     for index, condition in enumerate(status.conditions):
-        if condition.type not in ("PodScheduled", "Ready", "Initialized") and (
-                messages := names.qualified_name(condition.type)):
-            errors += field.invalid_each(f"metadata.conditions[{index}].Type", condition.type, messages)
+        at = f"status.conditions[{index}]"
+        if condition.observedGeneration < 0:
+            errors.append(field.invalid(f"{at}.observedGeneration", condition.observedGeneration, _NOT_NEGATIVE))
+        if condition.type not in ("PodScheduled", "Ready", "Initialized"):
+            errors += field.invalid_each(f"{at}.Type", condition.type, names.qualified_name(condition.type))
     if status.nominatedNodeName and status.nominatedNodeName != was.nominatedNodeName:
         errors += field.invalid_each("status.nominatedNodeName", status.nominatedNodeName,
                                      names.dns1123_subdomain(status.nominatedNodeName))
+        if old.spec.nodeName:
+            errors.append(field.forbidden("status.nominatedNodeName", "may not be set on pods that are already bound to a node"))
+    if status.observedGeneration < 0:
+        errors.append(field.invalid("status.observedGeneration", status.observedGeneration, _NOT_NEGATIVE))
     if status.qosClass != was.qosClass:
         errors.append(field.invalid("status.qosClass", status.qosClass, field.IMMUTABLE))
-    sidecars = {one.name for one in old.spec.initContainers if one.restartPolicy == "Always"}
-    own = _with_own_policy(old.spec)
-    policy = old.spec.restartPolicy
-    _transitions(errors, status.containerStatuses, was.containerStatuses, "containerStatuses", policy, own)
-    _transitions(errors, status.initContainerStatuses, was.initContainerStatuses, "initContainerStatuses", policy, sidecars | own)
-    _transitions(errors, status.ephemeralContainerStatuses, was.ephemeralContainerStatuses, "ephemeralContainerStatuses",
-                 "Never", set())
+    if not _all_may_restart(old.spec):
+        _transitions(errors, new, old, "containerStatuses", old.spec.containers or [])
+        _transitions(errors, new, old, "initContainerStatuses", old.spec.initContainers)
+    _transitions(errors, new, old, "ephemeralContainerStatuses", [])
     _claims(errors, new)
     _addresses(errors, [one.ip for one in status.podIPs], [one.ip for one in was.podIPs], "status.podIPs")
     if status.hostIPs:
@@ -227,23 +230,32 @@ def validate_status(new: Pod, old: Pod) -> Errors:
     return errors
 
 
-def _with_own_policy(spec: PodSpec) -> set[str]:
-    """Containers whose own policy or rules may start them again whatever the pod's says."""
-    return {one.name for one in (*(spec.containers or ()), *spec.initContainers)
-            if one.restartPolicy in ("Always", "OnFailure") or one.restartPolicyRules}
+def _all_may_restart(spec: PodSpec) -> bool:
+    """Whether the end of one container may start all of them again."""
+    return any(rule.action == "RestartAllContainers"
+               for one in (*spec.initContainers, *(spec.containers or ())) for rule in one.restartPolicyRules)
 
 
-def _transitions(errors: Errors, new: list[ContainerStatus], old: list[ContainerStatus], name: str, policy: str,
-                 restartable: set[str]) -> None:
-    """A container that ended and is not started again stays ended."""
-    if policy == "Always":
-        return
-    for index, was in enumerate(old):
+def _transitions(errors: Errors, new: Pod, old: Pod, name: str, containers: list[Container]) -> None:
+    """A container that ended and is not started again stays ended; so does one that is not among `containers`."""
+    statuses: list[ContainerStatus] = getattr(new.status, name)
+    for index, was in enumerate(getattr(old.status, name)):
         ended = was.state.terminated
-        if ended is None or was.name in restartable or (ended.exitCode != 0 and policy == "OnFailure"):
+        if ended is None or not any(one.name == was.name and one.state.terminated is None for one in statuses):
             continue
-        errors += [field.forbidden(f"status.{name}[{index}].state", "may not be transitioned to non-terminated state")
-                   for one in new if one.name == was.name and one.state.terminated is None]
+        container = next((one for one in containers if one.name == was.name), None)
+        if container is None or not _starts_again(container, old.spec, ended.exitCode):
+            errors.append(field.forbidden(f"status.{name}[{index}].state", "may not be transitioned to non-terminated state"))
+
+
+def _starts_again(container: Container, spec: PodSpec, exit_code: int) -> bool:
+    """By the rules of the container, its policy, or the pod's."""
+    if container.restartPolicy is not None and any(
+            (exit_code in rule.exitCodes.values) == (rule.exitCodes.operator == "In")
+            for rule in container.restartPolicyRules if rule.exitCodes is not None):
+        return True
+    policy = container.restartPolicy or spec.restartPolicy
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
 def _claims(errors: Errors, pod: Pod) -> None:
@@ -265,7 +277,5 @@ def _addresses(errors: Errors, new: list[str], old: list[str], path: str) -> Non
         return
     for index, ip in enumerate(new):
         errors += addresses.ip_for_legacy_field(f"{path}[{index}]", ip, old=old)
-    if len(new) > 1:
-        if len(new) > 2 or (":" in new[0]) == (":" in new[1]):
-            errors.append(field.invalid(path, [{"IP": ip} for ip in new], "may specify no more than one IP for each IP family"))
-        errors += [field.duplicate(f"{path}[{index}]", {"IP": ip}) for index, ip in enumerate(new) if ip in new[:index]]
+    if len(new) > 2 or (len(new) > 1 and (":" in new[0]) == (":" in new[1])):
+        errors.append(field.invalid(path, [{"IP": ip} for ip in new], "may specify no more than one IP for each IP family"))

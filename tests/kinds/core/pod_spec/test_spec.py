@@ -47,8 +47,13 @@ CONTAINERS = {
     "terminationGracePeriodSeconds (30)": container(lifecycle={"preStop": {"sleep": {"seconds": 31}}}),
     "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used":
         container(restartPolicyRules=[{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}]),
-    "spec.containers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when `restartPolicy` is 'Never'":
+    "spec.containers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when pod `restartPolicy` is 'Never'":
         container(resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]) | {"restartPolicy": "Never"},
+    "spec.initContainers[0].resizePolicy[0].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' "
+    "for non-sidecar initContainers": {"initContainers": [
+        {"name": "i", "image": "x", "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}]},
+    "spec.initContainers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used":
+        {"initContainers": [{"name": "i", "image": "x", "restartPolicyRules": [{"action": "Odd"}]}]},
 }
 ENVIRONMENT = {
     "spec.containers[0].env[0].name: Required value": container(env=[{"name": ""}]),
@@ -62,7 +67,11 @@ ENVIRONMENT = {
         container(env=[{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}}}]),
     'spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`': container(envFrom=[{}]),
     "spec.containers[0].env[0].valueFrom.fileKeyRef.path: Required value":
-        container(env=[{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "key": "K", "path": ""}}}]),
+        container(env=[{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "key": "K", "path": ""}}}]) | volume(emptyDir={}),
+    'spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Not found: "v"':
+        container(env=[{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "key": "K", "path": "/p"}}}]),
+    'spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Invalid value: "v": referenced volume must be of type emptyDir':
+        container(env=[{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "key": "K", "path": "p"}}}]) | volume(hostPath={"path": "/"}),
 }
 VOLUMES = {
     "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type": volume(emptyDir={}, hostPath={"path": "/x"}),
@@ -73,6 +82,11 @@ VOLUMES = {
     "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 5: "
     "may not specify a duration less than 10 minutes":
         volume(projected={"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 5}}]}),
+    'spec.volumes[0].iscsi.iqn: Invalid value: "x": must be valid format starting with iqn, eui, or naa':
+        volume(iscsi={"targetPortal": "p", "iqn": "x"}),
+    'spec.volumes[0].iscsi.initiatorname: Invalid value: "iqn.2024-01.a": must be valid format':
+        volume(iscsi={"targetPortal": "p", "iqn": "iqn.2024-01.A:b", "initiatorName": "iqn.2024-01.a"}),
+    "spec.volumes[0].image.reference: Required value": volume(image={}),
     "spec.volumes[0].persistentDisk.pdName: Required value": volume(gcePersistentDisk={}),
     "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.name: Forbidden: cannot be set":
         volume(ephemeral={"volumeClaimTemplate": {"metadata": {"name": "x"}, "spec": {
@@ -97,6 +111,10 @@ RESOURCES = {
         container(resources={"claims": [{"name": "gpu"}]}),
     'spec.resources.requests[cpu]: Invalid value: "1": must be greater than or equal to aggregate container requests of 2':
         container(resources={"requests": {"cpu": "2"}}) | {"resources": {"requests": {"cpu": "1"}}},
+    "spec.resources: Forbidden: may not be set for a windows pod":
+        {"resources": {"requests": {"cpu": "-1"}}, "os": {"name": "windows"}},
+    "spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level":
+        {"resources": {"claims": [{"name": "c"}]}, "resourceClaims": [{"name": "c", "resourceClaimName": "c"}]},
     "spec.resourceClaims[0]: Invalid value: {\"Name\":\"c\",\"ResourceClaimName\":null,\"ResourceClaimTemplateName\":null}: "
     "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`": {"resourceClaims": [{"name": "c"}]},
 }
@@ -108,7 +126,13 @@ SECURITY = {
         container(securityContext={"seccompProfile": {"type": "Localhost"}}),
     'spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`':
         container(securityContext={"procMount": "Unmasked"}),
-    "spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false": {"hostUsers": False, "hostPID": True},
+    "spec.HostPID: Forbidden: when `hostUsers` is false": {"hostUsers": False, "hostPID": True},
+    "spec.containers[0].volumeDevices: Forbidden: when `hostUsers` is false": container(
+        volumeDevices=[{"name": "v", "devicePath": "/x"}]) | volume(persistentVolumeClaim={"claimName": "c"}) | {"hostUsers": False},
+    'spec.securityContext.seLinuxChangePolicy: Unsupported value: "MountOption": supported values: "Recursive"':
+        {"securityContext": {"seLinuxChangePolicy": "MountOption"}},
+    "spec.os.name: Required value": {"os": {"name": ""}},
+    "spec.hostUsers: Forbidden: cannot be set for a windows pod": {"hostUsers": False, "os": {"name": "windows"}},
     "spec.hostIPC: Forbidden: cannot be set for a windows pod": {"hostIPC": True, "os": {"name": "windows"}},
     "spec.containers[0].securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod":
         container(securityContext={"windowsOptions": {"runAsUserName": "x"}}) | {"os": {"name": "linux"}},
@@ -118,7 +142,15 @@ SECURITY = {
         container(securityContext={"appArmorProfile": {"type": ""}}),
 }
 SCHEDULING = {
-    'spec.tolerations[0].operator: Unsupported value: "Lt": supported values: "Equal", "Exists"': {"tolerations": [{"key": "a", "operator": "Lt"}]},
+    'spec.tolerations[0].operator: Unsupported value: "Near": supported values: "Equal", "Exists"':
+        {"tolerations": [{"key": "a", "operator": "Near"}]},
+    "spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set":
+        {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["-"]}]},
+    'spec.topologySpreadConstraints[0][0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector':
+        {"topologySpreadConstraints": [{
+            "maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"],
+            "labelSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]}}]},
+    'spec.tolerations[0].operator: Unsupported value: "Lt": supported values: "Equal", "Exists", "Lt", "Gt"': {"tolerations": [{"key": "a", "operator": "Lt"}]},
     "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero":
         {"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]},
     'spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: "{z, DoNotSchedule}"':
@@ -134,6 +166,8 @@ SCHEDULING = {
         {"nodeName": "n", "schedulingGates": [{"name": "g"}]},
 }
 THE_REST = {
+    "spec.hostnameOverride: Too long: may not be more than 64 bytes": {"hostnameOverride": "a" * 65},
+    "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true": {"hostnameOverride": "a", "hostNetwork": True},
     'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"': {"restartPolicy": "Sometimes"},
     "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None": {"dnsPolicy": "None"},
     'spec.hostAliases[0].ip: Invalid value: "1.2.3": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)':
@@ -151,6 +185,22 @@ THE_REST = {
         CONTAINERS, ENVIRONMENT, VOLUMES, RESOURCES, SECURITY, SCHEDULING, THE_REST) for finding, spec in theme.items()])
 def test_a_mistake_is_found_once_with_its_path_and_in_upstreams_words(finding: str, spec: dict[str, Any]) -> None:
     assert findings(PODS, pod_body(spec)) == [finding]
+
+
+def test_a_pod_has_no_less_of_huge_pages_than_its_containers() -> None:
+    parts = [{"name": name, "image": "x", "resources": {"limits": {"hugepages-2Mi": "2Mi", "cpu": "1"}}} for name in "ab"]
+    whole = {"limits": {"hugepages-2Mi": "2Mi", "cpu": "2"}, "requests": {"hugepages-2Mi": "2Mi"}}
+    assert findings(PODS, pod_body({"containers": parts, "resources": whole})) == [
+        f'spec.resources.{side}[hugepages-2Mi]: Invalid value: "2Mi": must be greater than or equal to aggregate container {side} of 4Mi'
+        for side in ("requests", "limits")]
+
+
+def test_findings_come_in_upstreams_order() -> None:
+    spec = {"hostname": "-", "hostnameOverride": "-", "serviceAccountName": "-", "nodeName": "-", "hostUsers": False, "hostIPC": True,
+            "tolerations": [{}], "resources": {"claims": []}, "priorityClassName": "-", "restartPolicy": "x"}
+    assert [one.partition(":")[0] for one in findings(PODS, pod_body(spec))] == [
+        "spec.restartPolicy", "spec.HostIPC", "spec.hostnameOverride", "spec.serviceAccountName", "spec.nodeName", "spec.hostname",
+        "spec.tolerations[0].operator", "spec.priorityClassName"]
 
 
 def test_a_pod_that_uses_much_is_fine() -> None:

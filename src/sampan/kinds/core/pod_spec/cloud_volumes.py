@@ -13,11 +13,16 @@ from sampan.api.errors import FieldError
 
 Errors = list[FieldError]
 
+# a name of the first kind may have more before it, as upstream looks anywhere
 _INITIATOR = {
-    "iqn": re.compile(r"iqn\.\d{4}-\d{2}\.([a-z0-9-.]+)(?::([^\r\n]*))?"),
-    "eui": re.compile(r"eui\.[0-9A-Fa-f]{16}"),
-    "naa": re.compile(r"naa\.[0-9A-Fa-f]{32}"),
+    "iqn": re.compile(r".*iqn\.[0-9]{4}-[0-9]{2}\.([A-Za-z0-9-.]+)(:[^,;*&$|\s]+)"),
+    "eui": re.compile(r"eui.[0-9A-Za-z]{16}"),
+    "naa": re.compile(r"naa.[0-9A-Za-z]{32}"),
 }
+_INITIATOR_KINDS = " starting with iqn, eui, or naa"
+_PORTAL_BYTES = 64
+TOO_LONG_PORTAL = ("Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
+                   "if iscsi.initiatorName is specified.")
 _PARTITION = "must be between 0 and 255, inclusive"
 _HOST_PORT = "must be a host:port pair or multiple pairs separated by commas"
 
@@ -46,28 +51,43 @@ def aws_elastic_block_store(errors: Errors, source: Any, path: str) -> None:
 
 def iscsi(errors: Errors, source: Any, path: str) -> None:
     _required(errors, source, path, "targetPortal")
+    _target(errors, source, path, _INITIATOR_KINDS)
+    if source.initiatorName is not None:
+        _initiator(errors, source.initiatorName, f"{path}.initiatorname", _INITIATOR_KINDS)
+
+
+def iscsi_persistent(errors: Errors, source: Any, path: str, volume: str | None = None) -> None:
+    """That of a PersistentVolume, which is called `volume`; None: it has no name."""
+    _required(errors, source, path, "targetPortal")
+    if volume is not None and is_long_portal(source, volume):
+        errors.append(field.invalid(f"{path}.targetportal", source.targetPortal, TOO_LONG_PORTAL))
+    _target(errors, source, path, "")
+    if source.secretRef is not None:
+        _required(errors, source.secretRef, f"{path}.secretRef", "name")
+    if source.initiatorName is not None:
+        _initiator(errors, source.initiatorName, f"{path}.initiatorname", "")
+
+
+def is_long_portal(source: Any, volume: str) -> bool:
+    """Whether an initiator that has a name of its own makes too much of the volume's name and the portal."""
+    return source.initiatorName is not None and len(f"{volume}:{source.targetPortal}".encode()) > _PORTAL_BYTES
+
+
+def _target(errors: Errors, source: Any, path: str, kinds: str) -> None:
     if source.iqn:
-        _initiator(errors, source.iqn, f"{path}.iqn")
+        _initiator(errors, source.iqn, f"{path}.iqn", kinds)
     else:
         errors.append(field.required(f"{path}.iqn"))
     if not 0 <= source.lun <= 255:
         errors.append(field.invalid(f"{path}.lun", source.lun, names.range_error(0, 255)))
     if (source.chapAuthDiscovery or source.chapAuthSession) and source.secretRef is None:
         errors.append(field.required(f"{path}.secretRef"))
-    if source.initiatorName is not None:
-        _initiator(errors, source.initiatorName, f"{path}.initiatorname")
 
 
-def iscsi_persistent(errors: Errors, source: Any, path: str) -> None:
-    iscsi(errors, source, path)
-    if source.secretRef is not None:
-        _required(errors, source.secretRef, f"{path}.secretRef", "name")
-
-
-def _initiator(errors: Errors, name: str, path: str) -> None:
+def _initiator(errors: Errors, name: str, path: str, kinds: str) -> None:
     pattern = _INITIATOR.get(name[:3])
     if pattern is None:
-        errors.append(field.invalid(path, name, "must be valid format starting with iqn, eui, or naa"))
+        errors.append(field.invalid(path, name, f"must be valid format{kinds}"))
     elif not pattern.fullmatch(name):
         errors.append(field.invalid(path, name, "must be valid format"))
 

@@ -20,7 +20,9 @@ Errors = list[FieldError]
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _ONLY_SIDECARS = "may not be set for init containers without restartPolicy=Always"
+_ONLY_RESTARTED = "must not be set to 'RestartContainer' for non-sidecar initContainers"
 _RESIZE_POLICIES = ("NotRequired", "RestartContainer")
+_NO_POLICY = "must specify restartPolicy when restart rules are used"
 _MAX_RULES, _MAX_EXIT_CODES = 20, 255
 _DEBUG = "cannot be set for an Ephemeral Container"
 # in the order of upstream's type
@@ -74,8 +76,10 @@ def _init(errors: Errors, context: Context, path: str) -> None:
     for index, one in enumerate(spec.initContainers):
         at = f"{path}.initContainers[{index}]"
         _common(errors, one, at, context)
-        if one.restartPolicy is not None or one.restartPolicyRules:
+        if one.restartPolicy is not None:
             _restart(errors, one, at)
+        elif one.restartPolicyRules:
+            errors.append(field.required(f"{at}.restartPolicy", _NO_POLICY))
         if one.name in seen:
             errors.append(field.duplicate(f"{at}.name", one.name))
         elif one.name:
@@ -89,6 +93,8 @@ def _init(errors: Errors, context: Context, path: str) -> None:
             errors += [field.forbidden(f"{at}.{name}", _ONLY_SIDECARS)
                        for name in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
                        if getattr(one, name) is not None]
+            errors += [field.invalid(f"{at}.resizePolicy[{position}].restartPolicy", policy.restartPolicy, _ONLY_RESTARTED)
+                       for position, policy in enumerate(one.resizePolicy) if policy.restartPolicy == "RestartContainer"]
 
 
 def _ephemeral(errors: Errors, context: Context, path: str) -> None:
@@ -196,13 +202,13 @@ def _resize_policy(errors: Errors, container: Container | EphemeralContainer, pa
             if value not in supported:
                 errors.append(field.not_supported(path, value, supported) if value else field.required(path))
         if restart_policy == "Never" and one.restartPolicy != "NotRequired":
-            errors.append(field.invalid(path, one.restartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+            errors.append(field.invalid(path, one.restartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 
 
 def _restart(errors: Errors, container: Container, path: str) -> None:
     policies = ("Always", "OnFailure", "Never")
     if container.restartPolicy is None:
-        errors.append(field.required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used"))
+        errors.append(field.required(f"{path}.restartPolicy", _NO_POLICY))
     elif container.restartPolicy not in policies:
         errors.append(field.not_supported(f"{path}.restartPolicy", container.restartPolicy, policies))
     rules = container.restartPolicyRules

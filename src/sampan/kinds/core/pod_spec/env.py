@@ -85,7 +85,7 @@ def _file_key(errors: Errors, origin: EnvVarSource, path: str) -> None:
     if not ref.path:
         errors.append(field.required(f"{path}.path"))
     else:
-        paths.local_not_reserved(errors, ref.path, f"{path}.path")
+        paths.no_backsteps(errors, ref.path, f"{path}.path")
 
 
 def whole_sources(errors: Errors, sources: list[EnvFromSource], path: str) -> None:
@@ -102,7 +102,7 @@ def whole_sources(errors: Errors, sources: list[EnvFromSource], path: str) -> No
             count += 1
             if not ref.name:
                 errors.append(field.required(f"{at}.{name}.name"))
-            elif messages := names.dns1123_subdomain(ref.name.rstrip("-") if ref.name.endswith("-") else ref.name):
+            elif messages := names.dns1123_subdomain(names.masked(ref.name)):
                 errors += field.invalid_each(f"{at}.{name}.name", ref.name, messages)
         if not count:
             errors.append(field.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))

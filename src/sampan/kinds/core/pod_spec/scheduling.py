@@ -119,28 +119,29 @@ def _pod_term(errors: Errors, term: PodAffinityTerm, path: str) -> None:
     for name in term.namespaces:
         errors += field.invalid_each(f"{path}.namespace", name, names.dns1123_label(name))
     if term.matchLabelKeys or term.mismatchLabelKeys:
-        _label_keys(errors, term, path)
+        _label_keys(errors, term.matchLabelKeys, term.mismatchLabelKeys, term.labelSelector, path)
     if not term.topologyKey:
         errors.append(field.required(f"{path}.topologyKey", "can not be empty"))
     _key(errors, term.topologyKey, f"{path}.topologyKey")
 
 
-def _label_keys(errors: Errors, term: PodAffinityTerm, path: str) -> None:
-    for name, keys in (("matchLabelKeys", term.matchLabelKeys), ("mismatchLabelKeys", term.mismatchLabelKeys)):
-        if keys and term.labelSelector is None:
+def _label_keys(errors: Errors, match: Sequence[str], mismatch: Sequence[str], selector: LabelSelector | None, path: str) -> None:
+    for name, keys in (("matchLabelKeys", match), ("mismatchLabelKeys", mismatch)):
+        if keys and selector is None:
             errors.append(field.forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set"))
         elif keys:
             for index, key in enumerate(keys):
                 _key(errors, key, f"{path}.{name}[{index}]")
-    if term.labelSelector is not None:
-        known = set(term.labelSelector.matchLabels)
-        for expression in term.labelSelector.matchExpressions:
-            if expression.key in known and expression.key in term.matchLabelKeys:
-                errors.append(field.invalid(f"{path}[{_last(term.matchLabelKeys, expression.key)}]", expression.key,
+    if selector is not None:
+        # a pod's strategy has merged each key into the selector once: a second time it is the user's own
+        known = set(selector.matchLabels)
+        for expression in selector.matchExpressions:
+            if expression.key in known and expression.key in match:
+                errors.append(field.invalid(f"{path}[{_last(match, expression.key)}]", expression.key,
                                             "exists in both matchLabelKeys and labelSelector"))
             known.add(expression.key)
-    for index, key in enumerate(term.matchLabelKeys):
-        if key in term.mismatchLabelKeys:
+    for index, key in enumerate(match):
+        if key in mismatch:
             errors.append(field.invalid(f"{path}.matchLabelKeys[{index}]", key,
                                         "exists in both matchLabelKeys and mismatchLabelKeys"))
 
@@ -175,7 +176,8 @@ def tolerations(errors: Errors, wanted: list[Toleration], path: str) -> None:
             if messages := names.label_value(one.value):
                 errors.append(field.invalid(f"{path}[{index}].operator", one.value, ";".join(messages)))
         else:
-            errors.append(field.not_supported(f"{path}[{index}].operator", one.operator, ("Equal", "Exists")))
+            known = ("Equal", "Exists", "Lt", "Gt") if one.operator in ("Lt", "Gt") else ("Equal", "Exists")  # their gate is off
+            errors.append(field.not_supported(f"{path}[{index}].operator", one.operator, known))
         if one.effect and one.effect not in TAINT_EFFECTS:
             taint_effect(errors, one.effect, f"{path}[{index}].effect")
 
@@ -204,24 +206,8 @@ def spread_constraints(errors: Errors, wanted: list[TopologySpreadConstraint], p
             if policy is not None and policy not in ("Honor", "Ignore"):
                 errors.append(field.not_supported(f"{at}.{name}", policy, ("Honor", "Ignore")))
         if one.matchLabelKeys:
-            _spread_keys(errors, one.matchLabelKeys, one.labelSelector, f"{at}.matchLabelKeys")
+            _label_keys(errors, one.matchLabelKeys, (), one.labelSelector, at)
         label_selectors.label_selector(errors, one.labelSelector, f"{at}.labelSelector")
-
-
-def _spread_keys(errors: Errors, keys: list[str], selector: LabelSelector | None, path: str) -> None:
-    if selector is None:
-        errors.append(field.forbidden(path, "must not be specified when labelSelector is not set"))
-    for index, key in enumerate(keys):
-        _key(errors, key, f"{path}[{index}]")
-    if selector is None:
-        return
-    # a pod's strategy has merged each key into the selector once: a second time it is the user's own
-    known = set(selector.matchLabels)
-    for expression in selector.matchExpressions:
-        if expression.key in known and expression.key in keys:
-            errors.append(field.invalid(f"{path}[{_last(keys, expression.key)}]", expression.key,
-                                        "exists in both matchLabelKeys and labelSelector"))
-        known.add(expression.key)
 
 
 def scheduling_gates(errors: Errors, gates: list[PodSchedulingGate], path: str) -> None:

@@ -47,7 +47,7 @@ def pod_context(errors: Errors, context: PodSecurityContext, spec: PodSpec, path
         windows.options(errors, context.windowsOptions, f"{path}.windowsOptions")
     app_armor(errors, context.appArmorProfile, f"{path}.appArmorProfile")
     _choice(errors, context.supplementalGroupsPolicy, ("Merge", "Strict"), f"{path}.supplementalGroupsPolicy")
-    _choice(errors, context.seLinuxChangePolicy, ("MountOption", "Recursive"), f"{path}.seLinuxChangePolicy")
+    _choice(errors, context.seLinuxChangePolicy, ("Recursive",), f"{path}.seLinuxChangePolicy")  # the gate SELinuxMount is off
 
 
 def _choice(errors: Errors, value: str | None, supported: tuple[str, ...], path: str) -> None:

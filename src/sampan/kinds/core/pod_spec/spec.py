@@ -5,13 +5,15 @@ Source: kubernetes `pkg/apis/core/validation` (`ValidatePodSpec`, `ValidatePodTe
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sampan.api import addresses, field, names, quantity
 from sampan.api.core.v1 import PodDNSConfig, PodResourceClaim, PodSpec, PodTemplateSpec, ResourceRequirements
 from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.kinds import label_selectors
 from sampan.kinds.core.pod_spec import containers, marks, resources, scheduling, security, windows
-from sampan.kinds.core.pod_spec.aggregate import aggregate_requests
+from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
 from sampan.kinds.core.pod_spec.volumes import volumes
 
 Errors = list[FieldError]
@@ -19,6 +21,7 @@ Errors = list[FieldError]
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MAX_INT32 = 2**31 - 1
+_MAX_OVERRIDE = 64
 _MAX_NAME_SERVERS, _MAX_SEARCHES, _MAX_SEARCH_CHARS = 3, 32, 2048
 
 
@@ -64,7 +67,7 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     context = containers.Context(spec, valid, claims, spec.hostUsers is not False, metadata is not None)
     containers.containers(errors, context, path)
     if spec.resources is not None:
-        _pod_resources(errors, spec, f"{path}.resources")
+        _pod_resources(errors, spec, spec.resources, f"{path}.resources", claims)
     if spec.hostNetwork:
         _host_network_ports(errors, spec, f"{path}.containers", is_pod=metadata is not None)
     if spec.restartPolicy not in RESTART_POLICIES:
@@ -84,15 +87,40 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     _scheduling(errors, spec, path)
     windows.host_process(errors, spec, path)
     if spec.hostUsers is False:
-        errors += [field.forbidden(f"{path}.{name}", "when `pod.Spec.HostUsers` is false") for name, used in
-                   (("hostNetwork", spec.hostNetwork), ("HostPID", spec.hostPID), ("HostIPC", spec.hostIPC)) if used]
+        _own_users(errors, spec, path)
+    if spec.hostnameOverride is not None:
+        _hostname_override(errors, spec, spec.hostnameOverride, f"{path}.hostnameOverride")
     _names(errors, spec, path)
     if spec.tolerations:
         scheduling.tolerations(errors, spec.tolerations, f"{path}.tolerations")
     _host_aliases(errors, spec, f"{path}.hostAliases")
     _classes(errors, spec, path)
     windows.operating_system(errors, spec, path)
+    _file_keys(errors, spec, path)
     return errors
+
+
+def _own_users(errors: Errors, spec: PodSpec, path: str) -> None:
+    """What a pod in a user namespace of its own can't have."""
+    detail = "when `hostUsers` is false"
+    errors += [field.forbidden(f"{path}.{name}", detail) for name, used in
+               (("hostNetwork", spec.hostNetwork), ("HostPID", spec.hostPID), ("HostIPC", spec.hostIPC)) if used]
+    errors += [field.forbidden(f"{at}.volumeDevices", detail)
+               for container, at in windows.every_container(spec, path) if container.volumeDevices]
+
+
+def _file_keys(errors: Errors, spec: PodSpec, path: str) -> None:
+    """Variables from files need a volume that is an emptyDir."""
+    known = {volume.name: volume for volume in spec.volumes}
+    for container, at in windows.every_container(spec, path):
+        for index, variable in enumerate(container.env):
+            if variable.valueFrom is None or variable.valueFrom.fileKeyRef is None:
+                continue
+            where, name = f"{at}.env[{index}].valueFrom.fileKeyRef.volumeName", variable.valueFrom.fileKeyRef.volumeName
+            if name not in known:
+                errors.append(field.not_found(where, name))
+            elif known[name].emptyDir is None:
+                errors.append(field.invalid(where, name, "referenced volume must be of type emptyDir"))
 
 
 def _host_aliases(errors: Errors, spec: PodSpec, path: str) -> None:
@@ -124,16 +152,16 @@ def _names(errors: Errors, spec: PodSpec, path: str) -> None:
         errors += field.invalid_each(f"{path}.hostname", spec.hostname, messages)
     if spec.subdomain and (messages := names.dns1123_label(spec.subdomain)):
         errors += field.invalid_each(f"{path}.subdomain", spec.subdomain, messages)
-    override = spec.hostnameOverride
-    if override is not None:
-        at = f"{path}.hostnameOverride"
-        if spec.hostNetwork:
-            errors.append(field.forbidden(at, "may not be specified when hostNetwork is true"))
-        if spec.setHostnameAsFQDN:
-            errors.append(field.forbidden(at, "may not be specified when setHostnameAsFQDN is true"))
-        errors += field.invalid_each(at, override, names.dns1123_subdomain(override))
-        if len(override) > 64:
-            errors.append(field.too_long(at, 64))
+
+
+def _hostname_override(errors: Errors, spec: PodSpec, override: str, path: str) -> None:
+    if spec.setHostnameAsFQDN:
+        errors.append(field.forbidden(path, "may not be specified when setHostnameAsFQDN is true"))
+    if spec.hostNetwork:
+        errors.append(field.forbidden(path, "may not be specified when hostNetwork is true"))
+    if len(override.encode()) > _MAX_OVERRIDE:
+        errors.append(field.too_long(path, _MAX_OVERRIDE))
+    errors += field.invalid_each(path, override, names.dns1123_subdomain(override))
 
 
 def _classes(errors: Errors, spec: PodSpec, path: str) -> None:
@@ -174,17 +202,19 @@ def _resource_claims(errors: Errors, claims: list[PodResourceClaim], path: str) 
                 errors += field.invalid_each(f"{at}.{name}", value, names.dns1123_subdomain(value))
 
 
-def _pod_resources(errors: Errors, spec: PodSpec, path: str) -> None:
-    wanted = spec.resources
-    assert wanted is not None
+def _pod_resources(errors: Errors, spec: PodSpec, wanted: ResourceRequirements, path: str, claims: Collection[str]) -> None:
+    if spec.os is not None and spec.os.name == "windows":
+        errors.append(field.forbidden(path, "may not be set for a windows pod"))
+        return
     if wanted.claims:
-        errors.append(field.forbidden(f"{path}.claims", "claims cannot be set for Resources at pod-level"))
-    resources.requirements(errors, wanted, path, (), resources.pod_resource_name)
-    for name, total in aggregate_requests(spec).items():
-        whole = wanted.requests.get(name, "0")
-        if quantity.cmp(total, whole) > 0:
-            errors.append(field.invalid(f"{path}.requests[{name}]", whole,
-                                        f"must be greater than or equal to aggregate container requests of {total}"))
+        errors.append(field.forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
+    resources.requirements(errors, wanted, path, claims, resources.pod_resource_name)
+    for side, given, together in (("request", wanted.requests, aggregate_requests(spec)),
+                                  ("limit", wanted.limits, aggregate_limits(spec))):
+        for name, total in together.items():
+            if name in given and (side == "request" or resources.is_huge_page(name)) and quantity.cmp(total, given[name]) > 0:
+                errors.append(field.invalid(f"{path}.{side}s[{name}]", given[name],
+                                            f"must be greater than or equal to aggregate container {side}s of {total}"))
     for index, container in enumerate(spec.containers or ()):
         for name, limit in container.resources.limits.items():
             most = wanted.limits.get(name)

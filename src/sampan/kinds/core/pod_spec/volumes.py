@@ -21,8 +21,6 @@ Check = Callable[[Errors, Any, str], None]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _ONE_SOURCE = "may not specify more than 1 volume type"
-_TOO_LONG_PORTAL = ("Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
-                    "if iscsi.initiatorName is specified.")
 
 
 def _empty_dir(errors: Errors, source: Any, path: str) -> None:
@@ -127,9 +125,9 @@ def volumes(errors: Errors, wanted: list[Volume], path: str, metadata: ObjectMet
     made = {f"{pod_name}-{one.name}" for one in wanted if one.ephemeral is not None} if pod_name else ()
     for index, volume in enumerate(wanted):
         at, found = f"{path}[{index}]", len(errors)
-        _source(errors, volume, at, pod_name)
         if metadata is not None and volume.image is not None and not volume.image.reference:
             errors.append(field.required(f"{at}.image.reference"))
+        _source(errors, volume, at, pod_name)
         if not volume.name:
             errors.append(field.required(f"{at}.name"))
         elif messages := names.dns1123_label(volume.name):
@@ -157,10 +155,9 @@ def _source(errors: Errors, volume: Volume, path: str, pod_name: str) -> None:
             _CHECKS[name](errors, source, f"{path}.{name}")
     if not chosen:
         errors.append(field.required(path, "must specify a volume type"))
-    if volume.iscsi is not None and volume.iscsi.initiatorName is not None:
-        if len(f"{volume.name}:{volume.iscsi.targetPortal}") > 64:
-            errors.append(field.invalid(f"{path}.name", volume.name, _TOO_LONG_PORTAL))
-    elif chosen == "ephemeral" and pod_name and volume.name:
+    if volume.iscsi is not None and cloud_volumes.is_long_portal(volume.iscsi, volume.name):
+        errors.append(field.invalid(f"{path}.name", volume.name, cloud_volumes.TOO_LONG_PORTAL))
+    if chosen == "ephemeral" and pod_name and volume.name:
         claim = f"{pod_name}-{volume.name}"
         errors += [field.invalid(f"{path}.name", volume.name, f'PVC name "{claim}": {message}')
                    for message in names.dns1123_subdomain(claim)]

@@ -51,7 +51,7 @@ def operating_system(errors: Errors, spec: PodSpec, path: str) -> None:
     if spec.os is None:
         return
     if not spec.os.name:
-        errors.append(field.required(f"{path}.os.name", "cannot be empty"))
+        errors.append(field.required(f"{path}.os.name"))
     elif spec.os.name == "linux":
         _linux(errors, spec, path)
     elif spec.os.name == "windows":
@@ -74,7 +74,8 @@ def _windows(errors: Errors, spec: PodSpec, path: str) -> None:
     context = spec.securityContext
     if context is not None:
         for where, name in _NOT_ON_WINDOWS:
-            if getattr(spec if where == "spec" else context, name) not in (None, False, []):
+            value = getattr(spec if where == "spec" else context, name)
+            if value not in (None, []) and (value is not False or name not in ("hostPID", "hostIPC")):
                 at = f"{path}.{name}" if where == "spec" else f"{path}.securityContext.{name}"
                 errors.append(field.forbidden(at, _NO_WINDOWS))
     for container, at in every_container(spec, path):
