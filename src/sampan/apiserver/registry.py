@@ -292,7 +292,7 @@ class Registry:
             metadata.meta_of(new), metadata.meta_of(old), served.resource, built_in=served.custom is None)
         if write.subresource and not write.main:
             return [*found, *self.subkind(served, write.subresource).validate(new, old)]
-        return [*found, *kind.validate(new), *kind.validate_update(new, old)]
+        return [*found, *kind.update_findings(new, old)]
 
     async def _swap(self, served: Served, entry: Entry, new: Any, old: Any, write: Write, claim: Claim) -> Written:
         key = served.key(entry.namespace, entry.name)

@@ -101,6 +101,8 @@ class Kind(Generic[T]):
     """Findings that only a creation has (fields that are set later, by others); `validate` runs as well."""
     validate_update: Callable[[T, T], Sequence[FieldError]] = _no_errors
     """Findings about the change `(new, old)`: immutable fields and the like; `validate` runs as well."""
+    judge_update: Callable[[T, T], Sequence[FieldError]] | None = None
+    """All findings of a change, where upstream has another order than `validate` before `validate_update`, or looks at less."""
     name_check: Callable[[str], Sequence[str]] | None = None
     """Why a name is not valid, in upstream's words; None: DNS subdomain."""
     subkinds: tuple[SubKind[T], ...] = ()
@@ -124,6 +126,12 @@ class Kind(Generic[T]):
 
     deprecation: str = ""
     """Text of a `Warning` header that every request for this resource is answered with."""
+
+    def update_findings(self, new: T, old: T) -> list[FieldError]:
+        """What is wrong with the change, in upstream's order."""
+        if self.judge_update is not None:
+            return [*self.judge_update(new, old)]
+        return [*self.validate(new), *self.validate_update(new, old)]
 
     def subkind(self, name: str) -> SubKind[T] | None:
         """The subresource of that name, if the kind has it."""

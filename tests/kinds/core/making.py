@@ -38,7 +38,7 @@ def changed(resource: Resource[Any], old: Any, change: dict[str, Any], subresour
         sub.prepare(new, old)
         return new, [str(error) for error in sub.validate(new, old)]
     kind.prepare_update(new, old)
-    return new, [str(error) for error in (*kind.validate(new), *kind.validate_update(new, old))]
+    return new, [str(error) for error in kind.update_findings(new, old)]
 
 
 def pod(spec: dict[str, Any] | None = None, **metadata: Any) -> Pod:

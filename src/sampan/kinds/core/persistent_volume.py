@@ -143,7 +143,7 @@ def validate(volume: PersistentVolume) -> Errors:
             scheduling.node_selector(errors, spec.nodeAffinity.required, "spec.nodeAffinity.required")
         else:
             errors.append(field.required("spec.nodeAffinity.required", "must specify required node constraints"))
-    _source(errors, volume)
+    one_source(errors, spec, "spec", volume.metadata.name)
     if spec.hostPath is not None and policy == "Recycle" and posixpath.normpath(spec.hostPath.path or ".").strip("/") == "":
         errors.append(field.forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
     if spec.storageClassName:
@@ -155,23 +155,23 @@ def validate(volume: PersistentVolume) -> Errors:
     return errors
 
 
-def _source(errors: Errors, volume: PersistentVolume) -> None:
+def one_source(errors: Errors, spec: PersistentVolumeSpec, path: str, volume: str = "") -> None:
+    """What the volume is made of: one thing; `volume` is its name."""
     chosen = ""
-    for name, source in source_of(volume.spec).items():
+    for name, source in source_of(spec).items():
         if chosen:
-            errors.append(field.forbidden(f"spec.{'cephFS' if name == 'cephfs' else name}", _VOLUME_TYPE))
+            errors.append(field.forbidden(f"{path}.{'cephFS' if name == 'cephfs' else name}", _VOLUME_TYPE))
             continue
         chosen = name
-        _SOURCES[name](errors, source, f"spec.{name}")
-        if name == "local" and volume.spec.nodeAffinity is None:
-            errors.append(field.required("spec.nodeAffinity", "Local volume requires node affinity"))
-        if name == "iscsi" and source.initiatorName is not None and (
-                len(f"{volume.metadata.name}:{source.targetPortal}") > 64):
+        _SOURCES[name](errors, source, f"{path}.{name}")
+        if name == "local" and spec.nodeAffinity is None:
+            errors.append(field.required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
+        if name == "iscsi" and source.initiatorName is not None and len(f"{volume}:{source.targetPortal}") > 64:
             errors.append(field.invalid(
-                "spec.iscsi.targetportal", source.targetPortal, "Total length of <volume name>:<iscsi.targetPortal> must be "
+                f"{path}.iscsi.targetportal", source.targetPortal, "Total length of <volume name>:<iscsi.targetPortal> must be "
                 "under 64 characters if iscsi.initiatorName is specified."))
     if not chosen:
-        errors.append(field.required("spec", "must specify a volume type"))
+        errors.append(field.required(path, "must specify a volume type"))
 
 
 def _attributes(errors: Errors, spec: PersistentVolumeSpec) -> None:
