@@ -154,7 +154,9 @@ async def in_one_process(scenario: str, nodes: int, pods: int, most_seconds: flo
         before = time.process_time()
         tasks.start(informers.run(), "informers")
         tasks.start(recorder.run(), "events")
-        tasks.start(Scheduler(server.client, informers, clock=clock, event=recorder.record).run(), "scheduler")
+        scheduler = Scheduler(server.client, informers, clock=clock, event=recorder.record)
+        recorder.give_way(scheduler.busy)
+        tasks.start(scheduler.run(), "scheduler")
         try:
             await asyncio.wait_for(progress.done.wait(), most_seconds)
         except TimeoutError:
@@ -209,8 +211,10 @@ async def connected(config: Path) -> RemoteClient:
 
 
 async def watch(client: RemoteClient, progress: Progress) -> None:
+    """Only pods that wait have labels: victims' events would cost the machine more than the scheduler's own watch."""
     seen: set[str] = set()
-    async for event in client.watch(PODS, "bench", since=(await client.list(PODS, "bench", limit=1)).revision):
+    since = (await client.list(PODS, "bench", labels="group", limit=1)).revision
+    async for event in client.watch(PODS, "bench", since=since, labels="group"):
         meta = event.object.metadata
         if event.kind == "MODIFIED" and event.object.spec.nodeName and meta.name.startswith("pod-") and meta.name not in seen:
             seen.add(meta.name)

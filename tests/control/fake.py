@@ -37,6 +37,8 @@ class FakeClient:
         self.fail: Callable[[str, Any, Any], ApiError | None] = lambda verb, resource, obj: None
         self.calls: list[tuple[str, str, str]] = []
         self.lists = 0
+        self.answers = asyncio.Event()  # while it is not set, no creation is answered
+        self.answers.set()
 
     def _note(self, resource: Any, kind: str, obj: Any) -> Any:
         self.revision += 1
@@ -91,6 +93,7 @@ class FakeClient:
         if not obj.metadata.name:
             obj.metadata.name = obj.metadata.generateName + self.identity.suffix()
         self._check("create", resource, obj, obj.metadata.name)
+        await self.answers.wait()
         key = key_of(obj)
         table = self.objects.setdefault(resource, {})
         if key in table:

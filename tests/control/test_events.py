@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from control.fake import FakeClient
 from sampan.aio.clock import VirtualClock
@@ -13,7 +14,7 @@ from sampan.api.core.v1 import Event, Pod
 from sampan.api.errors import ServiceUnavailable
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import EVENTS
-from sampan.control.events import MOST_WAITING, EventRecorder, reference_to
+from sampan.control.events import IN_FLIGHT, MOST_WAITING, EventRecorder, reference_to
 from sampan.lib.clock import Identity
 
 POD = Pod(metadata=ObjectMeta(name="web", namespace="shop", uid="u1"))
@@ -94,6 +95,32 @@ def test_a_burst_about_thousands_of_objects_loses_nothing() -> None:
             recorder.record(pod(number), "Normal", "Scheduled", "assigned")
         assert len(await written(client, clock, turns=3000)) == 4000
         assert recorder.dropped == 0
+
+    run(scenario)
+
+
+def test_events_give_way_while_their_component_is_busy_but_not_for_ever() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        busy, numbers = [True], count()
+        recorder.give_way(lambda: busy[0])
+        # given a server that answers nothing for a while
+        client.answers.clear()
+
+        async def under_way(more: int) -> int:
+            for _ in range(more):
+                name = f"p{next(numbers)}"
+                recorder.record(Pod(metadata=ObjectMeta(name=name, namespace="shop", uid=name)), "Normal", "Started", "it runs")
+            await clock.turns(200)
+            return len(client.calls)
+
+        # when / then: one at a time, more where many wait, all once there is nothing more important
+        assert await under_way(10) == 1
+        assert await under_way(MOST_WAITING // 2) == 1 + IN_FLIGHT // 2 - 1
+        busy[0] = False
+        assert await under_way(1) == IN_FLIGHT
+        # and none is lost
+        client.answers.set()
+        assert len(await written(client, clock, 20_000)) == 10 + MOST_WAITING // 2 + 1
 
     run(scenario)
 

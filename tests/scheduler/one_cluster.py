@@ -126,6 +126,7 @@ async def one_cluster(*objects: Pod | Node, settings: SchedulerSettings | None =
         informers = Informers(server.client, clock=clock, identity=server.identity)
         recorder = EventRecorder(server.client, "default-scheduler", clock=clock, identity=server.identity)
         scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, settings=settings, post=post)  # type: ignore[arg-type]
+        recorder.give_way(scheduler.busy)
         found = OneCluster(server, clock, client, scheduler, tasks)
         await found.put(*objects)
         tasks.start(informers.run(), "informers")

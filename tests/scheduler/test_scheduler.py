@@ -25,6 +25,7 @@ from sampan.api.resources import (
     STORAGE_CLASSES,
 )
 from sampan.client.base import DeleteOptions
+from sampan.scheduler.binding import BUSY_CALLS
 from sampan.scheduler.config import settings
 from sampan.scheduler.extenders import Extender
 from sampan.testing import waiting
@@ -130,6 +131,27 @@ def test_a_binding_that_is_answered_late_keeps_its_room_and_nobody_waiting(after
             assert await cluster.bound("p") == {"p": "a"}
             await cluster.until(lambda: not cluster.scheduler.queue.get("p"))
             assert [name for _, kind, name in cluster.client.calls if kind == "pods/binding"].count("p") == 1
+
+    run(test())
+
+
+def test_while_many_calls_are_under_way_events_are_asked_to_give_way() -> None:
+    async def test() -> None:
+        answered = asyncio.Event()
+        names = [f"p{number}" for number in range(BUSY_CALLS)]
+        async with one_cluster(node("a")) as cluster:
+            cluster.client.late = lambda _verb, kind, _name, done: answered if kind == "pods/binding" and not done else None
+            # given pods whose bindings are not answered: one less than makes the scheduler busy, then one more
+            await cluster.put(*(pod(name) for name in names[1:]))
+            await cluster.until(lambda: binds(cluster) == BUSY_CALLS - 1)
+            assert not cluster.scheduler.busy()
+            await cluster.put(pod(names[0]))
+            await cluster.until(lambda: binds(cluster) == BUSY_CALLS)
+            assert cluster.scheduler.busy()
+            # when / then
+            answered.set()
+            await cluster.bound(*names)
+            await cluster.until(lambda: not cluster.scheduler.busy())
 
     run(test())
 

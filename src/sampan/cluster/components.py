@@ -112,6 +112,7 @@ def run_scheduler(config: SchedulerConfig) -> int:
         informers = Informers(client, clock=clock, identity=identity)
         recorder = EventRecorder(client, "default-scheduler", clock=clock, identity=identity)
         scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, settings=settings)
+        recorder.give_way(scheduler.busy)
         tasks.start(informers.run(), "informers")
         tasks.start(recorder.run(), "events")
         tasks.start(scheduler.run(), "scheduler")

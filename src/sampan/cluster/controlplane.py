@@ -96,6 +96,7 @@ def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client
     manager = Manager(client_for, settings, clock=clock, identity=identity, entries=ALL, informers=informers)
     recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
     scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
+    recorder.give_way(scheduler.busy)
     tasks.start(informers.run(), "informers")
     tasks.start(manager.run(), "controllers")
     tasks.start(recorder.run(), "scheduler events")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -147,6 +148,10 @@ class Correlator:
         return True
 
 
+def _never() -> bool:
+    return False
+
+
 def _entry(table: OrderedDict[Any, Any], key: Any, make: Any) -> Any:
     found = table.get(key)
     if found is None:
@@ -173,6 +178,7 @@ class EventRecorder:
         self._writing: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._made = 0
+        self._busy: Callable[[], bool] = _never
         self.dropped = 0
 
     def record(self, about: Any, kind: Literal["Normal", "Warning"], reason: str, message: str, *, action: str = "",
@@ -189,6 +195,10 @@ class EventRecorder:
         """The same, for an event of a `Plan`."""
         self.record(record.about, record.kind, record.reason, record.message, action=record.action)
 
+    def give_way(self, busy: Callable[[], bool]) -> None:
+        """While `busy()`, the component has more important calls under way: write one event at a time, and more the more wait."""
+        self._busy = busy
+
     def idle(self) -> bool:
         """Everything recorded has been written."""
         return not self._waiting and not self._writing
@@ -199,8 +209,12 @@ class EventRecorder:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while len(self._writing) < IN_FLIGHT and (taken := self._take()) is not None:
+                while len(self._writing) < self._most() and (taken := self._take()) is not None:
                     tasks.start(self._one(taken), "event")
+
+    def _most(self) -> int:
+        """How many may be written at a time; at least one always is, so that its end has the rest looked at again."""
+        return 1 + (IN_FLIGHT - 1) * len(self._waiting) // MOST_WAITING if self._busy() else IN_FLIGHT
 
     def _put(self, correlated: Correlated) -> None:
         before = self._waiting.get(correlated.place)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BINDINGS_AT_ONCE = 64
 CALLS_AT_ONCE = 32  # of all that is no binding
+BUSY_CALLS = 8  # with so many under way, what only tells about them can wait
 TRIES = 5
 RETRY_SECONDS = 0.2
 EventSink = Callable[[Any, Literal["Normal", "Warning"], str, str], None]
@@ -56,6 +58,7 @@ class Binder:
         self._post, self._extenders = post, [one for one in extenders if one.bind_verb]
         self.binding: set[str] = set()  # pods that are counted on a node but not seen there
         self._running = 0
+        self._calls = 0
         self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
         self._room = asyncio.Event()
 
@@ -64,6 +67,21 @@ class Binder:
     @property
     def full(self) -> bool:
         return self._running >= BINDINGS_AT_ONCE
+
+    @property
+    def busy(self) -> bool:
+        """Pods wait for calls that are under way."""
+        return self._running + self._calls >= BUSY_CALLS
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the calls that are no binding."""
+        self._calls += 1
+        try:
+            async with self._gate:
+                yield
+        finally:
+            self._calls -= 1
 
     async def room(self) -> None:
         """Return when another binding may start."""
@@ -184,7 +202,7 @@ class Binder:
 
     async def _evicted(self, pod: Pod, victim: Assigned, node: str) -> bool:
         try:
-            async with self._gate:
+            async with self._turn():
                 await self._evict(pod, victim, node)
         except ApiError as error:
             log.warning("victim not evicted", extra={"pod": victim.pod.metadata.name, "error": str(error)})
@@ -228,7 +246,7 @@ class Binder:
     async def _patch_status(self, pod: Pod, status: dict[str, Any]) -> None:
         meta = pod.metadata
         try:
-            async with self._gate:
+            async with self._turn():
                 await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": status},
                                          type=STRATEGIC_PATCH, subresource="status")
         except (NotFound, Conflict):

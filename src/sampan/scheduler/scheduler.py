@@ -87,6 +87,10 @@ class Scheduler:
         finally:
             await self._http.close()
 
+    def busy(self) -> bool:
+        """Whether pods wait for calls that are under way: events about them can wait (`EventRecorder.give_way`)."""
+        return self._binder.busy
+
     # what changed
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
