@@ -1,6 +1,7 @@
 """Transcripts played on the real API server with virtual time: controllers at work, a cluster's words as commands.
 
-    apply                  create the YAML objects below, or merge them into those that are there (`---` between them)
+    apply                  create the YAML objects below, or merge them into those that are there (`---` between them);
+                           an owner reference without a uid gets that of the owner as it is now (`in: NAMESPACE`, if that is another)
     status KIND NAME       merge the YAML below into the status subresource
     patch KIND NAME        merge the YAML below (`null` removes)
     delete KIND NAME       `propagation=…`, `grace=0`
@@ -12,7 +13,8 @@
     show KIND FIELDS…      one line an object; `in=NAMESPACE`, `name=NAME`; a field is a path like `spec.replicas` (`metadata.labels[a.b]`, too)
     events                 what was told since the last time
 
-Every command waits until no controller has anything left to do. Generated names end in `*`.
+Every command waits until no controller has anything left to do. Generated names end in `*`: of several such objects a command takes the
+one that `where=PATH:VALUE` is true of.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ from sampan.testing.datadriven import Block, run
 from sampan.testing.server import running_server
 
 KINDS: dict[str, Resource[Any]] = {one.kind: one for one in reversed(ALL)}
+UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+GENERATED = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}$")
 ERRORS: dict[str, type[ApiError]] = {"Conflict": Conflict, "NotFound": NotFound, "Unavailable": ServiceUnavailable}
 
 
@@ -74,6 +78,11 @@ class Play:
             resource, meta = KINDS[value["kind"]], value.setdefault("metadata", {})
             namespace = meta.setdefault("namespace", "default") if resource.namespaced else ""
             body = {"apiVersion": resource.group_version, **value}
+            for ref in meta.get("ownerReferences") or ():
+                if "uid" not in ref:
+                    owner = KINDS[ref["kind"]]
+                    found = await self._world.get(owner, ref["name"], ref.pop("in", namespace))
+                    ref.update(apiVersion=owner.group_version, uid=found.metadata.uid)
             try:
                 if await self._world.get(resource, meta["name"], namespace) is None:
                     await self._world.server.client.create(resource, codec.convert(resource.wire, body))
@@ -92,23 +101,24 @@ class Play:
         await self._merge(block, yaml.safe_load(block.input), "")
 
     async def _merge(self, block: Block, body: Any, subresource: str) -> None:
-        resource, name = KINDS[block.words[0]], block.words[1]
+        resource = KINDS[block.words[0]]
         namespace = block.get("in", "default") if resource.namespaced else ""
-        await self._world.server.client.patch(resource, await self._full(resource, name, namespace), namespace, body, subresource=subresource)
+        await self._world.server.client.patch(resource, await self._full(block, resource, namespace), namespace, body, subresource=subresource)
 
-    async def _full(self, resource: Resource[Any], name: str, namespace: str) -> str:
-        """`web-*` is the first object of that generated name."""
+    async def _full(self, block: Block, resource: Resource[Any], namespace: str) -> str:
+        name, (path, _, value) = block.words[1], block.get("where").partition(":")
         if not name.endswith("*"):
             return name
         found = (await self._world.server.client.list(resource, namespace)).items
-        return str(next(one.metadata.name for one in found if one.metadata.generateName == name[:-1]))
+        return str(next(one.metadata.name for one in found
+                        if one.metadata.generateName == name[:-1] and (not path or shown(one, path) == value)))
 
     async def delete(self, block: Block) -> None:
         resource = KINDS[block.words[0]]
         namespace = block.get("in", "default") if resource.namespaced else ""
         grace = {"grace_period_seconds": block.number("grace")} if "grace" in block.args else {}
         options: dict[str, Any] = {**grace, **({"propagation": block.get("propagation")} if "propagation" in block.args else {})}
-        name = await self._full(resource, block.words[1], namespace)
+        name = await self._full(block, resource, namespace)
         await self._world.server.client.delete(resource, name, namespace, DeleteOptions(**options))
 
     async def wait(self, block: Block) -> None:
@@ -157,7 +167,9 @@ class Play:
             key = f"{one.metadata.uid} {one.count}"
             if key not in self._told:
                 self._told.add(key)
-                lines.append(f"{one.involvedObject.kind} {one.involvedObject.name}: {one.type} {one.reason}: {one.message}")
+                about = GENERATED.sub("*", one.involvedObject.name)
+                message = GENERATED.sub("*", one.message) if " pod: " in one.message else one.message
+                lines.append(f"{one.involvedObject.kind} {about}: {one.type} {one.reason}: {message}")
         return "\n".join(sorted(lines)) or "none"
 
 
@@ -174,7 +186,7 @@ def shown(obj: Any, path: str) -> str:
         value = value.get(part) if isinstance(value, dict) else None
     if path.endswith("conditions") and isinstance(value, list):
         return ",".join(f"{one['type']}:{one['status']}:{one.get('reason', '')}" for one in value)
-    return value if isinstance(value, str) else re.sub(r'"uid":"[^"]*"', '"uid":"*"', codec.encode(value).decode())
+    return value if isinstance(value, str) else UID.sub("*", codec.encode(value).decode())
 
 
 def play(path: Path, build: Callable[[World], Sequence[Any]]) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controllers.harness import World, run
+from sampan.api import codec
 from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS
 from sampan.controllers.certificates.controller import ApprovingController, CleanerController, SigningController
 from sampan.lib import pki
@@ -103,5 +104,36 @@ def test_a_request_that_is_decided_goes_after_an_hour() -> None:
         await w.clock.advance(20)
         await w.settle()
         assert await found(w) is None
+
+    run(build, scenario)
+
+
+def test_an_approved_request_is_signed_a_wrong_one_fails_and_old_ones_go() -> None:
+    authority: list[pki.Pair] = []
+
+    def build(world: World) -> list[Any]:
+        authority.append(pki.new_ca("test", now=world.clock.now()))
+        return [ApprovingController(world.context), SigningController(world.context, authority[0], timedelta(days=365)),
+                CleanerController(world.context)]
+
+    async def scenario(world: World) -> None:
+        key = pki.new_signing_key()
+        for name, usages in (("good", ["client auth"]), ("bad", ["server auth"])):
+            request = pki.new_request(pki.Names("somebody"), key=key)
+            await world.make(CERTIFICATE_SIGNING_REQUESTS, codec.loads(codec.encode({"metadata": {"name": name}, "spec": {
+                "request": request, "signerName": pki.KUBE_APISERVER_CLIENT, "usages": usages}})))
+            await world.settle()
+            assert not (await world.get(CERTIFICATE_SIGNING_REQUESTS, name)).status.certificate
+            now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            await world.patch(CERTIFICATE_SIGNING_REQUESTS, name, {"status": {"conditions": [
+                {"type": "Approved", "status": "True", "reason": "x", "lastUpdateTime": now}]}}, subresource="approval")
+        await world.settle()
+        good, bad = [await world.get(CERTIFICATE_SIGNING_REQUESTS, name) for name in ("good", "bad")]
+        assert pki.facts_of(good.status.certificate).names.common_name == "somebody"
+        assert pki.signed_by(good.status.certificate, authority[0].certificate)
+        assert [one.type for one in bad.status.conditions] == ["Approved", "Failed"]
+        await world.clock.advance(3700)
+        await world.settle()
+        assert await world.all(CERTIFICATE_SIGNING_REQUESTS) == []
 
     run(build, scenario)

@@ -83,3 +83,20 @@ def test_a_volume_goes_when_it_is_bound_to_nothing() -> None:
         assert await world.get(PERSISTENT_VOLUMES, "v") is None
 
     run(build, scenario)
+
+
+def test_a_claim_stays_as_long_as_a_pod_uses_it() -> None:
+    async def scenario(world: World) -> None:
+        spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "x", "resources": {"requests": {"storage": "1Gi"}}}
+        await world.make(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "c"}, "spec": spec})
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+        await world.make(PODS, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}], "nodeName": "n1", "volumes": volumes}})
+        await world.settle()
+        await world.delete(PERSISTENT_VOLUME_CLAIMS, "c")
+        await world.settle()
+        assert (await world.get(PERSISTENT_VOLUME_CLAIMS, "c")).metadata.deletionTimestamp is not None
+        await world.delete(PODS, "p", grace_period_seconds=0)
+        await world.settle()
+        assert await world.get(PERSISTENT_VOLUME_CLAIMS, "c") is None
+
+    run(lambda world: [ClaimProtectionController(world.context)], scenario)

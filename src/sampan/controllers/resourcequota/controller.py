@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.api.core.v1 import Pod, ResourceQuota
+from sampan.api.core.v1 import ResourceQuota
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import EVENTS_EVENTS, RESOURCE_QUOTAS
 from sampan.control.catalog import Catalog
@@ -15,6 +15,7 @@ from sampan.control.key import Key, key_of
 from sampan.controllers.resourcequota.decide import counts, decide, frees
 
 ADDED_SECONDS = 5.0  # admission has charged what was added: looked at again only in case that was lost
+
 
 
 class ResourceQuotaController(Controller):
@@ -32,11 +33,22 @@ class ResourceQuotaController(Controller):
         self.loop.wait_for(self._catalog.definitions)
         self.loop.wait_for(self._quotas)
         self._quotas.on_change(self._quota_changed)
+        self._catalog.on_change(self._resource_changed)
 
     def _quota_changed(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         # admission writes the usage before the object that it admits is there: counting then would take it back
         if old is None or new is None or old.spec != new.spec:
             self.loop.enqueue(old if new is None else new)
+
+    def _resource_changed(self, old: Resource[Any] | None, new: Resource[Any] | None) -> None:
+        """A custom resource went (and its informer with it), or came: quotas that count it are looked at."""
+        if old is not None:
+            self._watched.pop(old, None)
+        if new is None:
+            return
+        for quota in self._quotas.items():
+            if counts(quota, new):
+                self.loop.enqueue(quota)
 
     def _resources(self, quota: ResourceQuota) -> list[Resource[Any]]:
         return [one for one in self._catalog.with_verbs("list", "watch", "create")
@@ -54,12 +66,15 @@ class ResourceQuotaController(Controller):
         quotas = self._by_namespace.get(key_of(obj).namespace)
         if not quotas:
             return
-        delay = 0.0 if frees(old, new) else ADDED_SECONDS if old is None else None
-        if delay == 0.0 and isinstance(new, Pod) and new.metadata.deletionTimestamp is not None:
-            delay = float(new.metadata.deletionGracePeriodSeconds or 0) + 1
-        for quota in quotas if delay is not None else ():
+        if frees(old, new):
+            delay = 0.0
+        elif old is None:
+            delay = ADDED_SECONDS
+        else:
+            return
+        for quota in quotas:
             if counts(quota, resource):
-                self.loop.queue.add_after(key_of(quota), delay or 0.0)
+                self.loop.queue.add_after(key_of(quota), delay)
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
@@ -72,7 +87,11 @@ class ResourceQuotaController(Controller):
         objects = {}
         for resource in self._resources(quota):
             informer, index = self._watch(resource)
-            await informer.synced.wait()
+            if not informer.synced.is_set():
+                # not waited for here: a custom resource may never be listed, and must not hold up the other quotas
+                informer.when(1, lambda: self.loop.queue.add(key))
+                return Result(self._resync_seconds)
             objects[resource] = index.get(key.namespace)
-        await self.writer.do(key, decide(quota, objects, self.clock.now()))
-        return Result(self._resync_seconds)
+        plan = decide(quota, objects, self.clock.now())
+        await self.writer.do(key, plan)
+        return Result(min(plan.requeue_after_seconds or self._resync_seconds, self._resync_seconds))

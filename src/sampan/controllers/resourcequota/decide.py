@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sampan.api.core.v1 import Pod, ResourceQuota, ResourceQuotaStatus, Service
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import RESOURCE_QUOTAS
+from sampan.api.resources import PODS, RESOURCE_QUOTAS
 from sampan.api.scalars import Quantity
 from sampan.control.pods import is_terminal
 from sampan.kinds import quota as counting
@@ -26,7 +26,7 @@ def decide(quota: ResourceQuota, objects: Mapping[Resource[Any], Iterable[Any]],
     Args:
         quota: As the server has it.
         objects: Of each resource that the quota counts, those in its namespace.
-        now: The time: pods that should be gone by now do not count.
+        now: The time: pods that should be long gone by now do not count; the next time that one should be is when to look again.
     """
     hard = quota.spec.hard
     as_wanted = replace(quota, status=ResourceQuotaStatus(hard=hard))
@@ -39,9 +39,19 @@ def decide(quota: ResourceQuota, objects: Mapping[Resource[Any], Iterable[Any]],
                 usage = counting.usage(resource, obj, now)
                 used = counting.plus(used, {name: usage[name] for name in names if name in usage})
     status = ResourceQuotaStatus(hard=hard, used=used)
+    later = min(filter(None, (_lingers(pod, now) for pod in objects.get(PODS, ()))), default=None)
     if status == quota.status:
-        return Plan()
-    return Plan((Update(RESOURCE_QUOTAS, replace(quota, status=status), "status"),))
+        return Plan(requeue_after_seconds=later)
+    return Plan((Update(RESOURCE_QUOTAS, replace(quota, status=status), "status"),), later)
+
+
+def _lingers(pod: Pod, now: datetime) -> float:
+    """Seconds for which a pod that is being deleted still counts; 0: it is not, or does not count any more."""
+    gone = pod.metadata.deletionTimestamp
+    if gone is None or is_terminal(pod):
+        return 0.0
+    left = (gone.moment() - now).total_seconds() + (pod.metadata.deletionGracePeriodSeconds or 0)
+    return left + 1.0 if left >= 0 else 0.0
 
 
 def counts(quota: ResourceQuota, resource: Resource[Any]) -> bool:
