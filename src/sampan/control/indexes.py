@@ -11,12 +11,17 @@ from typing import Any
 
 from sampan.api.meta.v1 import LabelSelector
 from sampan.control.informer import Index
-from sampan.control.key import key_of, meta_of
+from sampan.control.key import key_of, meta_of, uid_of
 
 
 def by_namespace(obj: Any) -> Iterable[Hashable]:
     """By namespace."""
     return (key_of(obj).namespace,)
+
+
+def by_uid(obj: Any) -> Iterable[Hashable]:
+    """By the object's own uid."""
+    return (uid_of(obj),)
 
 
 def by_owner(obj: Any) -> Iterable[Hashable]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from controllers.harness import World, run
 from controllers.late import Late, lagging
+from controllers.play import play
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, SECRETS
 from sampan.controllers.garbagecollector.controller import GarbageCollector
+from sampan.testing.datadriven import transcripts
 
 
 def build(world: World) -> list[Any]:
@@ -112,6 +117,23 @@ def test_an_owner_in_another_namespace_does_not_count_and_is_told() -> None:
     run(build, scenario)
 
 
+def test_an_owner_that_can_never_be_one_is_told_of_once() -> None:
+    async def scenario(world: World) -> None:
+        # given a cluster's object that names a namespace's as its owner
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": "00000000-0000-0000-0000-000000000001"}
+        await world.make(NAMESPACES, {"metadata": {"name": "odd", "ownerReferences": [reference]}})
+        # when a quarter of an hour passes
+        for _ in range(15):
+            await world.clock.advance(60)
+            await world.settle()
+        # then
+        [event] = [one for one in await world.all(EVENTS) if one.reason == "OwnerRefInvalidNamespace"]
+        assert (event.count, event.message.endswith("is namespaced, but Namespace is not")) == (1, True)
+        assert await world.get(NAMESPACES, "odd") is not None
+
+    run(build, scenario)
+
+
 def test_custom_resources_are_collected_too() -> None:
     async def scenario(world: World) -> None:
         schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
@@ -155,3 +177,8 @@ def test_an_orphan_stays_although_the_cache_still_has_it_with_its_owner() -> Non
         assert (await world.get(SECRETS, "kept")).metadata.ownerReferences == []
 
     run(late, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, build)

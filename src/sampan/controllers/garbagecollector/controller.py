@@ -16,7 +16,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.control.catalog import Catalog
 from sampan.control.controller import Context, ControlLoop, Result
 from sampan.control.events import EventRecorder
-from sampan.control.indexes import by_owner
+from sampan.control.indexes import by_owner, by_uid
 from sampan.control.informer import Index, Informer
 from sampan.control.key import Key, key_of, meta_of
 from sampan.control.queue import WorkQueue
@@ -208,7 +208,7 @@ class GarbageCollector:
         assert owner_resource is not None
         if owner_resource.namespaced and not meta.namespace:
             self._misplaced(obj, ref, f"is namespaced, but {resource.kind} is not")
-            return "unknown"
+            return "misplaced"
         try:
             owner = await self.client.get(owner_resource, ref.name, meta.namespace if owner_resource.namespaced else "")
         except NotFound:
@@ -225,7 +225,8 @@ class GarbageCollector:
     def _lives_elsewhere(self, resource: Resource[Any], namespace: str, uid: str) -> bool:
         if not resource.namespaced or resource not in self._watched:
             return False
-        return any(meta_of(obj).uid == uid for obj in self._watched[resource][0].items() if key_of(obj).namespace != namespace)
+        # the index is made when a first owner is missed: most kinds own nothing
+        return any(key_of(obj).namespace != namespace for obj in self._watched[resource][0].index(by_uid).each(uid))
 
     def _misplaced(self, obj: Any, ref: OwnerReference, why: str) -> None:
         where = f"{ref.apiVersion}/{ref.kind}, namespace: {meta_of(obj).namespace}, name: {ref.name}, uid: {ref.uid}"

@@ -19,8 +19,9 @@ from sampan.kinds.plan import Delete, Patch, Plan
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
-# an owner is there; gone; there and waiting until its dependents are gone; not known: its kind is not known here
-State = Literal["solid", "absent", "waiting", "unknown"]
+# an owner is there; gone; there and waiting until its dependents are gone; not known: its kind is not known here;
+# misplaced: a namespace's object, of one that is the cluster's, which it can't own
+State = Literal["solid", "absent", "waiting", "unknown", "misplaced"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def decide(resource: Resource[Any], obj: Any, owners: dict[str, State], dependen
     """
     meta = meta_of(obj)
     states = [owners[ref.uid] for ref in meta.ownerReferences]
-    if not states or "unknown" in states or meta.deletionTimestamp is not None:
+    if not states or "unknown" in states or "misplaced" in states or meta.deletionTimestamp is not None:
         return Plan()
     if "solid" in states:
         gone = {ref.uid for ref in meta.ownerReferences if owners[ref.uid] != "solid"}
