@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import CRON_JOBS, EVENTS, JOBS
 from sampan.controllers.cronjob.controller import CronJobController
+from sampan.testing.datadriven import transcripts
 
 
 def cron(schedule: str = "0 * * * *", **spec: Any) -> dict[str, Any]:
@@ -123,3 +128,8 @@ def test_a_job_made_before_the_status_was_written_is_not_made_twice() -> None:
         assert len((await world.get(CRON_JOBS, "c")).status.active) == 1
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [CronJobController(world.context)])

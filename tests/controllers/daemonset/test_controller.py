@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS, STATEFUL_SETS
 from sampan.controllers.daemonset.controller import DaemonSetController
 from sampan.controllers.daemonset.decide import node_of
 from sampan.controllers.statefulset.controller import StatefulSetController
+from sampan.testing.datadriven import transcripts
 
 
 def template(image: str) -> dict[str, Any]:
@@ -141,3 +146,8 @@ def test_the_status_follows_a_taint_that_comes_and_goes_while_the_pod_stays() ->
             assert await counts() == expected
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [DaemonSetController(world.context)])

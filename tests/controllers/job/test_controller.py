@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import EVENTS, JOBS, PODS
 from sampan.controllers.job.controller import JobController
+from sampan.testing.datadriven import transcripts
 
 TEMPLATE = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "app:1"}]}}
 
@@ -177,3 +182,8 @@ def test_pods_of_a_deleted_job_are_let_go() -> None:
         assert all(not pod.metadata.finalizers for pod in await world.all(PODS))
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, build)

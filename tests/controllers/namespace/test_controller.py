@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS
 from sampan.controllers.namespace.controller import NamespaceController
 from sampan.controllers.rootca.controller import RootCaPublisher
 from sampan.controllers.serviceaccount.controller import ServiceAccountController
+from sampan.testing.datadriven import transcripts
 
 
 def build(world: World) -> list[Any]:
@@ -75,3 +80,8 @@ def test_pods_go_before_everything_else() -> None:
         assert await world.get(NAMESPACES, "shop") is None
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [NamespaceController(world.context)])

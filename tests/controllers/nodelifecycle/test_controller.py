@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import EVENTS, LEASES, NAMESPACES, NODES, PODS
 from sampan.controllers.nodeipam.controller import NodeIpamController
 from sampan.controllers.nodelifecycle.controller import NodeLifecycleController
@@ -12,6 +16,7 @@ from sampan.controllers.nodettl.controller import NodeTtlController
 from sampan.controllers.podgc.controller import PodGarbageCollector
 from sampan.controllers.settings import ManagerSettings
 from sampan.controllers.tainteviction.controller import TaintEvictionController
+from sampan.testing.datadriven import transcripts
 
 SETTINGS = ManagerSettings(node_monitor_grace_period=40.0, node_eviction_rate=10.0)
 
@@ -128,3 +133,8 @@ def test_nodes_get_ranges_of_their_own_and_a_ttl() -> None:
         assert (await world.get(NODES, "a")).metadata.annotations["node.alpha.kubernetes.io/ttl"] == "0"
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [NodeLifecycleController(world.context, SETTINGS)])

@@ -61,7 +61,7 @@ def decide(obj: CronJob, jobs: Sequence[Job], there: Collection[str], now: datet
     decision = Decision(obj, replace(obj.status, active=list(obj.status.active)))
     _look_at_jobs(decision, jobs, there)
     if obj.metadata.deletionTimestamp is None:
-        _schedule(decision, jobs, now)
+        _schedule(decision, now)
     _clean_up(decision, jobs)
     return decision
 
@@ -86,7 +86,7 @@ def _look_at_jobs(decision: Decision, jobs: Sequence[Job], there: Collection[str
             status.active.remove(reference)
 
 
-def _schedule(decision: Decision, jobs: Sequence[Job], now: datetime) -> None:
+def _schedule(decision: Decision, now: datetime) -> None:
     obj = decision.cron_job
     if obj.spec.timeZone is not None:
         try:
@@ -113,10 +113,10 @@ def _schedule(decision: Decision, jobs: Sequence[Job], now: datetime) -> None:
         decision.tell("Warning", "TooManyMissedTimes", f"too many missed start times: {due.missed}. Set or decrease "
                       ".spec.startingDeadlineSeconds or check clock skew")
     if due.latest is not None:
-        _start(decision, jobs, due.latest, now)
+        _start(decision, due.latest, now)
 
 
-def _start(decision: Decision, jobs: Sequence[Job], at: datetime, now: datetime) -> None:
+def _start(decision: Decision, at: datetime, now: datetime) -> None:
     obj, status = decision.cron_job, decision.status
     deadline = obj.spec.startingDeadlineSeconds
     if deadline is not None and at + timedelta(seconds=deadline) < now:

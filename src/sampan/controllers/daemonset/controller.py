@@ -50,14 +50,19 @@ class DaemonSetController(Controller):
         self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
         self._on_node = pods.index(by_daemon_and_node)
         self._histories = self._revisions.index(by_controller)
-        self._failed: dict[tuple[str, str], tuple[int, float]] = {}
+        self._failed: dict[str, dict[str, tuple[int, float]]] = {}  # by the set's uid and the node: how often, and until when
         keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
         self._claiming = Claiming(self.client, self.writer, DAEMON_SETS, PODS)
         self.loop.watch(self._sets)
+        self._sets.on_change(self._set_changed)
         self.loop.watch(pods, keys)
         self.loop.watch(self._revisions, owner_keys(DAEMON_SETS, self._sets, None, _matches))
         self.loop.wait_for(self._nodes)
         self._nodes.on_change(self._node_changed)
+
+    def _set_changed(self, old: DaemonSet | None, new: DaemonSet | None) -> None:
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self._failed.pop(old.metadata.uid, None)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None:
@@ -154,11 +159,11 @@ class DaemonSetController(Controller):
 
     def _patience(self, uid: str, node: str) -> float:
         """A pod that fails again and again on a node is replaced ever more slowly."""
-        now = self.clock.monotonic()
-        failures, until = self._failed.get((uid, node), (0, 0.0))
+        now, known = self.clock.monotonic(), self._failed.setdefault(uid, {})
+        failures, until = known.get(node, (0, 0.0))
         if now < until:
             return until - now
         if now > until + 2 * FAILED_POD_BACKOFF.most_seconds:
             failures = 0
-        self._failed[uid, node] = (failures + 1, now + FAILED_POD_BACKOFF.delay_seconds(failures + 1))
+        known[node] = (failures + 1, now + FAILED_POD_BACKOFF.delay_seconds(failures + 1))
         return 0.0
