@@ -32,18 +32,27 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = 
     ({}, {"startTime": START}, ENDED, []),
     ({}, {}, {"startTime": START, "completionTime": LATER, "conditions": true("Complete", "Failed", "FailureTarget")}, [
         "status.conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
-        "status.conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions"]),
+        "status.conditions: Invalid value: cannot set Complete=True and FailureTarget=true conditions",
+        "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition"]),
     ({}, {}, {"startTime": START, "completionTime": LATER}, [
         f'status.completionTime: Invalid value: "{LATER}": cannot set completionTime when there is no Complete=True condition']),
-    ({}, {}, {"startTime": START, "conditions": true("Complete")}, [
+    ({}, {}, {"startTime": START, "conditions": true("SuccessCriteriaMet", "Complete")}, [
         "status.completionTime: Required value: completionTime is required for Complete jobs"]),
-    ({}, {}, {"startTime": LATER, "completionTime": START, "conditions": true("Complete")}, [
-        f'status.completionTime: Invalid value: "{START}": completionTime cannot be set before startTime']),
+    ({}, {}, {"startTime": LATER, "completionTime": START, "conditions": true("SuccessCriteriaMet", "Complete")}, [
+        f'status.completionTime: Invalid value: "{START}": must be equal to or after `startTime`']),
     ({}, {}, {"active": 1, "uncountedTerminatedPods": {"failed": ["a"]}, "conditions": true("Failed")}, [
+        "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
         "status.active: Invalid value: 1: active>0 is invalid for finished job",
         "status.startTime: Required value: startTime is required for finished job",
         'status.uncountedTerminatedPods: Invalid value: {"Succeeded":null,"Failed":["a"]}: '
-        "uncountedTerminatedPods needs to be empty for finished job"]),
+        "must be empty for finished job"]),
+    ({}, {}, {"startTime": START, "terminating": 2, "active": 1, "ready": 2, "conditions": true("FailureTarget", "Failed")}, [
+        "status.active: Invalid value: 1: active>0 is invalid for finished job",
+        "status.terminating: Invalid value: 2: terminating>0 is invalid for finished job",
+        "status.ready: Invalid value: 2: cannot set more ready pods than active"]),
+    ({}, {"conditions": true("Failed"), "startTime": START, "ready": 2, "terminating": 1}, {
+        "conditions": true("Failed"), "startTime": START, "ready": 2, "terminating": 1, "succeeded": 1}, []),
+    ({"suspend": True, "completions": 0}, {}, {"completionTime": LATER, "conditions": true("SuccessCriteriaMet", "Complete")}, []),
     ({}, {}, {"uncountedTerminatedPods": {"succeeded": ["a", ""], "failed": ["a"]}}, [
         'status.uncountedTerminatedPods.succeeded[1]: Invalid value: "": must not be empty',
         'status.uncountedTerminatedPods.failed[0]: Duplicate value: "a"']),
@@ -56,6 +65,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = 
     (INDEXED, {"completedIndexes": "9"}, {"completedIndexes": "9", "active": 1}, []),
     (INDEXED | {"successPolicy": {"rules": [{"succeededCount": 1}]}}, {},
      {"startTime": START, "completionTime": LATER, "conditions": true("Complete")}, [
+        "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
         "status.conditions: Invalid value: cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True"]),
     ({}, {}, {"startTime": START, "conditions": true("SuccessCriteriaMet", "FailureTarget", "Failed")}, [
         "status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and Failed=true conditions",
@@ -65,11 +75,13 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = 
         "status.succeeded: Invalid value: 0: cannot decrease the succeeded counter",
         "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition"]),
     ({}, ENDED, ENDED | {"completionTime": "2026-01-01T00:06:00Z"}, [
-        'status.completionTime: Invalid value: "2026-01-01T00:06:00Z": completionTime cannot be mutated']),
+        'status.completionTime: Invalid value: "2026-01-01T00:06:00Z": field is immutable']),
     ({}, {"failed": 2, "startTime": START}, {"failed": 1}, [
         "status.failed: Invalid value: 1: cannot decrease the failed counter",
         "status.startTime: Required value: startTime cannot be removed for unsuspended job"]),
     ({"suspend": True}, {"startTime": START}, {}, []),
+    ({}, {"startTime": START, "conditions": true("Suspended")}, {"startTime": LATER, "conditions": [{"type": "Suspended", "status": "False"}]}, []),
+    ({}, {"startTime": START}, {"startTime": LATER}, ["status.startTime: Required value: startTime cannot be removed for unsuspended job"]),
     (INDEXED | {"parallelism": 5}, {"succeeded": 5}, {"succeeded": 3}, []),
 ]
 

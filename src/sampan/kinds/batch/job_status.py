@@ -54,8 +54,10 @@ def validate(new: Job, old: Job) -> Findings:
     out = checks.all_nonnegative(new.status, "status", "active", "succeeded", "failed", "ready", "terminating")
     out += _uncounted(now)
     out += _ends(now, was)
+    out += _announced(now, was)
     out += _finished(now, was)
     out += _indexes(now, was)
+    out += _pods(now, was)
     out += _success(now)
     return out + _steps(now, was)
 
@@ -92,7 +94,18 @@ def _ends(now: _Status, was: _Status) -> Findings:
         if end is None and now.complete:
             out.append(field.required(at, "completionTime is required for Complete jobs"))
     if (end_changed or start != _moment(was.status.startTime)) and start is not None and end is not None and end < start:
-        out.append(field.invalid(at, now.status.completionTime, "completionTime cannot be set before startTime"))
+        out.append(field.invalid(at, now.status.completionTime, "must be equal to or after `startTime`"))
+    return out
+
+
+def _announced(now: _Status, was: _Status) -> Findings:
+    """Whatever ends a Job is told before it has ended. That failed indexes count for the first rule is upstream's."""
+    out: Findings = []
+    if (now.failed != was.failed or now.status.failedIndexes != was.status.failedIndexes) and now.failed and not now.failing:
+        out.append(field.invalid_unshown(_CONDITIONS, "cannot set Failed=True condition without the FailureTarget=true condition"))
+    if (now.complete != was.complete or now.succeeded != was.succeeded) and now.complete and not now.succeeded:
+        out.append(field.invalid_unshown(
+            _CONDITIONS, "cannot set Complete=True condition without the SuccessCriteriaMet=true condition"))
     return out
 
 
@@ -101,16 +114,28 @@ def _finished(now: _Status, was: _Status) -> Findings:
     if not now.finished:
         return []
     out: Findings = []
-    ended, status = not was.finished, now.status
+    ended, status, spec = not was.finished, now.status, now.job.spec
+    never_ran = spec.suspend is True and spec.completions == 0
     if (ended or status.active != was.status.active) and status.active > 0:
         out.append(field.invalid("status.active", status.active, "active>0 is invalid for finished job"))
-    if (ended or was.status.startTime is not None) and status.startTime is None:
+    if (ended or was.status.startTime is not None) and status.startTime is None and not never_ran:
         out.append(field.required("status.startTime", "startTime is required for finished job"))
     waiting = now.uncounted
     if (ended or waiting != was.uncounted) and (waiting.failed or waiting.succeeded):
         shown = {"Succeeded": waiting.succeeded or None, "Failed": waiting.failed or None}
         out.append(field.invalid("status.uncountedTerminatedPods", shown,
-                                 "uncountedTerminatedPods needs to be empty for finished job"))
+                                 "must be empty for finished job"))
+    return out
+
+
+def _pods(now: _Status, was: _Status) -> Findings:
+    """Pods that are going, and ready ones among those that run."""
+    out: Findings = []
+    status, before = now.status, was.status
+    if (now.finished != was.finished or status.terminating != before.terminating) and now.finished and (status.terminating or 0) > 0:
+        out.append(field.invalid("status.terminating", status.terminating, "terminating>0 is invalid for finished job"))
+    if (status.ready != before.ready or status.active != before.active) and (status.ready or 0) > status.active:
+        out.append(field.invalid("status.ready", status.ready, "cannot set more ready pods than active"))
     return out
 
 
@@ -170,8 +195,9 @@ def _steps(now: _Status, was: _Status) -> Findings:
         out.append(field.invalid("status.succeeded", status.succeeded, "cannot decrease the succeeded counter"))
     if None not in (status.completionTime, before.completionTime) and (
             _moment(status.completionTime) != _moment(before.completionTime)):
-        out.append(field.invalid("status.completionTime", status.completionTime, "completionTime cannot be mutated"))
-    if before.startTime is not None and _moment(status.startTime) != _moment(before.startTime) and not spec.suspend:
+        out.append(field.invalid("status.completionTime", status.completionTime, field.IMMUTABLE))
+    resuming = was.true("Suspended") and any(one.type == "Suspended" and one.status == "False" for one in status.conditions)
+    if before.startTime is not None and _moment(status.startTime) != _moment(before.startTime) and not spec.suspend and not resuming:
         out.append(field.required("status.startTime", "startTime cannot be removed for unsuspended job"))
     if was.succeeded and not now.succeeded:
         out.append(field.invalid_unshown(_CONDITIONS, "cannot disable the SuccessCriteriaMet=True condition"))
