@@ -28,6 +28,7 @@ from sampan.client import kubeconfig
 from sampan.client.inprocess import InProcessClient
 from sampan.cluster import addons, listener
 from sampan.cluster.credentials import CredentialFlags, Credentials, CredentialSettings, Current
+from sampan.cluster.running import run
 from sampan.cluster.security import SecurityFlags, handshake_ca, secured
 from sampan.lib import logs, pki
 from sampan.lib.clock import Identity
@@ -90,19 +91,6 @@ def serve(config: ServerConfig, beside: Beside | None = None) -> int:
     logs.configure(config.log_level)
     run(_serve(config, beside))
     return 0
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine on uvloop where it exists."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None
-    try:
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    except ImportError:
-        factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(work)
 
 
 async def _serve(config: ServerConfig, beside: Beside | None) -> None:
