@@ -53,6 +53,8 @@ class Path(str):
 
 
 ROOT = Path("")
+WHOLE = Path("[]")
+"""The object as a whole, as upstream's path without a name reads."""
 METADATA = Path("metadata")
 SPEC = Path("spec")
 STATUS = Path("status")

@@ -62,4 +62,4 @@ def test_a_pod_on_a_node_that_tells_nothing_of_resources_is_not_resized() -> Non
 
 def test_a_static_pod_is_refused_without_more() -> None:
     old = pod({"containers": [container("a")]}, annotations={"kubernetes.io/config.mirror": "x"})
-    assert changed(PODS, old, {"spec": {"containers": []}}, "resize")[1] == ["Forbidden: static pods cannot be resized"]
+    assert changed(PODS, old, {"spec": {"containers": []}}, "resize")[1] == ["[]: Forbidden: static pods cannot be resized"]

@@ -9,6 +9,7 @@ import pytest
 
 from kinds.core.making import changed, created, findings
 from sampan.api import resources
+from sampan.api.core.v1 import ObjectReference
 from sampan.api.resourceinfo import Resource
 from sampan.api.scalars import Time
 from sampan.kinds.all import kind_of
@@ -23,7 +24,7 @@ FINDINGS: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
     (resources.CONFIG_MAPS, {"data": {"dup": "1"}, "binaryData": {"dup": "AA=="}},
      ['data[dup]: Invalid value: "dup": duplicate of key present in binaryData']),
     (resources.CONFIG_MAPS, {"data": {"k": "x" * (1 << 20)}}, []),
-    (resources.CONFIG_MAPS, {"data": {"k": "x" * ((1 << 20) + 1)}}, ["Too long: may not be more than 1048576 bytes"]),
+    (resources.CONFIG_MAPS, {"data": {"k": "x" * ((1 << 20) + 1)}}, ["[]: Too long: may not be more than 1048576 bytes"]),
     (resources.SECRETS, {"type": "kubernetes.io/tls", "data": {"tls.crt": "eA=="}}, ["data[tls.key]: Required value"]),
     (resources.SECRETS, {"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "{bad"}},
      ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": '
@@ -55,7 +56,25 @@ FINDINGS: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
      ["spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"]),
     (resources.PERSISTENT_VOLUME_CLAIMS, {"spec": CLAIM["spec"] | {"dataSource": {"kind": "X", "name": "y"}}}, []),
     (resources.PERSISTENT_VOLUME_CLAIMS, {"spec": CLAIM["spec"] | {"dataSourceRef": {"kind": "X", "name": "y"}}},
-     ["spec.dataSourceRef: Invalid value: \"X\": must be 'PersistentVolumeClaim' when referencing the default apiGroup"]),
+     [f"spec.{name}: Invalid value: \"X\": must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+      for name in ("dataSource", "dataSourceRef")]),
+    (resources.RESOURCE_QUOTAS, {"spec": {"hard": {"requests.ephemeral-storage": "1"}, "scopes": ["NotTerminating"]}},
+     ['spec.scopes: Invalid value: ["NotTerminating"]: unsupported scope applied to resource']),
+    (resources.RESOURCE_QUOTAS, {"spec": {"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions": [
+        {"scopeName": "BestEffort", "operator": "Exists"}, {"scopeName": "NotBestEffort", "operator": "Exists"}]}}},
+     ["spec.scopeSelector.matchExpressions: Invalid value: null: conflicting scopes"]),
+    (resources.NODES, {"spec": {"podCIDRs": ["10.0.0.0/24", "10.0.0.0/24"]}},
+     ['spec.podCIDRs: Invalid value: ["10.0.0.0/24","10.0.0.0/24"]: may specify no more than one CIDR for each IP family']),
+    (resources.NODES, {"status": {"nodeInfo": {"swap": {"capacity": 0}}, "declaredFeatures": ["B", "A", "A", "A/-"]}},
+     ["metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero",
+      'status.declaredFeatures[1]: Invalid value: "A": list must be sorted alphabetically',
+      'status.declaredFeatures[2]: Duplicate value: "A"',
+      'status.declaredFeatures[3]: Invalid value: "A/-": invalid feature name "A/-": must start with an UpperCamelCase segment, with '
+      "subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and "
+      "slashes"]),
+    (resources.EVENTS, {"eventTime": "2026-01-01T00:00:00.000000Z", "involvedObject": {"namespace": "elsewhere"}, "reason": "r",
+                        "reportingComponent": "c", "reportingInstance": "i" * 129, "action": "a"},
+     ['reportingInstance: Invalid value: "": can have at most 128 characters']),
 ]
 
 
@@ -155,9 +174,46 @@ def test_deprecated_resources_say_so() -> None:
     assert kind_of(resources.ENDPOINTS).deprecation.startswith("v1 Endpoints is deprecated in v1.33+")
 
 
+def test_a_service_account_keeps_the_names_of_its_secrets() -> None:
+    made = created(resources.SERVICE_ACCOUNTS, {"metadata": {"name": "a"}, "secrets": [{"name": "s", "namespace": "n", "kind": "Secret"}]})
+    assert made.secrets == [ObjectReference(name="s")]
+    new, _ = changed(resources.SERVICE_ACCOUNTS, made, {"secrets": [{"name": "t", "uid": "u"}]})
+    assert new.secrets == [ObjectReference(name="t")]
+
+
+@pytest.mark.parametrize(("resource", "body", "said"), [
+    (resources.RESOURCE_QUOTAS, {"spec": {"hard": {"cpu": "2", "limits.cpu": "1", "requests.memory": "1", "limits.memory": "2"}}},
+     ["ResourceQuota cpu (2) should be less than limits.cpu (1)"]),
+    (resources.NODES, {"spec": {"externalID": "x", "podCIDRs": ["10.0.0.1/24"]}},
+     ["spec.externalID: this field is deprecated, and is unused by Kubernetes",
+      'spec.podCIDRs[0]: CIDR value "10.0.0.1/24" is ambiguous in this context (should be "10.0.0.0/24" or "10.0.0.1/32"?)']),
+    (resources.ENDPOINTS, {"metadata": {"labels": {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}},
+                           "subsets": [{"addresses": [{"ip": "::ffff:1.2.3.4"}]}]}, []),
+])
+def test_what_is_doubtful_is_warned_about(resource: Resource[Any], body: dict[str, Any], said: list[str]) -> None:
+    assert kind_of(resource).warnings(created(resource, body), None) == said
+
+
+def test_a_claim_loses_its_class_only_before_it_was_applied() -> None:
+    old = created(resources.PERSISTENT_VOLUME_CLAIMS, {"spec": CLAIM["spec"] | {"volumeAttributesClassName": "gold"}})
+    old.status.phase = "Bound"
+    none = {"spec": {"volumeAttributesClassName": None}}
+    assert changed(resources.PERSISTENT_VOLUME_CLAIMS, old, none)[1] == []
+    old.status.currentVolumeAttributesClassName = "gold"
+    assert changed(resources.PERSISTENT_VOLUME_CLAIMS, old, none)[1] == [
+        "spec.volumeAttributesClassName: Forbidden: update to nil is forbidden when status.currentVolumeAttributesClassName is not nil"]
+
+
+def test_a_source_in_another_namespace_is_dropped_as_its_gate_is_off() -> None:
+    made = created(resources.PERSISTENT_VOLUME_CLAIMS, {"spec": CLAIM["spec"] | {
+        "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "x", "namespace": "other"}}})
+    assert (made.spec.dataSource, made.spec.dataSourceRef) == (None, None)
+    made = created(resources.PERSISTENT_VOLUME_CLAIMS, {"spec": CLAIM["spec"] | {
+        "dataSourceRef": {"apiGroup": "x.y", "kind": "Populator", "name": "x"}}})
+    assert (made.spec.dataSource.apiGroup, made.spec.dataSource.kind) == ("x.y", "Populator")
+
+
 TWICE: list[tuple[Resource[Any], dict[str, Any], dict[str, Any], str]] = [
-    (resources.REPLICATION_CONTROLLERS, {"spec": {"template": TEMPLATE}}, {"spec": {"replicas": -1}},
-     "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
     (resources.PERSISTENT_VOLUMES, VOLUME, {"spec": {"persistentVolumeReclaimPolicy": "Burn"}},
      'spec.persistentVolumeReclaimPolicy: Unsupported value: "Burn": supported values: "Delete", "Recycle", "Retain"'),
     (resources.NODES, {}, {"spec": {"taints": [{"key": "a", "effect": "Maybe"}]}},

@@ -28,7 +28,7 @@ def validate(config: ConfigMap) -> list[FieldError]:
             errors += field.invalid_each(f"binaryData[{key}]", key, messages)
         total += len(data)
     if total > MAX_BYTES:
-        errors.append(field.too_long("", MAX_BYTES))
+        errors.append(field.too_long(field.WHOLE, MAX_BYTES))
     return errors
 
 

@@ -13,6 +13,8 @@ from sampan.kinds.core.pod_spec.containers import PROTOCOLS
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import NONE, age
 
+MANAGED_BY = "endpoints.kubernetes.io/managed-by"
+CONTROLLER = "endpoint-controller"
 _SHOWN = 3
 
 
@@ -24,23 +26,24 @@ def default(endpoints: Endpoints) -> None:
 
 
 def validate(endpoints: Endpoints, old: Endpoints | None = None) -> list[FieldError]:
-    """All findings; addresses that the `old` one has pass as they are."""
+    """All findings; subsets that are those of the `old` one pass as they are."""
     errors: list[FieldError] = []
-    known = [one.ip for subset in old.subsets for one in (*subset.addresses, *subset.notReadyAddresses)] if old else []
+    if old is not None and endpoints.subsets == old.subsets:
+        return errors
     for index, subset in enumerate(endpoints.subsets):
         path = f"subsets[{index}]"
         if not subset.addresses and not subset.notReadyAddresses:
             errors.append(field.required(path, "must specify `addresses` or `notReadyAddresses`"))
         for position, one in enumerate(subset.addresses):
-            _address(errors, one, f"{path}.addresses[{position}]", known)
+            _address(errors, one, f"{path}.addresses[{position}]")
         for position, one in enumerate(subset.notReadyAddresses):
-            _address(errors, one, f"{path}.notReadyAddresses[{position}]", known)
+            _address(errors, one, f"{path}.notReadyAddresses[{position}]")
         _ports(errors, subset, path)
     return errors
 
 
-def _address(errors: list[FieldError], one: EndpointAddress, path: str, known: list[str]) -> None:
-    errors += addresses.ip_for_legacy_field(f"{path}.ip", one.ip, old=known)
+def _address(errors: list[FieldError], one: EndpointAddress, path: str) -> None:
+    errors += addresses.ip_for_legacy_field(f"{path}.ip", one.ip)
     if one.hostname:
         errors += field.invalid_each(f"{path}.hostname", one.hostname, names.dns1123_label(one.hostname))
     if one.nodeName is not None:
@@ -78,6 +81,9 @@ def _shown(endpoints: Endpoints, _: datetime) -> str:
 
 
 def _warnings(endpoints: Endpoints, _: Endpoints | None) -> list[str]:
+    """Addresses that are written oddly; the controller writes none such."""
+    if endpoints.metadata.labels.get(MANAGED_BY) == CONTROLLER:
+        return []
     return [warning for index, subset in enumerate(endpoints.subsets)
             for name, some in (("addresses", subset.addresses), ("notReadyAddresses", subset.notReadyAddresses))
             for position, one in enumerate(some)

@@ -16,25 +16,29 @@ TTL_SECONDS = 3600.0
 
 def validate(event: Event) -> list[FieldError]:
     """The event lives where its object does; one with an `eventTime` is held to the newer form's rules."""
-    errors: list[FieldError] = []
     namespace, about = event.metadata.namespace, event.involvedObject.namespace
-    if about != namespace and (about or namespace not in ("", "default")):
-        errors.append(field.invalid("involvedObject.namespace", about, "does not match event.namespace"))
-    if event.eventTime is None:
-        return errors
+    if event.eventTime is not None:
+        elsewhere = not about and namespace not in ("default", "kube-system")
+    else:
+        elsewhere = about != namespace and (bool(about) or namespace not in ("", "default"))
+    errors = [field.invalid("involvedObject.namespace", about, "does not match event.namespace")] if elsewhere else []
+    if event.eventTime is not None:
+        _newer_form(errors, event)
+    return errors + field.invalid_each("namespace", namespace, names.dns1123_subdomain(namespace))
+
+
+def _newer_form(errors: list[FieldError], event: Event) -> None:
     if not event.reportingComponent:
         errors.append(field.required("reportingComponent"))
     errors += field.invalid_each("reportingComponent", event.reportingComponent, names.qualified_name(event.reportingComponent))
-    for name, path in (("reportingInstance", "reportingInstance"), ("action", "action"), ("reason", "reason")):
+    for name in ("reportingInstance", "action", "reason"):
         value: str = getattr(event, name)
         if not value:
-            errors.append(field.required(path))
+            errors.append(field.required(name))
         elif len(value.encode()) > 128:
-            errors.append(field.invalid("repotingIntance" if name == "reportingInstance" else path, "",
-                                        "can have at most 128 characters"))
+            errors.append(field.invalid(name, "", "can have at most 128 characters"))
     if len(event.message.encode()) > 1024:
         errors.append(field.invalid("message", "", "can have at most 1024 characters"))
-    return errors
 
 
 def _first_seen(event: Event, now: datetime) -> str:
@@ -65,6 +69,7 @@ def _source(event: Event, _: datetime) -> str:
 KIND: Kind[Event] = Kind(
     resource=EVENTS,
     validate=validate,
+    name_check=names.path_segment_name,
     columns=(
         Column("Last Seen", _last_seen),
         Column("Type", lambda event, _: event.type),

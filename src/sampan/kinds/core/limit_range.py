@@ -25,6 +25,11 @@ def default(limits: LimitRange) -> None:
             item.defaultRequest = {**item.min, **item.default, **item.defaultRequest}
 
 
+def prepare_create(limits: LimitRange) -> None:
+    """One without a name gets one that nobody has."""
+    limits.metadata.name = limits.metadata.name or limits.metadata.uid
+
+
 def as_stored(limits: LimitRange) -> None:
     limits.spec.limits = limits.spec.limits or None
 
@@ -111,4 +116,5 @@ def _ratio(errors: Errors, item: LimitRangeItem, key: str, path: str) -> None:
             errors.append(field.invalid(at, ratio, f"ratio {ratio} is greater than max/min = {limit:f}"))
 
 
-KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, default=default, as_stored=as_stored, validate=validate, allow_create_on_update=True)
+KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, default=default, as_stored=as_stored,
+                        prepare_create=prepare_create, validate=validate, allow_create_on_update=True)

@@ -5,10 +5,11 @@ Source: kubernetes `pkg/registry/core/node`, `pkg/apis/core/validation` (`Valida
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
-from sampan.api import addresses, field, names
+from sampan.api import addresses, field, goprint, names
 from sampan.api.core.v1 import Node, NodeCondition, Taint
 from sampan.api.errors import FieldError
 from sampan.api.resources import NODES
@@ -22,6 +23,10 @@ from sampan.kinds.printing import NONE, UNKNOWN, age, joined
 
 _ROLE_PREFIX = "node-role.kubernetes.io/"
 _ROLE = "kubernetes.io/role"
+_MOST_FEATURE_BYTES = 253
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*")
+_FEATURE_WORDS = ("must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+                  "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes")
 
 
 # -- questions ----------------------------------------------------------------------------------------------------------
@@ -98,15 +103,31 @@ def validate(node: Node, old: Node | None = None) -> list[FieldError]:
     errors: list[FieldError] = []
     _taints(errors, node.spec.taints)
     _resources(errors, node)
+    swap = node.status.nodeInfo.swap
+    if swap is not None and swap.capacity is not None and swap.capacity <= 0:
+        errors.append(field.invalid("metadata.nodeSwapStatus.capacity", swap.capacity, "must be greater than zero"))
+    _declared_features(errors, node.status.declaredFeatures)
     ranges, known = node.spec.podCIDRs, old.spec.podCIDRs if old is not None else []
     for index, value in enumerate(ranges):
         errors += addresses.cidr_for_legacy_field(f"spec.podCIDRs[{index}]", value, old=known)
-    if len(ranges) > 1:
-        if len(ranges) > 2 or len({":" in value for value in ranges}) < 2:
-            errors.append(field.invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family"))
-        errors += [field.duplicate(f"spec.podCIDRs[{index}]", value)
-                   for index, value in enumerate(ranges) if value in ranges[:index]]
+    if len(ranges) > 2 or (len(ranges) > 1 and len({":" in value for value in ranges}) < 2):
+        errors.append(field.invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family"))
     return errors
+
+
+def _declared_features(errors: list[FieldError], features: list[str]) -> None:
+    """Sorted, each once, each a name in parts."""
+    for index, name in enumerate(features):
+        path = f"status.declaredFeatures[{index}]"
+        if index and name == features[index - 1]:
+            errors.append(field.duplicate(path, name))
+        elif index and name < features[index - 1]:
+            errors.append(field.invalid(path, name, "list must be sorted alphabetically"))
+        shown = f"invalid feature name {goprint.quote(name)}: "
+        if len(name.encode()) > _MOST_FEATURE_BYTES:
+            errors.append(field.invalid(path, name, f"{shown}must be no more than {_MOST_FEATURE_BYTES} characters"))
+        elif not _FEATURE.fullmatch(name):
+            errors.append(field.invalid(path, name, shown + _FEATURE_WORDS))
 
 
 def _taints(errors: list[FieldError], wanted: list[Taint]) -> None:
@@ -142,6 +163,7 @@ def validate_change(new: Node, old: Node) -> list[FieldError]:
     """Pod ranges and the provider's id are set once. Amounts and taints are looked at again, as upstream does."""
     errors: list[FieldError] = []
     _resources(errors, new)
+    _declared_features(errors, new.status.declaredFeatures)
     seen: set[tuple[str, str]] = set()
     for index, one in enumerate(new.status.addresses):
         if (one.type, one.address) in seen:
@@ -160,6 +182,15 @@ def validate_change(new: Node, old: Node) -> list[FieldError]:
     if new.spec.externalID != old.spec.externalID:
         errors.append(field.forbidden("spec.externalID", "may not be updated"))
     return errors
+
+
+def warnings(node: Node, _: Node | None) -> list[str]:
+    """Fields that mean nothing any more, ranges that are written oddly."""
+    found = ["spec.configSource: the feature is removed"] if node.spec.configSource is not None else []
+    if node.spec.externalID:
+        found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    return found + [warning for index, value in enumerate(node.spec.podCIDRs)
+                    for warning in addresses.cidr_warnings(f"spec.podCIDRs[{index}]", value)]
 
 
 def _status(node: Node, _: datetime) -> str:
@@ -200,4 +231,5 @@ KIND: Kind[Node] = Kind(
         Column("Container-Runtime", _info("containerRuntimeVersion"), priority=1),
     ),
     fields={"spec.unschedulable": lambda node: "true" if node.spec.unschedulable else "false"},
+    warnings=warnings,
 )

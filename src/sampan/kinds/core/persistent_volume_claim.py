@@ -26,6 +26,7 @@ from sampan.kinds.printing import age
 
 Errors = list[FieldError]
 
+_LOCAL_SOURCES = (("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io"))
 _RESIZE_STATES = ("ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizePending", "NodeResizeInProgress",
                   "NodeResizeInfeasible")
 
@@ -52,23 +53,24 @@ def prepare_create(claim: PersistentVolumeClaim) -> None:
     _same_sources(claim.spec)
 
 
-def _same_sources(spec: PersistentVolumeClaimSpec) -> None:
+def _same_sources(spec: PersistentVolumeClaimSpec, old: PersistentVolumeClaimSpec | None = None) -> None:
+    """Other sources than claims and snapshots are named by reference alone; what the old claim had stays."""
+    if spec.dataSourceRef is not None and spec.dataSourceRef.namespace and (old is None or old.dataSourceRef is None):
+        spec.dataSourceRef = None  # the gate of other namespaces, CrossNamespaceVolumeDataSource, is off
     source, ref = spec.dataSource, spec.dataSourceRef
-    if ref is not None:
-        ref.namespace = None  # its gate, CrossNamespaceVolumeDataSource, is off
     if source is not None and ref is None:
-        if (source.kind, source.apiGroup or "") in (("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io")):
+        had = old is not None and (old.dataSource is not None or old.dataSourceRef is not None)
+        if had or (source.kind, source.apiGroup or "") in _LOCAL_SOURCES:
             spec.dataSourceRef = TypedObjectReference(apiGroup=source.apiGroup, kind=source.kind, name=source.name)
         else:
             spec.dataSource = None
-    elif ref is not None and source is None and (
-            (ref.kind, ref.apiGroup or "") in (("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io"))):
+    elif ref is not None and source is None and not ref.namespace:
         spec.dataSource = TypedLocalObjectReference(apiGroup=ref.apiGroup, kind=ref.kind, name=ref.name)
 
 
 def prepare_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
     new.status = old.status
-    _same_sources(new.spec)
+    _same_sources(new.spec, old.spec)
 
 
 def prepare_status(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
@@ -99,16 +101,17 @@ def validate_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> E
         if now.resources.requests:
             now.resources = VolumeResourceRequirements(limits=now.resources.limits,
                                                        requests=now.resources.requests | _storage(was))
-        if now.volumeAttributesClassName is not None:
-            now.volumeAttributesClassName = was.volumeAttributesClassName
+        now.volumeAttributesClassName = was.volumeAttributesClassName
     if now != was:
         errors.append(field.forbidden("spec", "spec is immutable after creation except resources.requests and "
                                               f"volumeAttributesClassName for bound claims\n{difference(was, now)}"))
     _size(errors, new, old)
     errors += field.immutable(new.spec.volumeMode, old.spec.volumeMode, "volumeMode")
-    if old.spec.volumeAttributesClassName is not None and not new.spec.volumeAttributesClassName:
-        to = "nil" if new.spec.volumeAttributesClassName is None else "an empty string"
-        errors.append(field.forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {to} is forbidden"))
+    if new.spec.volumeAttributesClassName != old.spec.volumeAttributesClassName and not new.spec.volumeAttributesClassName and (
+            old.status.currentVolumeAttributesClassName is not None):
+        to = "nil" if new.spec.volumeAttributesClassName is None else "empty string"
+        errors.append(field.forbidden("spec.volumeAttributesClassName", f"update to {to} is forbidden when "
+                                                                        "status.currentVolumeAttributesClassName is not nil"))
     return errors
 
 
@@ -133,14 +136,16 @@ def validate_status(new: PersistentVolumeClaim, _: PersistentVolumeClaim) -> Err
     for name, amount in status.capacity.items():
         resources.basic_amount(errors, amount, f"status.capacity[{name}]")
     for name, state in status.allocatedResourceStatuses.items():
-        _claim_resource(errors, name, "status.allocatedResourceStatus")
+        _claim_resource(errors, name, "status.allocatedResourceStatuses")
         if state not in _RESIZE_STATES:
-            errors.append(field.not_supported("status.allocatedResourceStatus", name, sorted(_RESIZE_STATES)))
+            errors.append(field.not_supported("status.allocatedResourceStatuses", name, sorted(_RESIZE_STATES)))
     for name, amount in status.allocatedResources.items():
         found = len(errors)
         _claim_resource(errors, name, "status.allocatedResources")
         if len(errors) == found:
             resources.basic_amount(errors, amount, f"status.allocatedResources[{name}]")
+            if len(errors) == found:
+                resources.amount(errors, "storage", amount, f"status.allocatedResources[{name}]")
     return errors
 
 

@@ -25,9 +25,9 @@ _ONLY_COMPUTE = "only cpu and memory resources are mutable"
 def refused(pod: Pod) -> Errors:
     """Why this pod cannot be resized at all: then nothing else is said."""
     if MIRROR in pod.metadata.annotations:
-        return [field.forbidden("", "static pods cannot be resized")]
+        return [field.forbidden(field.WHOLE, "static pods cannot be resized")]
     if pod.spec.os is not None and pod.spec.os.name == "windows":
-        return [field.forbidden("", "windows pods cannot be resized")]
+        return [field.forbidden(field.WHOLE, "windows pods cannot be resized")]
     return []
 
 

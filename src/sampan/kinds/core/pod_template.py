@@ -24,6 +24,13 @@ def validate(template: PodTemplate) -> list[FieldError]:
     return validate_pod_template(template.template, "template")
 
 
+def warnings(new: PodTemplate, old: PodTemplate | None) -> list[str]:
+    """Those of the template when it changed."""
+    if old is not None and new.metadata.generation == old.metadata.generation:
+        return []
+    return pod_spec_warnings(new.template, "template", old.template if old is not None else None)
+
+
 KIND: Kind[PodTemplate] = Kind(
     resource=POD_TEMPLATES,
     default=default,
@@ -36,6 +43,5 @@ KIND: Kind[PodTemplate] = Kind(
         Column("Images", lambda template, _: container_images(template.template.spec.containers)),
         Column("Pod Labels", lambda template, _: labels_text(template.template.metadata.labels)),
     ),
-    allow_create_on_update=True,
-    warnings=lambda new, old: pod_spec_warnings(new.template, "template", old.template if old is not None else None),
+    warnings=warnings,
 )

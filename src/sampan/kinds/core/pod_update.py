@@ -179,7 +179,7 @@ def _only_added_tolerations(errors: Errors, new: list[Toleration], old: list[Tol
 def validate_ephemeral_containers(new: Pod, old: Pod) -> Errors:
     """Ephemeral containers are added, never changed or removed."""
     if MIRROR in old.metadata.annotations:
-        return [field.forbidden("", "static pods do not support ephemeral containers")]
+        return [field.forbidden(field.WHOLE, "static pods do not support ephemeral containers")]
     errors: Errors = []
     now = {one.name: one for one in new.spec.ephemeralContainers}
     for was in old.spec.ephemeralContainers:

@@ -61,11 +61,6 @@ def validate(controller: ReplicationController) -> list[FieldError]:
     return errors
 
 
-def validate_update(new: ReplicationController, _: ReplicationController) -> list[FieldError]:
-    """Upstream looks at the spec a second time, and so answers its findings twice."""
-    return validate(new)
-
-
 def validate_status(new: ReplicationController, _: ReplicationController) -> list[FieldError]:
     """Counts that can be."""
     status = new.status
@@ -84,7 +79,8 @@ def warnings(new: ReplicationController, old: ReplicationController | None) -> l
         found.append("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
                      f"a DNS label is recommended: [{' '.join(messages)}]")
     if new.spec.template is not None and (old is None or new.metadata.generation != old.metadata.generation):
-        found += pod_spec_warnings(new.spec.template, "spec.template", old.spec.template if old is not None else None)
+        template = new.spec.template if old is None else old.spec.template  # so upstream: those of the old one on an update
+        found += pod_spec_warnings(template, "spec.template") if template is not None else []
     return found
 
 
@@ -103,7 +99,6 @@ KIND: Kind[ReplicationController] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
-    validate_update=validate_update,
     subkinds=(SubKind("status", keep_spec, validate_status),),
     scale=ScalePaths(
         replicas=lambda controller: controller.spec.replicas or 0,

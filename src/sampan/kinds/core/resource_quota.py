@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sampan.api import field
+from sampan.api import field, quantity
 from sampan.api.core.v1 import ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus
 from sampan.api.errors import FieldError
 from sampan.api.resources import RESOURCE_QUOTAS
@@ -50,8 +50,7 @@ def _amounts(errors: Errors, amounts: dict[str, Any], path: str) -> None:
 def scope_fits(scope: str, name: str) -> bool:
     """Whether a scope means something for a resource."""
     if scope in ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"):
-        return name in _POD_RESOURCES or name.startswith(("requests.hugepages-", "hugepages-")) or name in (
-            "ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage")
+        return name in _POD_RESOURCES
     if scope == "BestEffort":
         return name == "pods"
     return scope != "VolumeAttributesClass" or name in _CLAIM_RESOURCES
@@ -67,11 +66,10 @@ def validate(quota: ResourceQuota) -> Errors:
     return errors
 
 
-
 def _conflicting(errors: Errors, scopes: set[str], spec: ResourceQuotaSpec, path: str) -> None:
     for pair in ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"}):
         if pair <= scopes:
-            errors.append(field.invalid(path, spec.scopes, "conflicting scopes"))
+            errors.append(field.invalid(path, spec.scopes or None, "conflicting scopes"))
 
 
 def _scopes(errors: Errors, spec: ResourceQuotaSpec) -> None:
@@ -118,7 +116,7 @@ def validate_update(new: ResourceQuota, old: ResourceQuota) -> Errors:
     """Scopes stay."""
     if set(new.spec.scopes) == set(old.spec.scopes):
         return []
-    return [field.invalid("spec.scopes", new.spec.scopes, field.IMMUTABLE)]
+    return [field.invalid("spec.scopes", new.spec.scopes or None, field.IMMUTABLE)]
 
 
 def validate_status(new: ResourceQuota, _: ResourceQuota) -> Errors:
@@ -126,6 +124,20 @@ def validate_status(new: ResourceQuota, _: ResourceQuota) -> Errors:
     _amounts(errors, new.status.hard, "status.hard")
     _amounts(errors, new.status.used, "status.used")
     return errors
+
+
+def warnings(new: ResourceQuota, old: ResourceQuota | None) -> list[str]:
+    """Requests beyond limits, in a new quota."""
+    found = []
+    hard = new.spec.hard
+    for name in ("cpu", "memory", "storage", "ephemeral-storage") if old is None else ():
+        request = f"requests.{name}"
+        if request not in hard and name in ("cpu", "memory"):
+            request = name
+        limit = f"limits.{name}"
+        if request in hard and limit in hard and quantity.cmp(hard[request], hard[limit]) > 0:
+            found.append(f"ResourceQuota {request} ({hard[request]}) should be less than {limit} ({hard[limit]})")
+    return found
 
 
 def _column(*, limits: bool) -> Any:
@@ -151,4 +163,5 @@ KIND: Kind[ResourceQuota] = Kind(
         Column("Limit", _column(limits=True)),
         Column("Age", age),
     ),
+    warnings=warnings,
 )

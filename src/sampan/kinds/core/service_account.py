@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api.core.v1 import ServiceAccount
+from sampan.api.core.v1 import ObjectReference, ServiceAccount
 from sampan.api.resources import SERVICE_ACCOUNTS
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
@@ -15,6 +15,15 @@ def username(namespace: str, name: str) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
 
 
+def prepare_create(account: ServiceAccount) -> None:
+    """Of its secrets only the names are kept."""
+    account.secrets = [ObjectReference(name=one.name) for one in account.secrets]
+
+
+def prepare_update(new: ServiceAccount, _: ServiceAccount) -> None:
+    prepare_create(new)
+
+
 def warnings(account: ServiceAccount, old: ServiceAccount | None) -> list[str]:
     """An annotation that is on its way out, when it is new."""
     if _ENFORCE in account.metadata.annotations and (old is None or _ENFORCE not in old.metadata.annotations):
@@ -25,6 +34,8 @@ def warnings(account: ServiceAccount, old: ServiceAccount | None) -> list[str]:
 
 KIND: Kind[ServiceAccount] = Kind(
     resource=SERVICE_ACCOUNTS,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     columns=(Column("Name", lambda account, _: account.metadata.name, format="name"), Column("Age", age)),
     warnings=warnings,
 )

@@ -63,7 +63,10 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     claims: frozenset[str] | tuple[()] = ()
     if spec.resourceClaims:
         claims = frozenset(claim.name for claim in spec.resourceClaims if claim.name)
-        _resource_claims(errors, spec.resourceClaims, f"{path}.resourceClaims")
+        if metadata is not None and marks.MIRROR in metadata.annotations:
+            errors += [field.forbidden(field.WHOLE, "static pods do not support resource claims") for _ in spec.resourceClaims]
+        else:
+            _resource_claims(errors, spec.resourceClaims, f"{path}.resourceClaims")
     context = containers.Context(spec, valid, claims, spec.hostUsers is not False, metadata is not None)
     containers.containers(errors, context, path)
     if spec.resources is not None:
