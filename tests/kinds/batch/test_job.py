@@ -85,6 +85,13 @@ def test_what_pods_need_can_change_while_a_job_is_suspended() -> None:
     assert [text.split(":")[0] for text in changed(JOBS, created(), change)[1]] == ["spec.template"]
 
 
+def test_other_changes_of_a_suspended_jobs_pods_are_found_in_their_spec() -> None:
+    image = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "other"}]}}}}
+    [text] = changed(JOBS, created({"suspend": True}), image)[1]
+    assert text.startswith("spec.template.spec: Invalid value: {")
+    assert text.endswith("}: field is immutable")
+
+
 def test_findings_about_the_spec_are_told_twice_on_an_update() -> None:
     finding = "spec.parallelism: Invalid value: -1: must be greater than or equal to 0"
     assert changed(JOBS, created(), {"spec": {"parallelism": -1}})[1] == [finding, finding]
@@ -110,13 +117,18 @@ def test_a_failure_policy_is_held_to_its_rules() -> None:
 
 def test_a_success_policy_needs_indexes_that_are_there() -> None:
     spec = {"completionMode": "Indexed", "completions": 3,
-            "successPolicy": {"rules": [{"succeededIndexes": "0,5"}, {"succeededIndexes": "0-1", "succeededCount": 3}, {}]}}
+            "successPolicy": {"rules": [{"succeededIndexes": "0,5"}, {"succeededIndexes": "0-1", "succeededCount": 3}, {},
+                                        {"succeededIndexes": "1,1", "succeededCount": 1}]}}
     assert said(created(spec)) == [
         'spec.successPolicy.rules[0].succeededIndexes: Invalid value: "0,5": error parsing succeededIndexes: '
         'too large index: "5"',
         "spec.successPolicy.rules[1].succeededCount: Invalid value: 3: must be less than or equal to 2 (the number of indexes "
         "in the specified succeededIndexes field)",
-        "spec.successPolicy.rules[2]: Required value: at least one of succeededCount or succeededIndexes must be specified"]
+        "spec.successPolicy.rules[2]: Required value: at least one of succeededCount or succeededIndexes must be specified",
+        'spec.successPolicy.rules[3].succeededIndexes: Invalid value: "1,1": error parsing succeededIndexes: '
+        "non-increasing order, previous: 1, current: 1",
+        "spec.successPolicy.rules[3].succeededCount: Invalid value: 1: must be less than or equal to 0 (the number of indexes "
+        "in the specified succeededIndexes field)"]
 
 
 def test_a_job_is_printed_with_its_state_progress_and_duration() -> None:

@@ -216,10 +216,11 @@ def _completions(new: JobSpec, old: JobSpec) -> Findings:
 def _template(new: Job, old: Job) -> Findings:
     """While a Job is suspended and none of its pods runs, where they may run and what they need can change."""
     changed, was = new.spec.template, old.spec.template
-    if changed != was and _can_change(old):
-        changed, was = _without_directives(changed), _without_directives(was)
     if changed == was:
         return []
+    if _can_change(old):
+        same = _without_directives(changed).spec == _without_directives(was).spec
+        return [] if same else [field.invalid("spec.template.spec", internal(changed.spec), field.IMMUTABLE)]
     shown = {"labels": new.spec.template.metadata.labels, "Spec": internal(new.spec.template.spec)}
     return [field.invalid("spec.template", shown, field.IMMUTABLE)]
 

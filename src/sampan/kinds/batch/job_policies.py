@@ -158,6 +158,7 @@ def _success_rule(rule: SuccessPolicyRule, completions: int, at: str) -> Finding
             named = indexes.check(rule.succeededIndexes, completions)
         except ValueError as error:
             out.append(field.invalid(where, rule.succeededIndexes, f"error parsing succeededIndexes: {error}"))
+            named = 0  # as upstream goes on
     if rule.succeededCount is not None:
         where = f"{at}.succeededCount"
         out += checks.nonnegative(rule.succeededCount, where)
