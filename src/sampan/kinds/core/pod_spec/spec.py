@@ -63,10 +63,8 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     claims: frozenset[str] | tuple[()] = ()
     if spec.resourceClaims:
         claims = frozenset(claim.name for claim in spec.resourceClaims if claim.name)
-        if metadata is not None and marks.MIRROR in metadata.annotations:
-            errors += [field.forbidden(field.WHOLE, "static pods do not support resource claims") for _ in spec.resourceClaims]
-        else:
-            _resource_claims(errors, spec.resourceClaims, f"{path}.resourceClaims")
+        _resource_claims(errors, spec.resourceClaims, f"{path}.resourceClaims",
+                         static=metadata is not None and marks.MIRROR in metadata.annotations)
     context = containers.Context(spec, valid, claims, spec.hostUsers is not False, metadata is not None)
     containers.containers(errors, context, path)
     if spec.resources is not None:
@@ -89,10 +87,7 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
         _dns_config(errors, spec, f"{path}.dnsConfig")
     _scheduling(errors, spec, path)
     windows.host_process(errors, spec, path)
-    if spec.hostUsers is False:
-        _own_users(errors, spec, path)
-    if spec.hostnameOverride is not None:
-        _hostname_override(errors, spec, spec.hostnameOverride, f"{path}.hostnameOverride")
+    _own_users(errors, spec, path)
     _names(errors, spec, path)
     if spec.tolerations:
         scheduling.tolerations(errors, spec.tolerations, f"{path}.tolerations")
@@ -105,6 +100,8 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
 
 def _own_users(errors: Errors, spec: PodSpec, path: str) -> None:
     """What a pod in a user namespace of its own can't have."""
+    if spec.hostUsers is not False:
+        return
     detail = "when `hostUsers` is false"
     errors += [field.forbidden(f"{path}.{name}", detail) for name, used in
                (("hostNetwork", spec.hostNetwork), ("HostPID", spec.hostPID), ("HostIPC", spec.hostIPC)) if used]
@@ -144,6 +141,8 @@ def _scheduling(errors: Errors, spec: PodSpec, path: str) -> None:
 
 
 def _names(errors: Errors, spec: PodSpec, path: str) -> None:
+    if spec.hostnameOverride is not None:
+        _hostname_override(errors, spec, spec.hostnameOverride, f"{path}.hostnameOverride")
     if spec.serviceAccountName and (messages := names.dns1123_subdomain(spec.serviceAccountName)):
         errors += field.invalid_each(f"{path}.serviceAccountName", spec.serviceAccountName, messages)
     if spec.nodeName and (messages := names.dns1123_subdomain(spec.nodeName)):
@@ -181,8 +180,11 @@ def _classes(errors: Errors, spec: PodSpec, path: str) -> None:
         resources.requirements(errors, ResourceRequirements(limits=spec.overhead), f"{path}.overhead", ())
 
 
-def _resource_claims(errors: Errors, claims: list[PodResourceClaim], path: str) -> None:
+def _resource_claims(errors: Errors, claims: list[PodResourceClaim], path: str, *, static: bool) -> None:
     seen: set[str] = set()
+    if static:
+        errors += [field.forbidden(field.WHOLE, "static pods do not support resource claims") for _ in claims]
+        return
     for index, claim in enumerate(claims):
         at = f"{path}[{index}]"
         if not claim.name:
