@@ -168,11 +168,17 @@ def test_what_a_server_notes_is_what_upstream_notes(path: str, body: Any, expect
     with_server(test)
 
 
-def test_requests_for_certificates_and_namespaces_finalizers_belong_to_nobody() -> None:
-    cases: tuple[tuple[str, str, dict[str, Any]], ...] = (
-            ("certificatesigningrequests.certificates.k8s.io", "", {"f:spec": {"f:request": {}}, "f:metadata": {"f:labels": {}}}),
-            ("certificatesigningrequests.certificates.k8s.io", "approval", {"f:status": {"f:conditions": {}}}),
-            ("namespaces", "finalize", {"f:status": {"f:phase": {}}}))
-    for group_resource, subresource, tree in cases:
-        kept = _endpoint_filter(group_resource, subresource, True, custom=False)(tree)
-        assert kept.keys() <= {"f:metadata"}
+def test_an_endpoint_owns_what_it_can_change() -> None:
+    csr = "certificatesigningrequests.certificates.k8s.io"
+    status = {"f:status": {"f:conditions": {}, "f:certificate": {}}, "f:metadata": {"f:labels": {}}}
+    labels = {"f:metadata": {"f:labels": {}}}
+    cases: tuple[tuple[str, str, dict[str, Any], dict[str, Any]], ...] = (
+        (csr, "", {"f:spec": {"f:request": {}}} | status, labels),
+        (csr, "approval", status, {"f:status": {"f:conditions": {}}} | labels),
+        (csr, "status", status, {"f:status": {"f:certificate": {}}} | labels),
+        ("volumeattachments.storage.k8s.io", "status", status, {"f:status": status["f:status"]}),
+        ("ingresses.networking.k8s.io", "status", status, status),
+        ("namespaces", "finalize", {"f:status": {"f:phase": {}}}, {}),
+    )
+    for group_resource, subresource, tree, kept in cases:
+        assert _endpoint_filter(group_resource, subresource, True, custom=False)(tree) == kept

@@ -33,6 +33,13 @@ KUBECTL = "kubectl"
 _RESET_BY_STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
     "pods": (("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
     "deployments.apps": (("metadata", "labels"),),
+    "apiservices.apiregistration.k8s.io": (("metadata",),),
+    "flowschemas.flowcontrol.apiserver.k8s.io": (("metadata",),),
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": (("metadata",),),
+    "resourceclaims.resource.k8s.io": (("metadata",),),
+    "servicecidrs.networking.k8s.io": (("metadata",),),
+    "validatingadmissionpolicies.admissionregistration.k8s.io": (("metadata",),),
+    "volumeattachments.storage.k8s.io": (("metadata",),),
 }
 _ONLY: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("pods", "ephemeralcontainers"): (("spec", "ephemeralContainers"),),
@@ -42,9 +49,11 @@ _RESET: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("pods", "resize"): (("status",),),
     ("namespaces", "finalize"): (("status",),),
     ("tokenrequests.authentication.k8s.io", "token"): (),
-    ("certificatesigningrequests.certificates.k8s.io", "*"): (("spec",), ("status",)),
+    ("certificatesigningrequests.certificates.k8s.io", ""): (("spec",), ("status",)),
+    ("certificatesigningrequests.certificates.k8s.io", "status"): (("spec",), ("status", "conditions")),
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): (("spec",), ("status", "certificate")),
 }
-"""What the endpoint (`*`: each) never owns, where that is another rule than for others of its kind."""
+"""What the endpoint never owns, where that is another rule than for others of its kind."""
 
 
 class Shaped(Protocol):
@@ -264,7 +273,7 @@ def _endpoint_filter(group_resource: str, subresource: str, has_status: bool, *,
     if only := _ONLY.get((group_resource, subresource)):
         kept = fieldset.of_paths(*only)
         return lambda fields: fieldset.within(fields, kept)
-    if (always := _RESET.get((group_resource, subresource))) is not None or (always := _RESET.get((group_resource, "*"))) is not None:
+    if (always := _RESET.get((group_resource, subresource))) is not None:
         reset = fieldset.of_paths(*always)
     elif subresource:
         reset = fieldset.of_paths(("spec",), *((("metadata",),) if custom else _RESET_BY_STATUS.get(group_resource, ())))

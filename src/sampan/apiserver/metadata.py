@@ -13,6 +13,7 @@ from sampan.api import codec, field, goprint, names
 from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
+from sampan.kinds.kind import Metadata
 
 NameCheck = Callable[[str], Sequence[str]]
 STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
@@ -188,10 +189,11 @@ def manager_errors(path: str, manager: str) -> list[FieldError]:
     return found
 
 
-def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *, built_in: bool) -> list[FieldError]:
+def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *, built_in: bool,
+                    again: Metadata = "change") -> list[FieldError]:
     """All findings about the metadata of an update, those that upstream tells several times too.
 
-    What did not change was judged when it was written.
+    What did not change was judged when it was written. `again` is what the kind says itself.
     """
     update, managed = validate_meta_update(new, old), _validate_managed(new)
     found = managed
@@ -200,7 +202,8 @@ def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *
         update += validate_maps(new) + _validate_owners(new)
     update += managed
     # what is common to all kinds, then what the kind says itself
-    return [*found, *update, *update, *(unqualified_finalizers(new, resource) if built_in else ())]
+    kinds_own = [*(update if again != "object" else ()), *(found if again != "change" else ())]
+    return [*found, *update, *kinds_own, *(unqualified_finalizers(new, resource) if built_in else ())]
 
 
 _JUDGED = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")

@@ -288,11 +288,10 @@ class Registry:
 
     def _validate(self, served: Served, new: Any, old: Any, write: Write) -> list[FieldError]:
         kind = served.kind
-        found = metadata.validate_change(
-            metadata.meta_of(new), metadata.meta_of(old), served.resource, built_in=served.custom is None)
-        if write.subresource and not write.main:
-            return [*found, *self.subkind(served, write.subresource).validate(new, old)]
-        return [*found, *kind.update_findings(new, old)]
+        sub = self.subkind(served, write.subresource) if write.subresource and not write.main else None
+        found = metadata.validate_change(metadata.meta_of(new), metadata.meta_of(old), served.resource,
+                                         built_in=served.custom is None, again=(sub or kind).metadata)
+        return [*found, *(sub.validate(new, old) if sub is not None else kind.update_findings(new, old))]
 
     async def _swap(self, served: Served, entry: Entry, new: Any, old: Any, write: Write, claim: Claim) -> Written:
         key = served.key(entry.namespace, entry.name)

@@ -19,12 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from sampan.api.errors import FieldError
 from sampan.api.resourceinfo import Resource
 
 T = TypeVar("T")
+
+Metadata = Literal["change", "object", "both"]
+"""What a kind's own validation of an update says about metadata once more, after what is common to all kinds: about the
+change, about the object as it is now, or both. Upstream tells every finding as often as it looks."""
 
 Cell = str | int | float | bool | None | dict[str, Any] | list[Any]
 
@@ -64,6 +68,7 @@ class SubKind(Generic[T]):
     validate: Callable[[T, T], Sequence[FieldError]] = _no_errors
     touch: Callable[[T, T, datetime], None] | None = None
     """Called after `prepare` with the server's time, where the subresource stamps what changed (CSR conditions)."""
+    metadata: Metadata = "change"
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Kind(Generic[T]):
     """Findings about the change `(new, old)`: immutable fields and the like; `validate` runs as well."""
     judge_update: Callable[[T, T], Sequence[FieldError]] | None = None
     """All findings of a change, where upstream has another order than `validate` before `validate_update`, or looks at less."""
+    metadata: Metadata = "change"
     name_check: Callable[[str], Sequence[str]] | None = None
     """Why a name is not valid, in upstream's words; None: DNS subdomain."""
     subkinds: tuple[SubKind[T], ...] = ()

@@ -40,6 +40,12 @@ def keep_spec(new: Any, old: Any) -> None:
     new.metadata.generation = old.metadata.generation
 
 
+def keep_spec_and_metadata(new: Any, old: Any) -> None:
+    """`prepare` of a status subresource that changes the status alone."""
+    new.spec = old.spec
+    keep_metadata(new, old)
+
+
 def keep_metadata(new: Any, old: Any) -> None:
     """Metadata that a status write may not touch in kinds whose strategy calls `ResetObjectMetaForStatus`."""
     meta, was = new.metadata, old.metadata

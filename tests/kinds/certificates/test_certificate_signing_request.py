@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,7 +40,7 @@ def test_a_request_says_what_is_wrong_with_it() -> None:
         'spec.request: Invalid value: "eA==": PEM block type must be CERTIFICATE REQUEST', "spec.usages: Required value",
         "spec.signerName: Invalid value: \"nodomain\": must be a fully qualified domain and path of the form "
         "'example.com/signer-name'",
-        "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds"]
+        "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)"]
 
 
 def test_who_asked_is_written_over_what_the_body_said() -> None:
@@ -51,7 +52,8 @@ def test_who_asked_is_written_over_what_the_body_said() -> None:
 def test_only_the_approval_subresource_approves() -> None:
     old = created(CSRS, body())
     approve = {"status": {"conditions": [{"type": "Approved", "status": "True"}]}}
-    assert not csrs.is_approved(changed(CSRS, old, approve, "status")[0])
+    assert changed(CSRS, old, approve, "status")[1] == [
+        'status.conditions: Forbidden: updates may not add a condition of type "Approved"']
     approved, wrong = changed(CSRS, old, approve, "approval")
     csrs.touch_conditions(approved, old, NOW)
     assert wrong == []
@@ -65,6 +67,34 @@ def test_a_condition_of_approval_is_true() -> None:
     old = created(CSRS, body())
     assert changed(CSRS, old, {"status": {"conditions": [{"type": "Approved", "status": "False"}]}}, "approval")[1] == [
         'status.conditions[0].status: Unsupported value: "False": supported values: "True"']
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("a.b/c.d", []),
+    ("kubernetes.io/legacy-unknown", ['"kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version']),
+    ("ab/c", ['"ab": should be a domain with at least two segments separated by dots']),
+    ("a.b/c_d", ['"c_d": validating label "c_d": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric '
+                 "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "
+                 "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]),
+    ("a.b/c/d", ["\"a.b/c/d\": must be a fully qualified domain and path of the form 'example.com/signer-name'"]),
+])
+def test_a_signer_is_a_domain_and_a_path(name: str, wrong: list[str]) -> None:
+    assert findings(CSRS, body(signerName=name)) == [f"spec.signerName: Invalid value: {why}" for why in wrong]
+
+
+def test_conditions_other_than_approval_are_the_signers() -> None:
+    # given an approved request
+    old = changed(CSRS, created(CSRS, body()), {"status": {"conditions": [{"type": "Approved", "status": "True"}]}}, "approval")[0]
+    # when a signer writes the approval differently, adds a denial and a condition of its own
+    conditions = [{"type": "Approved", "status": "True", "reason": "Other"}, {"type": "Failed", "status": "False"}, {"type": "", "status": ""}]
+    new, wrong = changed(CSRS, old, {"status": {"conditions": conditions}}, "status")
+    # then the approval is as it was, and the rest is judged
+    assert new.status.conditions[0].reason == ""
+    assert wrong == ['status.conditions[1].status: Unsupported value: "False": supported values: "True"',
+                     "status.conditions[2].type: Required value", "status.conditions[2].status: Required value"]
+    denied = [{"type": "Approved", "status": "True"}, {"type": "Denied", "status": "True"}]
+    assert changed(CSRS, old, {"status": {"conditions": denied}}, "approval")[1] == [
+        'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive']
 
 
 def test_a_certificate_is_one() -> None:

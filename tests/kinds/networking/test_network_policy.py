@@ -47,3 +47,28 @@ def test_a_range_may_get_a_second_family_and_else_stays() -> None:
     assert findings(SERVICE_CIDRS, {"spec": {"cidrs": ["10.0.0.0/16", "10.1.0.0/16"]}}) == [
         'spec.cidrs: Invalid value: ["10.0.0.0/16","10.1.0.0/16"]: may specify no more than one IP for each IP family, i.e '
         "192.168.0.0/24 and 2001:db8::/64"]
+
+
+def test_ranges_of_addresses_stay_but_may_gain_a_family() -> None:
+    old = created(SERVICE_CIDRS, {"metadata": {"name": "s"}, "spec": {"cidrs": ["192.168.0.0/24"]}})
+    assert changed(SERVICE_CIDRS, old, {"spec": {"cidrs": ["192.168.0.0/24", "fd00::/112"]}})[1] == []
+    for cidrs, wrong in (
+        (["x"], ['spec.cidrs[0]: Invalid value: "x": field is immutable']),
+        ([], ["spec.cidrs: Invalid value: null: field is immutable"]),
+        (["y", "z", "z"], ['spec.cidrs: Invalid value: ["y","z","z"]: field is immutable']),
+        (["192.168.0.0/24", "10.0.0.0/8"], ['spec.cidrs: Invalid value: ["192.168.0.0/24","10.0.0.0/8"]: may specify no more than '
+                                            "one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"]),
+    ):
+        assert changed(SERVICE_CIDRS, old, {"spec": {"cidrs": cidrs}})[1] == wrong
+
+
+def test_a_status_write_changes_no_metadata_of_a_range() -> None:
+    old = created(SERVICE_CIDRS, {"metadata": {"name": "s"}, "spec": {"cidrs": ["192.168.0.0/24"]}})
+    new, _ = changed(SERVICE_CIDRS, old, {"metadata": {"labels": {"a": "b"}}, "spec": {"cidrs": ["10.0.0.0/8"]}}, "status")
+    assert (new.metadata.labels, new.spec.cidrs) == ({}, ["192.168.0.0/24"])
+
+
+def test_the_owner_of_an_address_stays_and_is_shown_as_upstream_holds_it() -> None:
+    old = created(IP_ADDRESSES, {"metadata": {"name": "10.0.0.1"}, "spec": {"parentRef": {"resource": "services", "name": "s"}}})
+    assert changed(IP_ADDRESSES, old, {"spec": {"parentRef": {"name": "t"}}})[1] == [
+        'spec.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"","Name":"t"}: field is immutable']

@@ -54,3 +54,17 @@ def test_a_binding_is_printed_with_its_subjects_by_kind() -> None:
     binding = created(ROLE_BINDINGS, {"metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"}, "subjects": subjects})
     cells = {one.name: one.value(binding, datetime(2026, 1, 1, tzinfo=UTC)) for one in role_binding.KIND.columns}
     assert (cells["Role"], cells["Users"], cells["Groups"], cells["ServiceAccounts"]) == ("Role/r", "u", "g", "n/s")
+
+
+def test_what_selects_nothing_that_can_be_is_told_of_twice() -> None:
+    rule = {"clusterRoleSelectors": [{"matchExpressions": [{"key": "k", "operator": "x"}]}]}
+    at = "aggregationRule.clusterRoleSelectors[0]"
+    assert findings(CLUSTER_ROLES, {"metadata": {"name": "a"}, "aggregationRule": rule}) == [
+        f'{at}.matchExpressions[0].operator: Invalid value: "x": not a valid selector operator',
+        f"{at}: Invalid value: null: invalid label selector."]
+
+
+def test_the_role_of_a_binding_stays_and_is_shown_as_upstream_holds_it() -> None:
+    old = created(ROLE_BINDINGS, {"metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"}})
+    assert changed(ROLE_BINDINGS, old, {"roleRef": {"name": "s"}})[1] == [
+        'roleRef: Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"s"}: cannot change roleRef']

@@ -28,7 +28,7 @@ async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     def produce(old: Any) -> Any:
         was = metadata.meta_of(old)
         if uid and uid != was.uid:
-            raise uid_conflict(served, info, uid, was.uid)
+            raise uid_conflict(served, info, uid, was.uid, dry_run=options.dry_run)
         # every try needs an object of its own: the one before was changed on its way
         return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
 
@@ -38,7 +38,7 @@ async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
         def missing() -> Any:
             authorize_create(api, info)
             if uid:
-                raise uid_conflict(served, info, uid, "")
+                raise uid_conflict(served, info, uid, "", dry_run=options.dry_run)
             return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
 
     namespace = info.namespace if served.resource.namespaced else ""
@@ -61,13 +61,20 @@ def check_names(served: Served, obj: Any, info: RequestInfo) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def uid_conflict(served: Served, info: RequestInfo, wanted: str, found: str) -> Conflict:
-    """In the words of upstream's storage."""
+_STORED_AS = {"replicationcontrollers": "controllers", "endpoints": "services/endpoints", "nodes": "minions",
+              "services": "services/specs", "ingresses.networking.k8s.io": "ingress"}
+_STORED_BY_GROUP = ("apiextensions.k8s.io", "apiregistration.k8s.io")
+
+
+def uid_conflict(served: Served, info: RequestInfo, wanted: str, found: str, *, dry_run: bool = False) -> Conflict:
+    """In the words of upstream's storage, whose keys leave out the group of most built-in kinds."""
     resource = served.resource
-    plural = f"{resource.group}/{resource.plural}" if "." in resource.group else resource.plural
+    by_group = served.custom is not None or resource.group in _STORED_BY_GROUP
+    plural = f"{resource.group}/{resource.plural}" if by_group else _STORED_AS.get(resource.group_resource, resource.plural)
     where = f"{info.namespace}/{info.name}" if resource.namespaced else info.name
+    root = "" if dry_run else "/registry"
     return Conflict.of(resource.plural, resource.group, info.name,
-                       f"StorageError: invalid object, Code: 4, Key: /registry/{plural}/{where}, ResourceVersion: 0, "
+                       f"StorageError: invalid object, Code: 4, Key: {root}/{plural}/{where}, ResourceVersion: 0, "
                        f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
 
 

@@ -53,6 +53,7 @@ def _mutation(one: Mutation, at: str, env: Environment) -> Findings:
 
 KIND: Kind[MutatingAdmissionPolicy] = Kind(
     resource=MUTATING_ADMISSION_POLICIES,
+    metadata="object",
     default=policies.default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,

@@ -66,6 +66,7 @@ _COLUMNS: tuple[Column[Any], ...] = (
 
 VALIDATING: Kind[ValidatingAdmissionPolicyBinding] = Kind(
     resource=VALIDATING_ADMISSION_POLICY_BINDINGS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
@@ -76,6 +77,7 @@ VALIDATING: Kind[ValidatingAdmissionPolicyBinding] = Kind(
 
 MUTATING: Kind[MutatingAdmissionPolicyBinding] = Kind(
     resource=MUTATING_ADMISSION_POLICY_BINDINGS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,

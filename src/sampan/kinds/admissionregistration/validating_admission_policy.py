@@ -26,11 +26,6 @@ MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION_BYTES = 5 * 1024
 
 
-def prepare_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def validate(obj: ValidatingAdmissionPolicy) -> Findings:
     spec = obj.spec
     out, env = policies.validate_head(spec)
@@ -99,11 +94,12 @@ def validate_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPoli
 
 KIND: Kind[ValidatingAdmissionPolicy] = Kind(
     resource=VALIDATING_ADMISSION_POLICIES,
+    metadata="object",
     default=policies.default,
     prepare_create=meta.first_without_status,
     prepare_update=meta.change_spec,
     validate=validate,
-    subkinds=(SubKind("status", prepare_status, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("Validations", lambda obj, _: len(obj.spec.validations), type="integer"),

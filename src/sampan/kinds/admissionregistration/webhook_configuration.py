@@ -109,6 +109,7 @@ _COLUMNS: tuple[Column[Any], ...] = (
 
 VALIDATING: Kind[ValidatingWebhookConfiguration] = Kind(
     resource=VALIDATING_WEBHOOK_CONFIGURATIONS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=prepare_update,
@@ -119,6 +120,7 @@ VALIDATING: Kind[ValidatingWebhookConfiguration] = Kind(
 
 MUTATING: Kind[MutatingWebhookConfiguration] = Kind(
     resource=MUTATING_WEBHOOK_CONFIGURATIONS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=prepare_update,

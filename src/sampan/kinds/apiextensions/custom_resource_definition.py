@@ -108,11 +108,6 @@ def _remember_storage(crd: CustomResourceDefinition) -> None:
         crd.status.storedVersions = [*stored, version]
 
 
-def prepare_status(new: CustomResourceDefinition, old: CustomResourceDefinition) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def validate(crd: CustomResourceDefinition) -> Findings:
     spec = crd.spec
     out: Findings = []
@@ -464,6 +459,6 @@ KIND: Kind[CustomResourceDefinition] = Kind(
     validate=validate,
     validate_create=validate_create,
     validate_update=validate_update,
-    subkinds=(SubKind("status", prepare_status, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     unconditional_update=False,
 )

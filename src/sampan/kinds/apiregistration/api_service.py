@@ -102,6 +102,7 @@ def _service(obj: APIService) -> str:
 
 KIND: Kind[APIService] = Kind(
     resource=API_SERVICES,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=meta.keep_status,

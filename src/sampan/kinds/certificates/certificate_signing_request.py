@@ -16,7 +16,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from sampan.api import field, names
+from sampan.api import field, goprint, names
 from sampan.api.certificates.v1 import (
     CertificateSigningRequest,
     CertificateSigningRequestCondition,
@@ -25,7 +25,7 @@ from sampan.api.certificates.v1 import (
 from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS
 from sampan.api.scalars import Time
 from sampan.kinds import checks, meta
-from sampan.kinds.checks import Findings
+from sampan.kinds.checks import Findings, NameCheck
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, human_duration
 
@@ -36,6 +36,7 @@ USAGES = (
     "ipsec user", "key agreement", "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime",
     "server auth", "signing", "timestamping",
 )
+LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
 _PEM = re.compile(rb"-----BEGIN ([^-]*)-----\s*(.*?)\s*-----END \1-----", re.DOTALL)
 
@@ -64,51 +65,57 @@ def prepare_update(new: CertificateSigningRequest, old: CertificateSigningReques
     new.spec, new.status = old.spec, old.status
 
 
-def _keep_spec_and_metadata(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def prepare_status(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
-    """Approved and Denied belong to the approval subresource: here they stay as they were."""
-    _keep_spec_and_metadata(new, old)
-    kept = [one for one in new.status.conditions if one.type not in (APPROVED, DENIED)]
-    new.status.conditions = [one for one in old.status.conditions if one.type in (APPROVED, DENIED)] + kept
+    """Approved and Denied belong to the approval subresource: where they are as many as before, they stay as they were."""
+    new.spec = old.spec
+    new.metadata.generation = old.metadata.generation
+    for type in (APPROVED, DENIED):
+        before = _of_type(old, type)
+        if len(_of_type(new, type)) == len(before):
+            kept = iter(before)
+            new.status.conditions = [next(kept) if one.type == type else one for one in new.status.conditions]
 
 
 def prepare_approval(new: CertificateSigningRequest, old: CertificateSigningRequest) -> None:
     """Only the conditions change."""
-    _keep_spec_and_metadata(new, old)
+    new.spec = old.spec
+    new.metadata.generation = old.metadata.generation
     new.status.certificate = old.status.certificate
+
+
+def _of_type(csr: CertificateSigningRequest, type: str) -> list[CertificateSigningRequestCondition]:
+    return [one for one in csr.status.conditions if one.type == type]
 
 
 def touch_conditions(new: CertificateSigningRequest, old: CertificateSigningRequest, now: datetime) -> None:
     """Fill in the times of conditions that were added or changed."""
-    before = {one.type: one for one in old.status.conditions}
     for one in new.status.conditions:
-        was = before.get(one.type)
-        if one.lastTransitionTime is None:
-            same = was is not None and was.status == one.status
-            one.lastTransitionTime = was.lastTransitionTime if was is not None and same else Time.of(now)
         if one.lastUpdateTime is None:
             one.lastUpdateTime = Time.of(now)
+        if one.lastTransitionTime is None:
+            known = (was.lastTransitionTime for was in _of_type(old, one.type)
+                     if was.status == one.status and was.lastTransitionTime is not None)
+            one.lastTransitionTime = next(known, Time.of(now))
 
 
 def validate(csr: CertificateSigningRequest) -> Findings:
     spec, out = csr.spec, Findings()
     if problem := _request_problem(spec.request):
-        out.append(field.invalid("spec.request", base64.b64encode(spec.request).decode(), problem))
+        out.append(field.invalid("spec.request", base64.b64encode(spec.request).decode() or None, problem))
     if not spec.usages:
         out.append(field.required("spec.usages"))
     for index, usage in enumerate(spec.usages):
         out += checks.one_of(usage, USAGES, f"spec.usages[{index}]")
-        if usage in spec.usages[:index]:
-            out.append(field.duplicate(f"spec.usages[{index}]", usage))
-    out += _signer_name(spec.signerName, "spec.signerName")
+    out += [field.duplicate(f"spec.usages[{index}]", usage) for index, usage in enumerate(spec.usages)
+            if usage in spec.usages[:index]]
+    if spec.signerName == LEGACY_SIGNER:
+        out.append(field.invalid("spec.signerName", spec.signerName, "the legacy signerName is not allowed via this API version"))
+    else:
+        out += signer_name(spec.signerName, "spec.signerName")
     if spec.expirationSeconds is not None and spec.expirationSeconds < MIN_SECONDS:
         out.append(field.invalid("spec.expirationSeconds", spec.expirationSeconds,
-                                 f"may not specify a duration less than {MIN_SECONDS} seconds"))
-    return out + _conditions(csr)
+                                 f"may not specify a duration less than {MIN_SECONDS} seconds (10 minutes)"))
+    return out
 
 
 @lru_cache(maxsize=64)
@@ -124,80 +131,97 @@ def _request_problem(request: bytes) -> str:
         return f"x509: {error}"
 
 
-def _signer_name(name: str, at: str) -> Findings:
-    """`example.com/signer-name`; the path may have `:` and dots, the domain at least one dot."""
+def signer_name(name: str, at: str) -> Findings:
+    """`example.com/signer-name`: a domain of two labels and more, and a path of DNS names between dots (`ValidateSignerName`)."""
     if not name:
         return [field.required(at)]
     domain, slash, path = name.partition("/")
-    if not slash or "/" in path or not domain or not path:
+    if not slash or "/" in path:
         return [field.invalid(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")]
     out: Findings = []
+    if len(domain) > 253:
+        out.append(field.too_long(at, 253))
+    out += _labels(domain, names.dns1123_label, at)
     if "." not in domain:
         out.append(field.invalid(at, domain, "should be a domain with at least two segments separated by dots"))
-    out += [field.invalid(at, domain, f"validating label {label!r}: {message}".replace("'", '"', 2))
-            for label in domain.split(".") for message in names.dns1123_label(label)]
-    if not all(not names.dns1123_subdomain(part) for part in path.split(":")):
-        out.append(field.invalid(at, path, "must consist of labels, dots and colons"))
+    out += _labels(path, names.dns1123_subdomain, at)
     if len(name) > 571:
         out.append(field.too_long(at, 571))
     return out
 
 
-def _conditions(csr: CertificateSigningRequest) -> Findings:
+def _labels(text: str, check: NameCheck, at: str) -> Findings:
+    """What is wrong with the first part between dots that is not valid."""
+    for label in text.split("."):
+        if messages := check(label):
+            return [field.invalid(at, text, f"validating label {goprint.quote(label)}: {message}") for message in messages]
+    return []
+
+
+def _conditions(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Findings:
+    """What was already so in `old` may stay: both approved and denied, types that repeat or are empty."""
     out: Findings = []
-    seen: set[str] = set()
     at = "status.conditions"
-    for index, one in enumerate(csr.status.conditions):
+    before = [one.type for one in old.status.conditions]
+    seen: set[str] = set()
+    for index, one in enumerate(new.status.conditions):
         where = f"{at}[{index}]"
-        if not one.type:
+        if not one.type and "" not in before:
             out.append(field.required(f"{where}.type"))
-        allowed = ("True",) if one.type in (APPROVED, DENIED, FAILED) else ("True", "False", "Unknown")
+        allowed = ("True",) if one.type in (APPROVED, DENIED, FAILED) else ("False", "True", "Unknown")
         if not one.status:
             out.append(field.required(f"{where}.status"))
         else:
             out += checks.one_of(one.status, allowed, f"{where}.status")
-        if one.type in seen:
+        if {one.type, *seen} >= {APPROVED, DENIED} and one.type in (APPROVED, DENIED) and not {APPROVED, DENIED} <= {*before}:
+            out.append(field.invalid(at, one.type, "Approved and Denied conditions are mutually exclusive"))
+        if one.type in seen and len({*before}) == len(before):
             out.append(field.duplicate(f"{where}.type", one.type))
         seen.add(one.type)
-        if (one.type == APPROVED and DENIED in seen) or (one.type == DENIED and APPROVED in seen):
-            out.append(field.invalid(f"{where}.type", one.type, "Approved and Denied conditions are mutually exclusive"))
     return out
 
 
 def validate_status(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Findings:
-    certificate = new.status.certificate
-    out = _conditions(new)
-    if certificate != old.status.certificate:
-        if old.status.certificate:
-            out.append(field.forbidden("status.certificate", "updates may not change certificate content"))
-        elif problem := certificate_problem(certificate):
-            out.append(field.invalid("status.certificate", "<certificate data>", problem))
-    return out + _kept(new, old, (FAILED,))
+    out = validate(new) + _conditions(new, old)
+    changed = new.status.certificate != old.status.certificate
+    if changed and not certificate_problem(old.status.certificate) and (problem := certificate_problem(new.status.certificate)):
+        out.append(field.invalid("status.certificate", "<certificate data>", problem))
+    out += _kept(new, old) + _no_approval(new, old)
+    if changed and old.status.certificate:
+        out.append(field.forbidden("status.certificate", "updates may not modify existing certificate content"))
+    return out
 
 
 def validate_approval(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Findings:
-    return _conditions(new) + _kept(new, old, (APPROVED, DENIED, FAILED))
+    return validate(new) + _conditions(new, old) + _kept(new, old)
 
 
-def _kept(new: CertificateSigningRequest, old: CertificateSigningRequest, types: Sequence[str]) -> Findings:
-    now = {one.type for one in new.status.conditions}
-    return [field.forbidden("status.conditions", f'updates may not remove a condition of type "{one.type}"')
-            for one in old.status.conditions if one.type in types and one.type not in now]
+def _kept(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Findings:
+    return [field.forbidden("status.conditions", f'updates may not remove a condition of type "{type}"')
+            for type in (APPROVED, DENIED, FAILED) if len(_of_type(new, type)) < len(_of_type(old, type))]
+
+
+def _no_approval(new: CertificateSigningRequest, old: CertificateSigningRequest) -> Findings:
+    """Only who writes the approval decides. Conditions that stay as many were put back before."""
+    return [field.forbidden("status.conditions", f'updates may not add a condition of type "{type}"')
+            for type in (APPROVED, DENIED) if len(_of_type(new, type)) > len(_of_type(old, type))]
 
 
 def certificate_problem(pem: bytes) -> str:
-    """Why this is no chain of certificates; "" when it is one."""
+    """Why this is no chain of certificates; "" when it is one, or nothing."""
+    if not pem:
+        return ""
     blocks = list(_PEM.finditer(pem))
-    if not blocks:
-        return "must contain at least one CERTIFICATE PEM block"
     for block in blocks:
         if block[1] != b"CERTIFICATE":
-            return f'only CERTIFICATE PEM blocks are allowed, found "{block[1].decode("ascii", "replace")}"'
+            return f"only CERTIFICATE PEM blocks are allowed, found {goprint.quote(block[1].decode('ascii', 'replace'))}"
+        if b":" in block[2]:
+            return "no PEM block headers are permitted"
         try:
             x509.load_pem_x509_certificate(block[0])
         except ValueError as error:
             return f"x509: {error}"
-    return ""
+    return "" if blocks else "must contain at least one CERTIFICATE PEM block"
 
 
 def _state(csr: CertificateSigningRequest) -> str:
@@ -217,13 +241,14 @@ def _requested(csr: CertificateSigningRequest) -> str:
 
 KIND: Kind[CertificateSigningRequest] = Kind(
     resource=CERTIFICATE_SIGNING_REQUESTS,
+    metadata="both",
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
     name_check=lambda _: (),
     subkinds=(
-        SubKind("status", prepare_status, validate_status, touch_conditions),
-        SubKind("approval", prepare_approval, validate_approval, touch_conditions),
+        SubKind("status", prepare_status, validate_status, touch_conditions, "both"),
+        SubKind("approval", prepare_approval, validate_approval, touch_conditions, "both"),
     ),
     requested_by=requested_by,
     columns=(

@@ -42,6 +42,7 @@ FIELDS: dict[str, str] = {
     "LocalVolumeSource": "Path FSType",
     "ObjectFieldSelector": "APIVersion FieldPath",
     "ObjectReference": "Kind Namespace Name UID APIVersion ResourceVersion FieldPath",
+    "ParentReference": "Group Resource Namespace Name",
     "PersistentVolumeClaimSpec":
         "AccessModes Selector Resources VolumeName StorageClassName VolumeMode DataSource DataSourceRef "
         "VolumeAttributesClassName",
@@ -69,6 +70,7 @@ FIELDS: dict[str, str] = {
     "RBDPersistentVolumeSource":
         "CephMonitors=monitors RBDImage=image FSType RBDPool=pool RadosUser=user Keyring SecretRef ReadOnly",
     "RBDVolumeSource": "CephMonitors=monitors RBDImage=image FSType RBDPool=pool RadosUser=user Keyring SecretRef ReadOnly",
+    "RoleRef": "APIGroup Kind Name",
     "ScaleIOPersistentVolumeSource":
         "Gateway System SecretRef SSLEnabled ProtectionDomain StoragePool StorageMode VolumeName FSType ReadOnly",
     "ScaleIOVolumeSource":

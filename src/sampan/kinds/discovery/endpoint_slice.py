@@ -183,6 +183,7 @@ def _endpoints_text(obj: EndpointSlice, _: datetime) -> str:
 
 KIND: Kind[EndpointSlice] = Kind(
     resource=ENDPOINT_SLICES,
+    metadata="object",
     default=default,
     as_stored=as_stored,
     prepare_create=meta.first_generation,

@@ -174,11 +174,6 @@ def validate_status(new: FlowSchema, old: FlowSchema) -> Findings:
     return condition_types(new.status.conditions)
 
 
-def prepare_status(new: FlowSchema, old: FlowSchema) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def _missing(obj: FlowSchema) -> str:
     dangling = meta.condition(obj.status.conditions, "Dangling")
     return dangling.status if dangling is not None else "?"
@@ -190,11 +185,12 @@ def _method(obj: FlowSchema) -> str:
 
 KIND: Kind[FlowSchema] = Kind(
     resource=FLOW_SCHEMAS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_without_status,
     prepare_update=meta.change_spec,
     validate=validate,
-    subkinds=(SubKind("status", prepare_status, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("PriorityLevel", lambda obj, _: obj.spec.priorityLevelConfiguration.name),

@@ -147,11 +147,6 @@ def validate_status(new: PriorityLevelConfiguration, old: PriorityLevelConfigura
     return condition_types(new.status.conditions)
 
 
-def prepare_status(new: PriorityLevelConfiguration, old: PriorityLevelConfiguration) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def _shares_text(obj: PriorityLevelConfiguration, _: datetime) -> Cell:
     part = obj.spec.limited if obj.spec.limited is not None else obj.spec.exempt
     return "<none>" if part is None else part.nominalConcurrencyShares
@@ -166,11 +161,12 @@ def _queue(obj: PriorityLevelConfiguration, name: str) -> Cell:
 
 KIND: Kind[PriorityLevelConfiguration] = Kind(
     resource=PRIORITY_LEVEL_CONFIGURATIONS,
+    metadata="object",
     default=default,
     prepare_create=meta.first_without_status,
     prepare_update=meta.change_spec,
     validate=validate,
-    subkinds=(SubKind("status", prepare_status, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("Type", lambda obj, _: obj.spec.type),

@@ -151,6 +151,7 @@ def _address(ingress: Ingress, _: datetime) -> str:
 
 KIND: Kind[Ingress] = Kind(
     resource=INGRESSES,
+    metadata="both",
     prepare_create=meta.first_without_status,
     prepare_update=meta.change_spec,
     validate=validate,

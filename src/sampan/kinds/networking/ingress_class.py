@@ -59,8 +59,8 @@ def _parameters(ref: IngressClassParametersReference, at: str) -> Findings:
     return out
 
 
-def validate_update(new: IngressClass, old: IngressClass) -> Findings:
-    return field.immutable(new.spec.controller, old.spec.controller, "spec.controller")
+def judge_update(new: IngressClass, old: IngressClass) -> Findings:
+    return field.immutable(new.spec.controller, old.spec.controller, "spec.controller") + validate(new)
 
 
 def _parameters_text(obj: IngressClass, _: datetime) -> str:
@@ -73,11 +73,12 @@ def _parameters_text(obj: IngressClass, _: datetime) -> str:
 
 KIND: Kind[IngressClass] = Kind(
     resource=INGRESS_CLASSES,
+    metadata="both",
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
     validate=validate,
-    validate_update=validate_update,
+    judge_update=judge_update,
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("Controller", lambda obj, _: obj.spec.controller),

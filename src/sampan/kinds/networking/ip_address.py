@@ -12,6 +12,7 @@ from sampan.api.networking.v1 import IPAddress
 from sampan.api.resources import IP_ADDRESSES
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
 
@@ -35,7 +36,8 @@ def validate(obj: IPAddress) -> Findings:
 
 
 def validate_update(new: IPAddress, old: IPAddress) -> Findings:
-    return field.immutable(new.spec.parentRef, old.spec.parentRef, "spec.parentRef")
+    same = new.spec.parentRef == old.spec.parentRef
+    return [] if same else [field.invalid("spec.parentRef", internal(new.spec.parentRef), field.IMMUTABLE)]
 
 
 def _parent(obj: IPAddress, _: datetime) -> str:
@@ -48,6 +50,7 @@ def _parent(obj: IPAddress, _: datetime) -> str:
 
 KIND: Kind[IPAddress] = Kind(
     resource=IP_ADDRESSES,
+    metadata="both",
     validate=validate,
     validate_update=validate_update,
     name_check=name_check,

@@ -33,13 +33,14 @@ def validate(obj: ServiceCIDR) -> Findings:
     return out
 
 
-def validate_update(new: ServiceCIDR, old: ServiceCIDR) -> Findings:
-    """Ranges stay; a second one may be added."""
+def judge_update(new: ServiceCIDR, old: ServiceCIDR) -> Findings:
+    """Ranges stay; a second one may be added, and only then are they looked at again."""
     now, was, at = new.spec.cidrs, old.spec.cidrs, "spec.cidrs"
-    if len(now) != len(was) and (len(was), len(now)) != (1, 2):
-        return [field.invalid(at, now, field.IMMUTABLE)]
-    return [field.invalid(f"{at}[{index}]", now[index], field.IMMUTABLE)
-            for index, text in enumerate(was) if now[index] != text]
+    grows = (len(was), len(now)) == (1, 2)
+    if len(now) != len(was) and not grows:
+        return [field.invalid(at, now or None, field.IMMUTABLE)]
+    out = [field.invalid(f"{at}[{index}]", now[index], field.IMMUTABLE) for index, text in enumerate(was) if now[index] != text]
+    return out + (validate(new) if grows else [])
 
 
 KIND: Kind[ServiceCIDR] = Kind(
@@ -47,8 +48,8 @@ KIND: Kind[ServiceCIDR] = Kind(
     prepare_create=prepare_create,
     prepare_update=meta.keep_status,
     validate=validate,
-    validate_update=validate_update,
-    subkinds=(SubKind("status", meta.keep_spec),),
+    judge_update=judge_update,
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata),),
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("CIDRs", lambda obj, _: ",".join(obj.spec.cidrs)),

@@ -62,6 +62,7 @@ def validate_update(new: RuntimeClass, old: RuntimeClass) -> Findings:
 
 KIND: Kind[RuntimeClass] = Kind(
     resource=RUNTIME_CLASSES,
+    metadata="both",
     validate=validate,
     validate_update=validate_update,
     columns=(

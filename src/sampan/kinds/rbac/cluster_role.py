@@ -23,12 +23,16 @@ def validate(role: ClusterRole) -> Findings:
         if not selectors:
             out.append(field.required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
         for index, selector in enumerate(selectors):
-            out += checks.label_selector(selector, f"{path}[{index}]")
+            wrong = checks.label_selector(selector, f"{path}[{index}]")
+            if any(error.field != f"{path}[{index}]" for error in wrong):
+                wrong.append(field.invalid(f"{path}[{index}]", None, "invalid label selector."))
+            out += wrong
     return out
 
 
 KIND: Kind[ClusterRole] = Kind(
     resource=CLUSTER_ROLES,
+    metadata="both",
     as_stored=as_stored,
     validate=validate,
     name_check=names.path_segment_name,

@@ -16,6 +16,7 @@ def validate(binding: ClusterRoleBinding) -> Findings:
 
 KIND: Kind[ClusterRoleBinding] = Kind(
     resource=CLUSTER_ROLE_BINDINGS,
+    metadata="both",
     default=rules.default_binding,
     validate=validate,
     validate_update=rules.validate_binding_update,

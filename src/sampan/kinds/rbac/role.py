@@ -20,6 +20,7 @@ def validate(role: Role) -> Findings:
 
 KIND: Kind[Role] = Kind(
     resource=ROLES,
+    metadata="both",
     as_stored=as_stored,
     validate=validate,
     name_check=names.path_segment_name,

@@ -16,6 +16,7 @@ def validate(binding: RoleBinding) -> Findings:
 
 KIND: Kind[RoleBinding] = Kind(
     resource=ROLE_BINDINGS,
+    metadata="both",
     default=rules.default_binding,
     validate=validate,
     validate_update=rules.validate_binding_update,

@@ -12,6 +12,7 @@ from sampan.api import field, names
 from sampan.api.rbac.v1 import ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 from sampan.kinds.kind import Column
 from sampan.kinds.printing import age
 
@@ -83,7 +84,7 @@ def _subject(subject: Subject, path: str, namespaced: bool) -> Findings:
 
 def validate_binding_update(new: Binding, old: Binding) -> Findings:
     """The role that a binding refers to stays."""
-    return [] if new.roleRef == old.roleRef else [field.invalid("roleRef", new.roleRef, "cannot change roleRef")]
+    return [] if new.roleRef == old.roleRef else [field.invalid("roleRef", internal(new.roleRef), "cannot change roleRef")]
 
 
 def subjects_text(subjects: list[Subject], kind: str) -> str:

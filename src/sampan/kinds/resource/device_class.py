@@ -27,6 +27,7 @@ def validate(obj: DeviceClass) -> Findings:
 
 KIND: Kind[DeviceClass] = Kind(
     resource=DEVICE_CLASSES,
+    metadata="both",
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
     validate=validate,

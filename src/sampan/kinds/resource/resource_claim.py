@@ -29,11 +29,6 @@ def prepare_create(claim: ResourceClaim) -> None:
     claim.status = ResourceClaimStatus()
 
 
-def prepare_status(new: ResourceClaim, old: ResourceClaim) -> None:
-    new.spec = old.spec
-    meta.keep_metadata(new, old)
-
-
 def validate(claim: ResourceClaim) -> Findings:
     return devices.validate_claim(claim.spec.devices, "spec.devices")
 
@@ -103,12 +98,13 @@ def _state(claim: ResourceClaim, _: datetime) -> str:
 
 KIND: Kind[ResourceClaim] = Kind(
     resource=RESOURCE_CLAIMS,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=meta.keep_status,
     validate=validate,
     validate_update=validate_update,
-    subkinds=(SubKind("status", prepare_status, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     columns=(
         Column("Name", lambda claim, _: claim.metadata.name, format="name"),
         Column("State", _state),

@@ -31,6 +31,7 @@ def validate_update(new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> F
 
 KIND: Kind[ResourceClaimTemplate] = Kind(
     resource=RESOURCE_CLAIM_TEMPLATES,
+    metadata="both",
     default=default,
     validate=validate,
     validate_update=validate_update,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from sampan.api import field
 from sampan.api.resources import CSI_DRIVERS
 from sampan.api.storage.v1 import CSIDriver, CSIDriverSpec
-from sampan.kinds import checks
+from sampan.kinds import checks, meta
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
 
 FS_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
-MODES = ("Ephemeral", "Persistent")
+MODES = ("Persistent", "Ephemeral")
 MIN_TOKEN_SECONDS = 10 * 60
 MAX_TOKEN_SECONDS = 1 << 32
 MIN_UPDATE_SECONDS = 10
@@ -32,9 +32,15 @@ def default(obj: CSIDriver) -> None:
     spec.volumeLifecycleModes = spec.volumeLifecycleModes or ["Persistent"]
 
 
+def prepare_create(obj: CSIDriver) -> None:
+    obj.spec.preventPodSchedulingIfMissing = None  # VolumeLimitScaling is off
+
+
 def prepare_update(new: CSIDriver, old: CSIDriver) -> None:
-    changed = (new.spec.tokenRequests, new.spec.requiresRepublish) != (old.spec.tokenRequests, old.spec.requiresRepublish)
-    new.metadata.generation = old.metadata.generation + changed
+    """The generation counts changes: it begins at none."""
+    if old.spec.preventPodSchedulingIfMissing is None:
+        new.spec.preventPodSchedulingIfMissing = None
+    meta.bump_generation(new, old)
 
 
 def validate(obj: CSIDriver) -> Findings:
@@ -42,9 +48,7 @@ def validate(obj: CSIDriver) -> Findings:
     for name, shown in (("attachRequired", "attachedRequired"), ("podInfoOnMount",) * 2, ("storageCapacity",) * 2):
         if getattr(spec, name) is None:
             out.append(field.required(f"spec.{shown}"))  # upstream's path has the extra letters
-    if spec.fsGroupPolicy is None:
-        out.append(field.required("spec.fsGroupPolicy"))
-    else:
+    if spec.fsGroupPolicy is not None:
         out += checks.one_of(spec.fsGroupPolicy, FS_GROUP_POLICIES, "spec.fsGroupPolicy")
     out += _tokens(spec)
     for mode in spec.volumeLifecycleModes:
@@ -65,6 +69,7 @@ def _tokens(spec: CSIDriverSpec) -> Findings:
         at = f"spec.tokenRequests[{index}]"
         if one.audience in seen:
             out.append(field.duplicate(f"{at}.audience", one.audience))
+            continue
         seen.add(one.audience)
         if one.expirationSeconds is None:
             continue
@@ -79,7 +84,8 @@ def _tokens(spec: CSIDriverSpec) -> Findings:
 
 def _secrets(spec: CSIDriverSpec) -> Findings:
     if spec.serviceAccountTokenInSecrets is not None and not spec.tokenRequests:
-        return [field.forbidden("spec.serviceAccountTokenInSecrets", "must not be set when tokenRequests is not specified")]
+        return [field.invalid("spec.serviceAccountTokenInSecrets", spec.serviceAccountTokenInSecrets,
+                              "serviceAccountTokenInSecrets is set but no tokenRequests are specified")]
     return []
 
 
@@ -89,7 +95,8 @@ def validate_update(new: CSIDriver, old: CSIDriver) -> Findings:
 
 
 def warnings(new: CSIDriver, old: CSIDriver | None) -> list[str]:
-    if new.spec.tokenRequests and new.spec.serviceAccountTokenInSecrets is None:
+    same = old is not None and old.spec.tokenRequests == new.spec.tokenRequests
+    if new.spec.tokenRequests and not same and new.spec.serviceAccountTokenInSecrets is None:
         return ["spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
                 "possible logging of tokens in volume attributes"]
     return []
@@ -98,6 +105,7 @@ def warnings(new: CSIDriver, old: CSIDriver | None) -> list[str]:
 KIND: Kind[CSIDriver] = Kind(
     resource=CSI_DRIVERS,
     default=default,
+    prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,

@@ -10,16 +10,15 @@ from sampan.api.resources import CSI_STORAGE_CAPACITIES
 from sampan.api.storage.v1 import CSIStorageCapacity
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec.warn import selector_label_warnings
 from sampan.kinds.kind import Kind
 
 
 def validate(obj: CSIStorageCapacity) -> Findings:
     out = checks.label_selector(obj.nodeTopology, "nodeTopology")
     out += checks.named(obj.storageClassName, names.dns1123_subdomain, "storageClassName")
-    for name in ("capacity", "maximumVolumeSize"):
-        amount = getattr(obj, name)
-        if amount is not None and quantity.nano(amount) < 0:
-            out.append(field.invalid(name, amount, "must be greater than or equal to 0"))
+    if obj.capacity is not None and quantity.nano(obj.capacity) < 0:
+        out.append(field.invalid("capacity", obj.capacity, "must be greater than or equal to 0"))
     return out
 
 
@@ -28,9 +27,15 @@ def validate_update(new: CSIStorageCapacity, old: CSIStorageCapacity) -> Finding
             + field.immutable(new.storageClassName, old.storageClassName, "storageClassName"))
 
 
+def warnings(new: CSIStorageCapacity, old: CSIStorageCapacity | None) -> list[str]:
+    return list(selector_label_warnings(new.nodeTopology, "nodeTopology"))
+
+
 KIND: Kind[CSIStorageCapacity] = Kind(
     resource=CSI_STORAGE_CAPACITIES,
+    metadata="both",
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     unconditional_update=False,
 )

@@ -11,6 +11,7 @@ from sampan.api.resources import STORAGE_CLASSES
 from sampan.api.storage.v1 import StorageClass
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec.warn import DEPRECATED_LABELS
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
 from sampan.kinds.storage.parameters import validate_parameters, validate_provisioner
@@ -50,7 +51,7 @@ def validate(obj: StorageClass) -> Findings:
 
 def _topologies(terms: list[TopologySelectorTerm], path: str) -> Findings:
     out: Findings = []
-    seen: list[dict[str, frozenset[str]]] = []
+    seen: list[dict[str, frozenset[str]]] = [{}] * len(terms)  # upstream fills its list with empty ones, then appends to it
     for index, term in enumerate(terms):
         keys: dict[str, frozenset[str]] = {}
         for place, one in enumerate(term.matchLabelExpressions):
@@ -66,21 +67,23 @@ def _topologies(terms: list[TopologySelectorTerm], path: str) -> Findings:
             if one.key in keys:
                 out.append(field.duplicate(f"{at}.key", one.key))
             keys[one.key] = frozenset(values)
-        if keys in seen:
-            out.append(field.duplicate(f"{path}[{index}].matchLabelExpressions", ""))
+        out += [field.duplicate(f"{path}[{index}].matchLabelExpressions", "") for known in seen if known == keys]
         seen.append(keys)
     return out
 
 
 def validate_update(new: StorageClass, old: StorageClass) -> Findings:
-    out: Findings = []
-    if new.parameters != old.parameters:
-        out.append(field.forbidden("parameters", "updates to parameters are forbidden."))
-    if new.provisioner != old.provisioner:
-        out.append(field.forbidden("provisioner", "updates to provisioner are forbidden."))
-    if new.reclaimPolicy != old.reclaimPolicy:
-        out.append(field.forbidden("reclaimPolicy", "updates to reclaimPolicy are forbidden."))
-    return out + field.immutable(new.volumeBindingMode, old.volumeBindingMode, "volumeBindingMode")
+    return (field.immutable(new.parameters or None, old.parameters or None, "parameters")
+            + field.immutable(new.provisioner, old.provisioner, "provisioner")
+            + field.immutable(new.reclaimPolicy, old.reclaimPolicy, "reclaimPolicy")
+            + field.immutable(new.volumeBindingMode, old.volumeBindingMode, "volumeBindingMode"))
+
+
+def warnings(new: StorageClass, old: StorageClass | None) -> list[str]:
+    """Node labels in topologies that have newer names."""
+    return [f"allowedTopologies[{index}].matchLabelExpressions[{place}].key: {DEPRECATED_LABELS[one.key]}"
+            for index, term in enumerate(new.allowedTopologies) for place, one in enumerate(term.matchLabelExpressions)
+            if one.key in DEPRECATED_LABELS]
 
 
 def _name(obj: StorageClass) -> str:
@@ -89,6 +92,7 @@ def _name(obj: StorageClass) -> str:
 
 KIND: Kind[StorageClass] = Kind(
     resource=STORAGE_CLASSES,
+    metadata="both",
     default=default,
     validate=validate,
     validate_update=validate_update,
@@ -96,8 +100,9 @@ KIND: Kind[StorageClass] = Kind(
         Column("Name", lambda obj, _: _name(obj), format="name"),
         Column("Provisioner", lambda obj, _: obj.provisioner),
         Column("ReclaimPolicy", lambda obj, _: obj.reclaimPolicy or "Delete"),
-        Column("VolumeBindingMode", lambda obj, _: obj.volumeBindingMode or "<unset>"),
+        Column("VolumeBindingMode", lambda obj, _: obj.volumeBindingMode or "Immediate"),
         Column("AllowVolumeExpansion", lambda obj, _: bool(obj.allowVolumeExpansion)),
         Column("Age", age),
     ),
+    warnings=warnings,
 )

@@ -19,19 +19,20 @@ def validate(obj: VolumeAttributesClass) -> Findings:
             + validate_parameters(obj.parameters, "parameters", needed=True))
 
 
-def validate_update(new: VolumeAttributesClass, old: VolumeAttributesClass) -> Findings:
+def judge_update(new: VolumeAttributesClass, old: VolumeAttributesClass) -> Findings:
     out: Findings = []
     if new.driverName != old.driverName:
         out.append(field.forbidden("driverName", "updates to driverName are forbidden."))
     if new.parameters != old.parameters:
         out.append(field.forbidden("parameters", "updates to parameters are forbidden."))
-    return out
+    return out + validate(new)
 
 
 KIND: Kind[VolumeAttributesClass] = Kind(
     resource=VOLUME_ATTRIBUTES_CLASSES,
+    metadata="both",
     validate=validate,
-    validate_update=validate_update,
+    judge_update=judge_update,
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("DriverName", lambda obj, _: obj.driverName),

@@ -21,11 +21,11 @@ from sampan.api.core.v1 import (
     PodTemplateSpec,
     VolumeProjection,
 )
-from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.meta.v1 import LabelSelector, ObjectMeta
 from sampan.kinds.core.pod_spec.marks import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from sampan.kinds.core.pod_spec.windows import every_container
 
-_LABELS = {
+DEPRECATED_LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
     "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
     "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
@@ -64,8 +64,8 @@ def pod_warnings(spec: PodSpec, metadata: ObjectMeta) -> list[str]:
 
 def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is_pod: bool) -> Iterator[str]:
     for key in spec.nodeSelector:
-        if key in _LABELS:
-            yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
+        if key in DEPRECATED_LABELS:
+            yield f"{path}.nodeSelector[{key}]: {DEPRECATED_LABELS[key]}"
     if spec.affinity is not None:
         yield from _node_affinity(spec.affinity, f"{path}.affinity.nodeAffinity")
     yield from _spread(spec, f"{path}.topologySpreadConstraints")
@@ -93,8 +93,8 @@ def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is
 def _spread(spec: PodSpec, path: str) -> Iterator[str]:
     for index, constraint in enumerate(spec.topologySpreadConstraints):
         at = f"{path}[{index}]"
-        if constraint.topologyKey in _LABELS:
-            yield f"{at}.topologyKey: {constraint.topologyKey} is {_LABELS[constraint.topologyKey]}"
+        if constraint.topologyKey in DEPRECATED_LABELS:
+            yield f"{at}.topologyKey: {constraint.topologyKey} is {DEPRECATED_LABELS[constraint.topologyKey]}"
         if constraint.labelSelector is None:
             yield f"{at}.labelSelector: {_MATCHES_NOTHING}"
 
@@ -115,8 +115,18 @@ def _node_affinity(affinity: Affinity, path: str) -> Iterator[str]:
 def node_term_warnings(term: NodeSelectorTerm, path: str, *, check_values: bool = False) -> Iterator[str]:
     """Deprecated node labels in a term."""
     for index, one in enumerate(term.matchExpressions):
-        if one.key in _LABELS:
-            yield f"{path}.matchExpressions[{index}].key: {one.key} is {_LABELS[one.key]}"
+        if one.key in DEPRECATED_LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {one.key} is {DEPRECATED_LABELS[one.key]}"
+
+
+def selector_label_warnings(selector: LabelSelector | None, path: str) -> Iterator[str]:
+    """Deprecated node labels in a selector of nodes."""
+    for index, one in enumerate(selector.matchExpressions if selector is not None else ()):
+        if one.key in DEPRECATED_LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {one.key} is {DEPRECATED_LABELS[one.key]}"
+    for key in selector.matchLabels if selector is not None else ():
+        if key in DEPRECATED_LABELS:
+            yield f"{path}.matchLabels.{key}: {DEPRECATED_LABELS[key]}"
 
 
 def _pod_affinity(affinity: Affinity, path: str) -> Iterator[str]:
