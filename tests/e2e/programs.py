@@ -39,10 +39,10 @@ class Program:
         assert code in (None, 0), f"{self.process.args!r} ended with {code}:\n{self.said[-3000:]}"
         return code is None
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self) -> int:
         """Ask it to end, and wait for that; its exit code."""
         self.process.terminate()
-        until_true(lambda: self.process.poll() is not None, f"{self.process.args!r} ends when it is told to", seconds)
+        until_true(lambda: self.process.poll() is not None, f"{self.process.args!r} ends when it is told to")
         code: int = self.process.returncode
         return code
 

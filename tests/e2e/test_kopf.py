@@ -118,7 +118,8 @@ def test_a_garden_is_planted_watered_changed_and_harvested(space: Space, start: 
     space.kubectl("patch", "configmap", "home-rose", "-p", '{"data":{"plant":"weed"}}')
     until_true(lambda: beds(space)["home-rose"] == "rose", "the weed is pulled")
     # when it is deleted the harvest comes first, then the beds go
-    space.kubectl("delete", "garden", "home", "--timeout=120s")
+    gone = space.kubectl("delete", "garden", "home", "--timeout=120s", check=False)
+    assert gone.returncode == 0, f"{gone.stderr}{space.get('garden', 'home')}\n{operator.said[-3000:]}"
     assert space.get("configmap", "harvest-home")["data"] == {"plants": "rose,kale"}
     until_true(lambda: beds(space) == {}, "the beds are gone")
     assert operator.stop() == 0, operator.said[-3000:]
