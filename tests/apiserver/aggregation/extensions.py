@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -170,24 +170,32 @@ class Small:
 
 
 @asynccontextmanager
-async def small(there: Files, *, name: str = HOST) -> AsyncIterator[Small]:
-    """It listens until the block ends; it takes nobody without a certificate of the front proxy."""
-    server = Small()
+async def serving(there: Files, answer: Callable[[web.Request], Awaitable[web.StreamResponse]], *, name: str = HOST) -> AsyncIterator[int]:
+    """A server that listens until the block ends, and its port; it takes nobody without a certificate of the front proxy."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*there.pair("extension-ca", name, "server auth"))
     context.load_verify_locations(cadata=authority("front-proxy-ca").certificate.decode())
     context.verify_mode = ssl.CERT_REQUIRED
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", server.answer)
+    app.router.add_route("*", "/{rest:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    server.port = runner.addresses[0][1]
     try:
-        yield server
+        yield runner.addresses[0][1]
     finally:
-        server.hold.set()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def small(there: Files, *, name: str = HOST) -> AsyncIterator[Small]:
+    """It listens until the block ends."""
+    server = Small()
+    async with serving(there, server.answer, name=name) as server.port:
+        try:
+            yield server
+        finally:
+            server.hold.set()
 
 
 # -- announcing them ----------------------------------------------------------------------------------------------

@@ -8,15 +8,18 @@ Source: kube-controller-manager `podautoscaler/metrics/client.go`, k8s.io/metric
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeVar
 from urllib.parse import urlencode
+
+from msgspec import Struct, field
 
 from sampan.api import codec
 from sampan.api.autoscaling.v2 import CrossVersionObjectReference, MetricIdentifier, MetricSpec
 from sampan.api.errors import ApiError, OtherStatus, from_status
 from sampan.api.quantity import milli
-from sampan.api.scalars import Time
+from sampan.api.scalars import Quantity, Time
 from sampan.api.selectors import format_go, format_selector
 from sampan.autoscale.hpa.measure import Sample, Samples, Unmeasured
 from sampan.client.base import Client
@@ -32,28 +35,74 @@ def seconds_of(duration: str) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|us|µs|ns|s)", duration))
 
 
-def of_pods(items: Iterable[Mapping[str, Any]], resource: str, container: str = "") -> dict[str, Sample]:
-    """From PodMetrics: the use of a resource by pod (or its container); pods that lack it, or such a container, are left out."""
+class Named(Struct):
+    """Of an object's metadata, or of a reference to it."""
+
+    name: str = ""
+    namespace: str = ""
+
+
+class ContainerUse(Struct):
+    """What a container of a pod uses."""
+
+    name: str = ""
+    usage: dict[str, Quantity | None] | None = None
+
+
+class PodUse(Struct):
+    """PodMetrics of metrics.k8s.io."""
+
+    metadata: Named = field(default_factory=Named)
+    timestamp: Time | None = None
+    window: str = ""
+    containers: list[ContainerUse] | None = None
+
+
+class Value(Struct):
+    """MetricValue of custom.metrics.k8s.io, or ExternalMetricValue of external.metrics.k8s.io."""
+
+    describedObject: Named | None = None
+    timestamp: Time | None = None
+    value: Quantity | None = None
+
+
+class Values(Struct):
+    """A list of them."""
+
+    items: list[Value] | None = None
+
+
+class PodUses(Struct):
+    """A list of them."""
+
+    items: list[PodUse] | None = None
+
+
+Listed = TypeVar("Listed", Values, PodUses)
+
+
+def of_pods(items: Iterable[PodUse], resource: str, container: str = "") -> dict[str, Sample]:
+    """The use of a resource by pod (or its container); pods that lack it, or such a container, are left out."""
     found = {}
     for item in items:
-        meta, containers = item.get("metadata") or {}, item.get("containers") or []
-        if container:
-            containers = [one for one in containers if one.get("name") == container]
-        usages = [milli(one["usage"][resource]) for one in containers if resource in (one.get("usage") or {})]
+        containers = [one for one in item.containers or () if not container or one.name == container]
+        usages = [milli(one.usage[resource] or "0") for one in containers if one.usage and resource in one.usage]
         if usages and len(usages) == len(containers):
-            found[str(meta.get("name", ""))] = Sample(sum(usages), _moment(item), seconds_of(str(item.get("window") or "")))
+            found[item.metadata.name] = Sample(sum(usages), _moment(item), seconds_of(item.window))
     return found
 
 
-def of_custom(items: Iterable[Mapping[str, Any]]) -> dict[str, Sample]:
-    """From MetricValues: the value by the described object's name."""
-    return {str((item.get("describedObject") or {}).get("name", "")):
-            Sample(milli(str(item.get("value") or "0")), _moment(item), float(item.get("windowSeconds") or 60)) for item in items}
+def of_values(items: Iterable[Value]) -> dict[str, Sample]:
+    """The value by the described object's name."""
+    return {item.describedObject.name if item.describedObject is not None else "": Sample(_amount(item), _moment(item)) for item in items}
 
 
-def _moment(item: Mapping[str, Any]) -> Any:
-    text = item.get("timestamp")
-    return Time.parse(str(text)).moment() if text else None
+def _amount(item: Value) -> int:
+    return milli(item.value or "0")
+
+
+def _moment(item: Value | PodUse) -> datetime | None:
+    return item.timestamp.moment() if item.timestamp is not None else None
 
 
 class MetricsReader:
@@ -83,7 +132,7 @@ class MetricsReader:
     async def _resource(self, namespace: str, selector: str, resource: str, container: str = "") -> Samples:
         prefix = f"unable to get metrics for resource {resource}: "
         try:
-            items = await self._items(f"/apis/{RESOURCE}/v1beta1/namespaces/{namespace}/pods", f"pods.{RESOURCE}", labelSelector=selector)
+            items = await self._items(PodUses, f"/apis/{RESOURCE}/v1beta1/namespaces/{namespace}/pods", f"pods.{RESOURCE}", labelSelector=selector)
         except ApiError as error:
             raise Unmeasured(f"{prefix}unable to fetch metrics from resource metrics API: {error.message}") from None
         if not items:
@@ -98,33 +147,34 @@ class MetricsReader:
             raise Unmeasured(f"{prefix}unable to fetch metrics from custom metrics API: {error.message}") from None
         if not items:
             raise Unmeasured(f"{prefix}no metrics returned from custom metrics API")
-        return of_custom(items)
+        return of_values(items)
 
     async def _object(self, namespace: str, about: CrossVersionObjectReference, metric: MetricIdentifier, *, share: bool) -> int:
         prefix = f"unable to get metric {metric.name}: {about.kind} on {namespace} {about.name}/"
         try:
-            resource = self._catalog.of_kind(about.apiVersion, about.kind)
             if about.kind == "Namespace" and "/" not in about.apiVersion:
-                path = f"namespaces/{namespace}/metrics/{metric.name}"  # its own, whatever name is given
-            elif resource is None:
-                group = about.apiVersion.rpartition("/")[0]
-                raise OtherStatus(f'no matches for kind "{about.kind}" in group "{group}"', code=404)
+                # its own, whatever name is given
+                items = await self._custom(f"namespaces/{namespace}/metrics/{metric.name}", f"metrics.{CUSTOM} {metric.name}", metric)
             else:
-                path = f"{f'namespaces/{namespace}/' if resource.namespaced else ''}{resource.group_resource}/{about.name}/{metric.name}"
-            items = await self._custom(path, f"{path.split('/')[-3]}.{CUSTOM} {about.name}", metric)
+                resource = self._catalog.of_kind(about.apiVersion, about.kind)
+                if resource is None:
+                    raise OtherStatus(f'no matches for kind "{about.kind}" in group "{about.apiVersion.rpartition("/")[0]}"', code=404)
+                # below the namespace also for what is the cluster's: an autoscaler can't look beyond its own
+                items = await self._custom(f"namespaces/{namespace}/{resource.group_resource}/{about.name}/{metric.name}",
+                                           f"{resource.group_resource}.{CUSTOM} {about.name}", metric)
+            if len(items) != 1:
+                raise OtherStatus(f"the custom metrics API server returned {len(items)} results when we asked for exactly one", code=500)
         except ApiError as error:
             message = f"{prefix}unable to fetch metrics from custom metrics API: {error.message}"
             raise Unmeasured(message, f"failed to get {metric.name} object metric: {message}" if share else "") from None
-        if not items:
-            raise Unmeasured(f"{prefix}no metrics returned from custom metrics API")
-        return milli(str(items[0].get("value") or "0"))
+        return _amount(items[0])
 
     async def _external(self, namespace: str, metric: MetricIdentifier, *, share: bool) -> int:
         prefix = f"unable to get external metric {namespace}/{metric.name}/{format_go(metric.selector)}: "
         outer = f"failed to get {metric.name} external metric: " if share else f"failed to get external metric {metric.name}: "
         selector = format_selector(metric.selector) if metric.selector is not None else ""
         try:
-            items = await self._items(f"/apis/{EXTERNAL}/v1beta1/namespaces/{namespace}/{metric.name}", f"{metric.name}.{EXTERNAL}",
+            items = await self._items(Values, f"/apis/{EXTERNAL}/v1beta1/namespaces/{namespace}/{metric.name}", f"{metric.name}.{EXTERNAL}",
                                       labelSelector=selector)
         except ApiError as error:
             message = f"{prefix}unable to fetch metrics from external metrics API: {error.message}"
@@ -132,12 +182,12 @@ class MetricsReader:
         if not items:
             message = f"{prefix}no metrics returned from external metrics API"
             raise Unmeasured(message, outer + message)
-        return sum(milli(str(item.get("value") or "0")) for item in items)
+        return sum(map(_amount, items))
 
-    async def _custom(self, path: str, title: str, metric: MetricIdentifier, **query: str) -> list[dict[str, Any]]:
+    async def _custom(self, path: str, title: str, metric: MetricIdentifier, **query: str) -> list[Value]:
         version = await self._custom_version()
         selector = format_selector(metric.selector) if metric.selector is not None else ""
-        return await self._items(f"/apis/{CUSTOM}/{version}/{path}", title, **query, metricLabelSelector=selector)
+        return await self._items(Values, f"/apis/{CUSTOM}/{version}/{path}", title, **query, metricLabelSelector=selector)
 
     async def _custom_version(self) -> str:
         answer = await self._client.raw("GET", f"/apis/{CUSTOM}")
@@ -149,15 +199,18 @@ class MetricsReader:
                 return version
         raise OtherStatus(f"no known available metric versions found, the custom metrics API ({CUSTOM}) serves {', '.join(sorted(map(str, served)))}", code=404)
 
-    async def _items(self, path: str, title: str, **query: str) -> list[dict[str, Any]]:
+    async def _items(self, wire: type[Listed], path: str, title: str, **query: str) -> list[Any]:
         asked = urlencode({key: value for key, value in query.items() if value})
         answer = await self._client.raw("GET", f"{path}?{asked}" if asked else path)
+        if answer.code == 200:
+            try:
+                return list(codec.decode(wire, answer.body).items or ())
+            except codec.DecodeError as error:
+                raise OtherStatus(f"the answer can't be read as a list of metrics: {error} (get {title})", code=500) from None
         try:
             body = codec.loads(answer.body)
         except codec.DecodeError:
             body = None
-        if answer.code == 200 and isinstance(body, dict):
-            return list(body.get("items") or ())
         if isinstance(body, dict) and body.get("kind") == "Status":
             raise from_status(body)
         if answer.code == 404:
