@@ -34,3 +34,9 @@ def test_an_aggregate_drops_repeats() -> None:
     one = field.required("a")
     assert field.aggregate([one, one]) == "a: Required value"
     assert field.aggregate([one, field.required("b")]) == "[a: Required value, b: Required value]"
+
+
+def test_maps_within_what_is_shown_are_sorted() -> None:
+    selector = LabelSelector(matchLabels={"b": "1", "a": "2"})
+    assert str(field.invalid("s", selector)) == 's: Invalid value: {"matchLabels":{"a":"2","b":"1"}}'
+    assert str(field.invalid("s", [selector])) == 's: Invalid value: [{"matchLabels":{"a":"2","b":"1"}}]'

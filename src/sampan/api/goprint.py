@@ -17,6 +17,7 @@ _PLAIN = re.compile(r'[ !#-\[\]-~]*')
 _HTML = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _HTML_NEEDED = re.compile("[<>&\u2028\u2029]")
 _encoder = msgspec.json.Encoder(enc_hook=str)
+_sorting = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 
 
 def quote(text: str) -> str:
@@ -59,9 +60,17 @@ def number(value: float) -> str:
 
 
 def compact(value: Any) -> str:
-    """`encoding/json`: no blanks, `<`, `>` and `&` escaped."""
-    text = _encoder.encode(_with_numbers(value)).decode()
+    """`encoding/json`: no blanks, `<`, `>` and `&` escaped.
+
+    The maps within Structs are sorted. A dict may stand for a Struct as well as for a map: `ordered` sorts one of these.
+    """
+    encoder = _sorting if _has_structs(value) else _encoder
+    text = encoder.encode(_with_numbers(value)).decode()
     return _HTML_NEEDED.sub(lambda match: _HTML[match[0]], text)
+
+
+def _has_structs(value: Any) -> bool:
+    return isinstance(value, msgspec.Struct) or (isinstance(value, list) and any(map(_has_structs, value)))
 
 
 def _with_numbers(value: Any) -> Any:

@@ -74,6 +74,25 @@ def test_a_zone_in_the_schedule_may_stay_but_not_come() -> None:
         f"{at}cannot use both timeZone field and TZ or CRON_TZ in schedule"]
 
 
+def test_the_zone_of_the_machine_is_none_and_that_is_all() -> None:
+    assert findings(CRON_JOBS, body(timeZone="Local")) == [
+        'spec.timeZone: Invalid value: "Local": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones']
+
+
+def test_limits_for_indexes_need_the_mode_also_where_nothing_fills_it_in() -> None:
+    spec = {"spec": TEMPLATE["spec"] | {"backoffLimitPerIndex": 1}}
+    assert findings(CRON_JOBS, body(jobTemplate=spec)) == [
+        "spec.jobTemplate.spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"]
+
+
+def test_a_zone_in_the_schedule_is_warned_about_when_it_is_written_again() -> None:
+    job = created(CRON_JOBS, body(schedule="TZ=UTC * * * * *"))
+    assert cron_job.KIND.warnings(job, None) == []
+    assert cron_job.KIND.warnings(job, job) == [
+        "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see "
+        "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"]
+
+
 def test_a_time_zone_is_made_of_parts_that_can_be_file_names() -> None:
     for zone in ("Europe//Berlin", "-Europe/Berlin", "Europe/../UTC", "AVeryLongNameOfAZone", "/UTC"):
         assert findings(CRON_JOBS, body(timeZone=zone)) == [

@@ -92,6 +92,24 @@ def test_other_changes_of_a_suspended_jobs_pods_are_found_in_their_spec() -> Non
     assert text.endswith("}: field is immutable")
 
 
+def test_what_may_not_change_is_shown_under_gos_names() -> None:
+    old = created({"completionMode": "Indexed", "completions": 2})
+    assert changed(JOBS, old, {"spec": {"successPolicy": {"rules": [{"succeededCount": 1}]}}})[1] == [
+        'spec.successPolicy: Invalid value: {"Rules":[{"SucceededIndexes":null,"SucceededCount":1}]}: field is immutable']
+    rules = [{"action": "Count", "onExitCodes": {"operator": "In", "values": [1]}}]
+    assert changed(JOBS, old, {"spec": {"podFailurePolicy": {"rules": rules}, "podReplacementPolicy": "Failed"}})[1] == [
+        'spec.podFailurePolicy: Invalid value: {"Rules":[{"Action":"Count","OnExitCodes":{"ContainerName":null,"Operator":"In",'
+        '"Values":[1]},"OnPodConditions":null}]}: field is immutable']
+
+
+def test_labels_are_shown_sorted() -> None:
+    template = {"metadata": {"labels": {"z": "1", "a": "2", "controller-uid": "other"}}, "spec": {
+        "restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    assert said(created({"template": template}))[0] == (
+        'spec.template.metadata.labels[controller-uid]: Invalid value: {"a":"2","batch.kubernetes.io/controller-uid":"u",'
+        '"batch.kubernetes.io/job-name":"j","controller-uid":"other","job-name":"j","z":"1"}: must be \'u\'')
+
+
 def test_findings_about_the_spec_are_told_twice_on_an_update() -> None:
     finding = "spec.parallelism: Invalid value: -1: must be greater than or equal to 0"
     assert changed(JOBS, created(), {"spec": {"parallelism": -1}})[1] == [finding, finding]

@@ -78,10 +78,11 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = 
         'status.completionTime: Invalid value: "2026-01-01T00:06:00Z": field is immutable']),
     ({}, {"failed": 2, "startTime": START}, {"failed": 1}, [
         "status.failed: Invalid value: 1: cannot decrease the failed counter",
-        "status.startTime: Required value: startTime cannot be removed for unsuspended job"]),
+        "status.startTime: Invalid value: null: field is immutable for unsuspended job once set"]),
     ({"suspend": True}, {"startTime": START}, {}, []),
     ({}, {"startTime": START, "conditions": true("Suspended")}, {"startTime": LATER, "conditions": [{"type": "Suspended", "status": "False"}]}, []),
-    ({}, {"startTime": START}, {"startTime": LATER}, ["status.startTime: Required value: startTime cannot be removed for unsuspended job"]),
+    ({}, {"startTime": START}, {"startTime": LATER}, [
+        f'status.startTime: Invalid value: "{LATER}": field is immutable for unsuspended job once set']),
     (INDEXED | {"parallelism": 5}, {"succeeded": 5}, {"succeeded": 3}, []),
 ]
 

@@ -67,8 +67,13 @@ def test_a_date_that_never_comes_has_no_next_time() -> None:
     ("*/0 * * * *", "step of range should be a positive number: */0"),
     ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
     ("@sometimes", "unrecognized descriptor: @sometimes"),
-    ("@every soon", "invalid duration"),
-    ("TZ=Moon/Base * * * * *", "unknown time zone Moon/Base"),
+    ("@every soon", 'failed to parse duration @every soon: time: invalid duration "soon"'),
+    ("@every 5", 'failed to parse duration @every 5: time: missing unit in duration "5"'),
+    ("@every 5d", 'failed to parse duration @every 5d: time: unknown unit "d" in duration "5d"'),
+    ("TZ=Moon/Base * * * * *", "provided bad location Moon/Base: unknown time zone Moon/Base"),
+    ("TZ=0", "invalid schedule format: runtime error: slice bounds out of range [:-1]"),
+    ("1-2-3/4/5 * * * *", "too many hyphens: 1-2-3/4/5"),
+    ("70/2/3 * * * *", "too many slashes: 70/2/3"),
 ])
 def test_what_is_no_schedule_says_why(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)").replace("[", r"\[").replace("*", r"\*")):

@@ -83,7 +83,7 @@ def validate_create(obj: DaemonSet) -> Findings:
     labels = spec.template.metadata.labels
     try:
         if not selectors.of_label_selector(spec.selector).matches(labels):
-            out.append(field.invalid("spec.template.metadata.labels", labels or None, workload.MISMATCH))
+            out.append(workload.mismatched(labels))
     except selectors.SelectorError:
         pass  # `label_selector` has said what is wrong
     if checks.is_empty_selector(spec.selector):

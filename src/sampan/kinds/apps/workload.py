@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.api import field, names, selectors
+from sampan.api import field, goprint, names, selectors
 from sampan.api.apps.v1 import DaemonSetUpdateStrategy, DeploymentStrategy
 from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import LabelSelector
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
 from sampan.kinds.core.pod_spec import pod_spec_warnings, validate_pod_template
 from sampan.kinds.kind import Column
 from sampan.kinds.printing import container_images, container_names
-
-MISMATCH = "`selector` does not match template `labels`"
-
 
 def required_selector(selector: LabelSelector | None, kind: str) -> Findings:
     """A selector that is there, valid and selects something."""
@@ -45,7 +43,13 @@ def mismatch(selector: selectors.Selector, template: PodTemplateSpec) -> Finding
     labels = template.metadata.labels
     if selector.empty or selector.matches(labels):
         return []
-    return [field.invalid("spec.template.metadata.labels", labels or None, MISMATCH)]
+    return [mismatched(labels)]
+
+
+def mismatched(labels: dict[str, str]) -> FieldError:
+    """What is said where a selector does not select the pods with these labels."""
+    return field.invalid("spec.template.metadata.labels", goprint.ordered(labels) or None,
+                         "`selector` does not match template `labels`")
 
 
 def validate_always_running(template: PodTemplateSpec, kind: str) -> Findings:

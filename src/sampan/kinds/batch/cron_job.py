@@ -168,7 +168,7 @@ def _time_zone(zone: str | None, at: str) -> Findings:
         out.append(field.invalid(at, zone, "timeZone must be an explicit time zone as defined in "
                                            "https://www.iana.org/time-zones"))
     try:
-        schedules.time_zone(zone)
+        schedules.time_zone("" if zone == "Local" else zone)
     except ValueError as error:
         out.append(field.invalid(at, zone, str(error)))
     return out
@@ -179,8 +179,8 @@ def warnings(new: CronJob, old: CronJob | None) -> list[str]:
     out = name_warnings(new.metadata.name) if old is None else []
     if old is None or new.metadata.generation != old.metadata.generation:
         out += job.spec_warnings(new.spec.jobTemplate.spec, "spec.jobTemplate.spec", old.spec.jobTemplate.spec if old else None)
-    if "TZ" in new.spec.schedule:
-        out.append("CRON_TZ or TZ used in spec.schedule is not officially supported, see "
+    if old is not None and "TZ" in new.spec.schedule:
+        out.append("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see "
                    "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details")
     return out
 

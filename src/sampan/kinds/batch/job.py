@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sampan.api import codec, field, names, selectors
+from sampan.api import codec, field, goprint, names, selectors
 from sampan.api.batch.v1 import Job, JobCondition, JobSpec, JobStatus
 from sampan.api.core.v1 import PodTemplateSpec, ResourceRequirements
 from sampan.api.meta.v1 import LabelSelector
 from sampan.api.resources import JOBS
 from sampan.kinds import checks, meta
-from sampan.kinds.apps.workload import CONTAINER_COLUMNS, MISMATCH, NAME_COLUMN, SELECTOR_COLUMN, name_warnings
+from sampan.kinds.apps.workload import CONTAINER_COLUMNS, NAME_COLUMN, SELECTOR_COLUMN, mismatched, name_warnings
 from sampan.kinds.batch import job_policies, job_status
 from sampan.kinds.checks import Findings
 from sampan.kinds.core.internal import internal
@@ -109,7 +109,7 @@ def _generate_selector(job: Job) -> None:
 def generated_labels(job: Job) -> dict[str, str]:
     """What every pod of the job is labelled with."""
     uid, name = job.metadata.uid, job.metadata.name
-    return {CONTROLLER_UID: uid, JOB_NAME: name, LEGACY_CONTROLLER_UID: uid, LEGACY_JOB_NAME: name}
+    return {LEGACY_CONTROLLER_UID: uid, LEGACY_JOB_NAME: name, CONTROLLER_UID: uid, JOB_NAME: name}
 
 
 def validate(job: Job) -> Findings:
@@ -125,7 +125,7 @@ def _whole_spec(job: Job) -> Findings:
     labels = job.spec.template.metadata.labels
     try:
         if not selectors.of_label_selector(job.spec.selector).matches(labels):
-            out.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
+            out.append(mismatched(labels))
     except selectors.SelectorError:
         pass  # `label_selector` has said what is wrong
     return out
@@ -153,7 +153,7 @@ def _generated_selector(job: Job) -> Findings:
         if key not in labels:
             out.append(field.required(f"{at}[{key}]", f"must be '{value}'"))
         elif labels[key] != value:
-            out.append(field.invalid(f"{at}[{key}]", labels, f"must be '{value}'"))
+            out.append(field.invalid(f"{at}[{key}]", goprint.ordered(labels), f"must be '{value}'"))
     try:
         if not selectors.of_label_selector(job.spec.selector).matches(expected):
             out.append(field.invalid("spec.selector", job.spec.selector, "`selector` not auto-generated"))
@@ -198,8 +198,8 @@ def validate_update(new: Job, old: Job) -> Findings:
     out += _completions(new.spec, old.spec)
     out += field.immutable(new.spec.selector, old.spec.selector, "spec.selector")
     out += _template(new, old)
-    for name in _FIXED:
-        out += field.immutable(getattr(new.spec, name), getattr(old.spec, name), f"spec.{name}")
+    out += [field.invalid(f"spec.{name}", internal(getattr(new.spec, name)), field.IMMUTABLE)
+            for name in _FIXED if getattr(new.spec, name) != getattr(old.spec, name)]
     return out
 
 
@@ -221,7 +221,7 @@ def _template(new: Job, old: Job) -> Findings:
     if _can_change(old):
         same = _without_directives(changed).spec == _without_directives(was).spec
         return [] if same else [field.invalid("spec.template.spec", internal(changed.spec), field.IMMUTABLE)]
-    shown = {"labels": new.spec.template.metadata.labels, "Spec": internal(new.spec.template.spec)}
+    shown = {**codec.to_builtins(new.spec.template.metadata), "Spec": internal(new.spec.template.spec)}
     return [field.invalid("spec.template", shown, field.IMMUTABLE)]
 
 

@@ -10,6 +10,7 @@ from sampan.api.batch.v1 import JobSpec, PodFailurePolicyOnExitCodesRequirement,
 from sampan.kinds import checks
 from sampan.kinds.batch import indexes
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 
 ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 OPERATORS = ("In", "NotIn")
@@ -24,11 +25,9 @@ MAX_PARALLELISM_OF_MANY = 10_000
 def validate_mode(spec: JobSpec, path: str) -> Findings:
     """`completionMode` and what it demands of numbers."""
     out: Findings = []
-    if spec.completionMode is None:
-        return out
-    if spec.completionMode not in ("NonIndexed", "Indexed"):
+    if spec.completionMode not in (None, "NonIndexed", "Indexed"):
         return [field.not_supported(f"{path}.completionMode", spec.completionMode, ("NonIndexed", "Indexed"))]
-    if spec.completionMode == "NonIndexed":
+    if spec.completionMode != "Indexed":
         for name in ("backoffLimitPerIndex", "maxFailedIndexes"):
             if (value := getattr(spec, name)) is not None:
                 out.append(field.invalid(f"{path}.{name}", value, "requires indexed completion mode"))
@@ -113,7 +112,7 @@ def _exit_codes(codes: PodFailurePolicyOnExitCodesRequirement, containers: set[s
                                  "must be one of the container or initContainer names in the pod template"))
     values, where = codes.values or [], f"{at}.values"
     if not values:
-        out.append(field.invalid(where, values or None, "at least one value is required"))
+        out.append(field.invalid(where, codes.values, "at least one value is required"))
     elif len(values) > MAX_EXIT_CODES:
         out.append(field.too_many(where, len(values), MAX_EXIT_CODES))
     seen: set[int] = set()
@@ -134,7 +133,7 @@ def validate_success_policy(spec: JobSpec, path: str) -> Findings:
         return []
     rules, at = spec.successPolicy.rules or [], f"{path}.successPolicy"
     if spec.completionMode != "Indexed":
-        return [field.invalid(at, {"Rules": spec.successPolicy.rules}, "requires indexed completion mode")]
+        return [field.invalid(at, internal(spec.successPolicy), "requires indexed completion mode")]
     if not rules:
         return [field.required(f"{at}.rules", "at least one rules must be specified when the successPolicy is specified")]
     out: Findings = []

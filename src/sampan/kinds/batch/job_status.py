@@ -198,7 +198,7 @@ def _steps(now: _Status, was: _Status) -> Findings:
         out.append(field.invalid("status.completionTime", status.completionTime, field.IMMUTABLE))
     resuming = was.true("Suspended") and any(one.type == "Suspended" and one.status == "False" for one in status.conditions)
     if before.startTime is not None and _moment(status.startTime) != _moment(before.startTime) and not spec.suspend and not resuming:
-        out.append(field.required("status.startTime", "startTime cannot be removed for unsuspended job"))
+        out.append(field.invalid("status.startTime", status.startTime, "field is immutable for unsuspended job once set"))
     if was.succeeded and not now.succeeded:
         out.append(field.invalid_unshown(_CONDITIONS, "cannot disable the SuccessCriteriaMet=True condition"))
     if was.complete and not was.succeeded and now.succeeded:

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from sampan.api import goprint
+
 _MONTHS = {name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
 _DAYS = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
 _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = ((0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _MONTHS), (0, 6, _DAYS))
@@ -20,8 +22,7 @@ _WORDS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }
-_ZONE = re.compile(r"(?:TZ|CRON_TZ)=(\S*)\s*(.*)", re.DOTALL)
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _YEARS_AHEAD = 5
 
@@ -94,8 +95,8 @@ def parse(text: str, zone: tzinfo | None = None) -> Schedule:
     """
     if not text:
         raise ValueError("empty spec string")
-    if match := _ZONE.match(text):
-        zone, text = time_zone(match[1]), match[2].strip()
+    if text.startswith(("TZ=", "CRON_TZ=")):
+        zone, text = _zoned(text)
     if text.startswith("@"):
         if text.startswith("@every "):
             return Every(max(1, int(_duration(text.removeprefix("@every ")))))
@@ -108,6 +109,16 @@ def parse(text: str, zone: tzinfo | None = None) -> Schedule:
     sets = [_field(part, *bounds) for part, bounds in zip(parts, _FIELDS, strict=True)]
     any_day = _starred(parts[2]) or _starred(parts[4])
     return Cron(sets[0], sets[1], sets[2], sets[3], sets[4], any_day=any_day, zone=zone or UTC)
+
+
+def _zoned(text: str) -> tuple[tzinfo, str]:
+    name, blank, rest = text.partition("=")[2].partition(" ")
+    if not blank:  # upstream's library looks for the blank before it looks at anything else
+        raise ValueError("invalid schedule format: runtime error: slice bounds out of range [:-1]")
+    try:
+        return time_zone(name), rest.strip()
+    except ValueError as error:
+        raise ValueError(f"provided bad location {name}: {error}") from None
 
 
 def _starred(text: str) -> bool:
@@ -130,14 +141,25 @@ def time_zone(name: str) -> tzinfo:
 
 
 def _duration(text: str) -> float:
-    total, at = 0.0, 0
-    for match in _DURATION_PART.finditer(text):
-        if match.start() != at:
-            break
-        total, at = total + float(match[1]) * _SECONDS[match[2]], match.end()
-    if at == 0 or at != len(text):
-        raise ValueError(f"failed to parse duration @every {text}: time: invalid duration {text!r}")
-    return total
+    """Seconds of Go's notation, `1h30m`."""
+    quoted, failed = goprint.quote(text), f"failed to parse duration @every {text}: time: "
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0.0
+    if not rest:
+        raise ValueError(f"{failed}invalid duration {quoted}")
+    total = 0.0
+    while rest:
+        match = _DURATION_PART.match(rest)
+        if match is None:
+            raise ValueError(f"{failed}invalid duration {quoted}")
+        number, unit = match.groups()
+        if not unit:
+            raise ValueError(f"{failed}missing unit in duration {quoted}")
+        if unit not in _SECONDS:
+            raise ValueError(f"{failed}unknown unit {goprint.quote(unit)} in duration {quoted}")
+        total, rest = total + float(number) * _SECONDS[unit], rest[match.end():]
+    return -total if text.startswith("-") else total
 
 
 def _field(text: str, low: int, high: int, words: dict[str, int]) -> frozenset[int]:
@@ -151,8 +173,6 @@ def _field(text: str, low: int, high: int, words: dict[str, int]) -> frozenset[i
 
 def _range(text: str, low: int, high: int, words: dict[str, int]) -> set[int]:
     bounds, slash, step_text = text.partition("/")
-    if "/" in step_text:
-        raise ValueError(f"too many slashes: {text}")
     first_text, dash, last_text = bounds.partition("-")
     if first_text in ("*", "?"):
         first, last = low, high
@@ -163,6 +183,8 @@ def _range(text: str, low: int, high: int, words: dict[str, int]) -> set[int]:
         last = _number(last_text, words) if dash else first
         if slash and not dash:
             last = high  # "N/step" goes on to the end
+    if "/" in step_text:
+        raise ValueError(f"too many slashes: {text}")
     step = _number(step_text, {}) if slash else 1
     if first < low:
         raise ValueError(f"beginning of range ({first}) below minimum ({low}): {text}")

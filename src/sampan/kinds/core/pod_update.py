@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from sampan.api import addresses, field, names
+from sampan.api import addresses, field, goprint, names
 from sampan.api.core.v1 import (
     Container,
     ContainerStatus,
@@ -81,7 +81,7 @@ def _munge_gated(errors: Errors, spec: PodSpec, old: PodSpec) -> None:
     """A gated pod may still be told more about its nodes."""
     if spec.nodeSelector != old.nodeSelector:
         if old.nodeSelector.items() - spec.nodeSelector.items():
-            errors.append(field.invalid("spec.nodeSelector", spec.nodeSelector, "only additions to spec.nodeSelector "
+            errors.append(field.invalid("spec.nodeSelector", goprint.ordered(spec.nodeSelector), "only additions to spec.nodeSelector "
                                                                                 "are allowed (no mutations or deletions)"))
         spec.nodeSelector = old.nodeSelector
     now = spec.affinity.nodeAffinity if spec.affinity is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api import field, names
+from sampan.api import field, goprint, names
 from sampan.api.core.v1 import ReplicationController, ReplicationControllerStatus
 from sampan.api.errors import FieldError
 from sampan.api.resources import REPLICATION_CONTROLLERS
@@ -50,7 +50,7 @@ def validate(controller: ReplicationController) -> list[FieldError]:
         errors.append(field.required(path))
         return errors
     if spec.selector.items() - template.metadata.labels.items():
-        errors.append(field.invalid(f"{path}.metadata.labels", template.metadata.labels or None,
+        errors.append(field.invalid(f"{path}.metadata.labels", goprint.ordered(template.metadata.labels) or None,
                                     "`selector` does not match template `labels`"))
     errors += validate_pod_template(template, path)
     if template.spec.restartPolicy != "Always":
