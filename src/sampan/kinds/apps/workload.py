@@ -18,6 +18,7 @@ from sampan.kinds.core.pod_spec import pod_spec_warnings, validate_pod_template
 from sampan.kinds.kind import Column
 from sampan.kinds.printing import container_images, container_names
 
+
 def required_selector(selector: LabelSelector | None, kind: str) -> Findings:
     """A selector that is there, valid and selects something."""
     if selector is None:
