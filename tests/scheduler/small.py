@@ -8,6 +8,7 @@ from sampan.api import codec
 from sampan.api.core.v1 import Node, Pod
 from sampan.scheduler.config import DEFAULT
 from sampan.scheduler.cycle import Placed, Profile, Refused, schedule
+from sampan.scheduler.dra.extended import wants_devices
 from sampan.scheduler.preemption import Candidate, NoCandidate, aftermath, preempt
 from sampan.scheduler.snapshot import Snapshot
 
@@ -52,7 +53,7 @@ def place(snapshot: Snapshot, wanted: Pod, profile: Profile = DEFAULT) -> str:
     found = None if outcome.unread else preempt(wanted, shape, outcome, snapshot, profile)
     if isinstance(found, Candidate):
         return f"{outcome.message} -> {snapshot.node(found.row).metadata.name}: {', '.join(sorted(one.pod.metadata.name for one in found.victims))}"
-    return outcome.message + aftermath(outcome, profile, bool(shape.resource_claims), found)
+    return outcome.message + aftermath(outcome, profile, wants_devices(shape, snapshot), found)
 
 
 def settle(snapshot: Snapshot, wanted: Pod, profile: Profile = DEFAULT, start: int = 0) -> str:

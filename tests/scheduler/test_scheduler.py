@@ -335,6 +335,76 @@ def test_devices_are_given_and_reserved_before_the_pod_is_bound() -> None:
     run(test())
 
 
+async def with_gpus(cluster: OneCluster, where: str, count: int) -> None:
+    """Devices on a node, of a class that answers to `example.com/gpu`."""
+    client = cluster.server.client
+    await client.create(DEVICE_CLASSES, {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"},
+                                         "spec": {"extendedResourceName": "example.com/gpu"}})
+    await client.create(RESOURCE_SLICES, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "s"}, "spec": {
+        "driver": "d.example.com", "pool": {"name": where, "generation": 1, "resourceSliceCount": 1}, "nodeName": where,
+        "devices": [{"name": f"gpu-{index}"} for index in range(count)]}})
+
+
+def test_an_extended_resource_is_served_by_devices_through_a_claim_of_the_pod_s_own() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b")) as cluster:
+            client = cluster.server.client
+            await cluster.put(pod("p", "1", more={"example.com/gpu": "2"}))
+            assert "2 Insufficient example.com/gpu" in await cluster.refused("p")
+            # when a class answers to the name, and devices come
+            await with_gpus(cluster, "b", 3)
+            # then
+            assert await cluster.bound("p") == {"p": "b"}
+            claim, = (await client.list(RESOURCE_CLAIMS, "default")).items
+            assert claim.metadata.name.startswith("p-extended-resources-")
+            assert [one.name for one in claim.metadata.ownerReferences] == ["p"]
+            assert claim.status.allocation is not None
+            assert [one.device for one in claim.status.allocation.devices.results] == ["gpu-0", "gpu-1"]
+            assert [one.name for one in claim.status.reservedFor] == ["p"]
+            found = (await client.get(PODS, "p", "default")).status.extendedResourceClaimStatus
+            assert found is not None
+            assert found.resourceClaimName == claim.metadata.name
+            assert [(one.containerName, one.resourceName, one.requestName) for one in found.requestMappings or ()] == [
+                ("main", "example.com/gpu", "container-0-request-1")]
+            # and what it has is nobody else's
+            await cluster.put(pod("q", "1", more={"example.com/gpu": "2"}), pod("r", "1", more={"deviceclass.resource.kubernetes.io/gpu": "1"}))
+            assert await cluster.bound("r") == {"r": "b"}
+            assert "2 cannot allocate all claims" in await cluster.refused("q")
+
+    run(test())
+
+
+@pytest.mark.parametrize("lost_too", [False, True])
+def test_a_claim_for_extended_resources_goes_when_the_pod_is_not_bound(lost_too: bool) -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            client = cluster.server.client
+            await with_gpus(cluster, "a", 1)
+            refuse = lost(Conflict("changed meanwhile"), after=False)
+            left = [1]
+
+            # given a binding that is refused and, maybe, a server that does not let the claim go at first
+            def fault(verb: str, kind: str, name: str, after: bool) -> None:
+                refuse(verb, kind, name, after)
+                if lost_too and (verb, kind) == ("delete", "resourceclaims") and left[0]:
+                    left[0] -= 1
+                    raise ServiceUnavailable("gone for a moment")
+
+            cluster.client.fault = fault
+            await cluster.put(pod("p", "1", more={"example.com/gpu": "1"}))
+            # then it is bound in the end, with one claim
+            await cluster.bound("p")
+            assert binds(cluster) == 2
+            claim, = (await client.list(RESOURCE_CLAIMS, "default")).items
+            status = (await client.get(PODS, "p", "default")).status.extendedResourceClaimStatus
+            assert status is not None
+            assert status.resourceClaimName == claim.metadata.name
+            assert sum(call[:2] == ("create", "resourceclaims") for call in cluster.client.calls) == 2
+            assert cluster.scheduler.snapshot.world.get(RESOURCE_CLAIMS, "<extended-resources>-p", "default") is None
+
+    run(test())
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_a_pod_waits_for_its_devices_to_be_bound_and_lets_go_of_one_that_is_broken(works: bool) -> None:
     async def test() -> None:

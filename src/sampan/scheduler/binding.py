@@ -18,13 +18,14 @@ from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Binding, ObjectReference, Pod
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.api.meta.v1 import ObjectMeta
+from sampan.api.resource.v1 import ResourceClaim
 from sampan.api.resources import PODS
 from sampan.api.scalars import Time
 from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
 from sampan.scheduler.extenders import Extender, ExtenderError, Post
 from sampan.scheduler.preemption import Candidate
 from sampan.scheduler.queue import SchedulingQueue
-from sampan.scheduler.reserve import Reserved, ReserveError, commit, revert
+from sampan.scheduler.reserve import Reserved, ReserveError, commit, give_back, revert
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Assigned, Snapshot
 
@@ -117,11 +118,27 @@ class Binder:
                 await commit(decision.reserved, pod, decision.node, self._client, self._clock, self._snapshot.world)
             except (ApiError, ReserveError) as error:
                 self._failed(decision, f"running PreBind plugin: {error}")
+                await self._give_back(decision.reserved)
                 return False
-        for extender in self._extenders:
-            if extender.interested(pod):
-                return await self._bind_by_extender(extender, decision)
-        return await self._bind_by_request(decision)
+        extender = next((one for one in self._extenders if one.interested(pod)), None)
+        bound = await (self._bind_by_request(decision) if extender is None else self._bind_by_extender(extender, decision))
+        if not bound and decision.reserved is not None:
+            await self._give_back(decision.reserved)
+        return bound
+
+    async def _give_back(self, reserved: Reserved) -> None:
+        """What was made for the pod alone goes when it is not bound."""
+        claim = reserved.extended
+        if claim is not None and claim.metadata.resourceVersion:  # it was made
+            await self.drop_claim(claim)
+
+    async def drop_claim(self, claim: ResourceClaim) -> None:
+        """Delete the claim of a pod's extended resources; where that fails, the next attempt for the pod finds it."""
+        try:
+            async with self._turn():
+                await give_back(claim, self._client)
+        except ApiError as error:
+            log.warning("claim not deleted", extra={"claim": f"{claim.metadata.namespace}/{claim.metadata.name}", "error": str(error)})
 
     async def _bind_by_extender(self, extender: Extender, decision: Decision) -> bool:
         try:

@@ -122,7 +122,7 @@ def refusal(found: Filtered, snapshot: Snapshot) -> Refused:
 
 def run_filters(pod: Shape, snapshot: Snapshot, profile: Profile) -> Filtered:
     """Ask the filters, with the pods counted in for which room is kept on some row."""
-    asked = snapshot.nominated if pod.complex or snapshot.index.anti else snapshot.intricate
+    asked = snapshot.nominated if snapshot.is_intricate(pod) or snapshot.index.anti else snapshot.intricate
     kept = [uid for uid in asked if snapshot.nominated[uid].shape.priority >= pod.priority]
     if not kept:
         return _filter(pod, snapshot, profile)

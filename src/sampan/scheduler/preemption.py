@@ -22,6 +22,7 @@ from sampan.api.policy.v1 import PodDisruptionBudget
 from sampan.api.resources import POD_DISRUPTION_BUDGETS
 from sampan.api.selectors import SelectorError, of_label_selector
 from sampan.scheduler.cycle import CLAIMS, Profile, Refused, run_filters
+from sampan.scheduler.dra.extended import LEFT_OVER
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Assigned, Mask, Snapshot
 
@@ -106,7 +107,10 @@ def aftermath(refused: Refused, profile: Profile, wants_claims: bool, outcome: N
     if any(one.name == CLAIMS for one in profile.filters):
         if refused.unread:
             return " not found"
-        said.append("still not schedulable" if wants_claims and not refused.rejected else "no new claims to deallocate")
+        if any(text == LEFT_OVER for text, _ in refused.reasons):
+            said.append("deletion of ResourceClaim completed")
+        else:
+            said.append("still not schedulable" if wants_claims and not refused.rejected else "no new claims to deallocate")
     if outcome is not None:
         said.append(f"preemption: {outcome.message}")
     return f" {', '.join(said)}" if said else ""
@@ -125,7 +129,7 @@ def _being_preempted(pod: Pod) -> bool:
 
 def _intricate(attempt: Attempt) -> bool:
     """Whether something else than resources may depend on who is removed."""
-    return attempt.pod.complex or bool(attempt.snapshot.index.anti)
+    return attempt.snapshot.is_intricate(attempt.pod) or bool(attempt.snapshot.index.anti)
 
 
 def _most_room(attempt: Attempt) -> Mask:

@@ -1,6 +1,7 @@
 """Volumes and devices for a pod on the node that was chosen: taken in memory first, then written, or given back.
 
-`reserve` is pure but for what it lays over the world; `commit` writes and waits until volumes are bound.
+`reserve` is pure but for what it lays over the world; `commit` writes and waits until volumes are bound; where the pod is not
+bound after all, `revert` gives back in memory, `give_back` deletes the claim that was made for the pod's sake.
 Source: `plugins/volumebinding/binder.go` (AssumePodVolumes, BindPodVolumes), `plugins/dynamicresources` (Reserve, PreBind).
 """
 
@@ -11,15 +12,23 @@ from datetime import datetime
 
 from sampan.aio.clock import AsyncClock
 from sampan.api import codec
-from sampan.api.core.v1 import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod
-from sampan.api.errors import Conflict
-from sampan.api.resource.v1 import ResourceClaim, ResourceClaimConsumerReference
-from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, RESOURCE_CLAIMS
-from sampan.client.base import Client
+from sampan.api.core.v1 import (
+    ContainerExtendedResourceRequest,
+    ObjectReference,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PodExtendedResourceClaimStatus,
+)
+from sampan.api.errors import Conflict, NotFound
+from sampan.api.resource.v1 import ResourceClaim, ResourceClaimConsumerReference, ResourceClaimStatus
+from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, RESOURCE_CLAIMS
+from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
 from sampan.control.key import key_of
 from sampan.lib.errors import SampanError
 from sampan.scheduler.dra.allocate import allocate
 from sampan.scheduler.dra.devices import taken
+from sampan.scheduler.dra.extended import claim_on, mappings
 from sampan.scheduler.plugins.dynamic_resources import claims_of
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Snapshot
@@ -44,26 +53,38 @@ class Reserved:
     provisioned: list[PersistentVolumeClaim] = field(default_factory=list)
     awaited: list[str] = field(default_factory=list)  # names of claims
     claims: list[ResourceClaim] = field(default_factory=list)
+    extended: ResourceClaim | None = None
+    """The claim for extended resources: in memory, from its creation on as the API server has it."""
+    mappings: list[ContainerExtendedResourceRequest] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.volumes or self.provisioned or self.claims or self.extended)
 
 
 def reserve(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, now: datetime) -> Reserved:
-    """Take what the pod needs on a row that the filters found to have it."""
+    """Take what the pod needs on a row that the filters found to have it.
+
+    Raises:
+        ReserveError: It is not there any more; nothing is taken.
+    """
     out, world = Reserved(), snapshot.world
     if shape.claims:
         _reserve_volumes(shape, snapshot, row, out)
-    if shape.resource_claims:
+    if shape.resource_claims or shape.extended:
         _reserve_devices(pod, shape, snapshot, row, out, now)
     for volume in out.volumes:
         world.assume(PERSISTENT_VOLUMES, volume)
     for claim in out.provisioned:
         world.assume(PERSISTENT_VOLUME_CLAIMS, claim)
-    for resource_claim in out.claims:
+    for resource_claim in (*out.claims, *((out.extended,) if out.extended is not None else ())):
         world.assume(RESOURCE_CLAIMS, resource_claim)
     return out
 
 
 def _reserve_volumes(shape: Shape, snapshot: Snapshot, row: int, out: Reserved) -> None:
     found = plan(sort_claims(shape, snapshot), snapshot)
+    if any(rows[row] for rows in (found.absent, found.conflict, found.none, found.full)):
+        raise ReserveError("the volumes that were found are not to be had any more")
     for claim, volume, rows in found.static:
         if rows[row]:
             chosen, meta = codec.clone(volume), claim.metadata
@@ -83,17 +104,25 @@ def _reserve_volumes(shape: Shape, snapshot: Snapshot, row: int, out: Reserved) 
 
 def _reserve_devices(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, out: Reserved, now: datetime) -> None:
     claims = claims_of(shape, snapshot)
-    waiting = [one for one in claims if one.status.allocation is None]
-    results = iter(allocate(waiting, snapshot, row, taken(snapshot), now) or () if waiting else ())
+    extended = claim_on(pod, shape, snapshot, row)
+    waiting = [one for one in (*claims, extended) if one is not None and one.status.allocation is None]
+    found = allocate(waiting, snapshot, row, taken(snapshot), now) if waiting else []
+    if found is None:
+        raise ReserveError("the devices that were found are not to be had any more")
+    results = iter(found)
     consumer = ResourceClaimConsumerReference(resource="pods", name=pod.metadata.name, uid=pod.metadata.uid)
     for claim in claims:
         new = codec.clone(claim)
         if claim.status.allocation is None:
-            new.status.allocation = next(results, None)
+            new.status.allocation = next(results)
             new.metadata.finalizers = [*{*new.metadata.finalizers, FINALIZER}]
         if all(one.uid != consumer.uid for one in new.status.reservedFor):
             new.status.reservedFor = [*new.status.reservedFor, consumer]
             out.claims.append(new)
+    if extended is not None:
+        extended.metadata.finalizers = [FINALIZER]
+        extended.status.allocation, extended.status.reservedFor = next(results), [consumer]
+        out.extended, out.mappings = extended, mappings(shape, snapshot, extended)
 
 
 def revert(reserved: Reserved, world: World) -> None:
@@ -102,7 +131,7 @@ def revert(reserved: Reserved, world: World) -> None:
         world.restore(PERSISTENT_VOLUMES, key_of(volume))
     for claim in reserved.provisioned:
         world.restore(PERSISTENT_VOLUME_CLAIMS, key_of(claim))
-    for resource_claim in reserved.claims:
+    for resource_claim in (*reserved.claims, *((reserved.extended,) if reserved.extended is not None else ())):
         world.restore(RESOURCE_CLAIMS, key_of(resource_claim))
 
 
@@ -115,6 +144,8 @@ async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock:
     """
     for claim in reserved.claims:
         await _write_claim(claim, pod, client)
+    if reserved.extended is not None:
+        await _make_claim(reserved, reserved.extended, pod, client, world)
     for volume in reserved.volumes:
         await client.update(PERSISTENT_VOLUMES, volume)
     for wanted in reserved.provisioned:
@@ -210,6 +241,54 @@ async def _write_claim(wanted: ResourceClaim, pod: Pod, client: Client) -> None:
             if found.metadata.uid != meta.uid or found.metadata.deletionTimestamp is not None:
                 raise ReserveError(f"claim {meta.name} got deleted in the meantime") from None
     raise ReserveError(f"claim {meta.name} keeps changing")
+
+
+async def _make_claim(reserved: Reserved, wanted: ResourceClaim, pod: Pod, client: Client, world: World) -> None:
+    """The claim for extended resources: make it, give it its devices, and tell the pod which request serves what."""
+    meta = pod.metadata
+    body = codec.clone(wanted)
+    body.metadata.name, body.metadata.uid, body.status = "", "", ResourceClaimStatus()
+    made: ResourceClaim = await client.create(RESOURCE_CLAIMS, body)
+    _replace(reserved, made, wanted, world)
+    for attempt in range(TRIES):
+        new = codec.clone(made)
+        new.status.allocation, new.status.reservedFor = wanted.status.allocation, wanted.status.reservedFor
+        try:
+            _replace(reserved, await client.update(RESOURCE_CLAIMS, new, subresource="status"), wanted, world)
+            break
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            made = await client.get(RESOURCE_CLAIMS, made.metadata.name, meta.namespace)
+    assert reserved.extended is not None
+    status = PodExtendedResourceClaimStatus(requestMappings=reserved.mappings, resourceClaimName=reserved.extended.metadata.name)
+    await client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": {"extendedResourceClaimStatus": status}},
+                       type=STRATEGIC_PATCH, subresource="status")
+
+
+def _replace(reserved: Reserved, now: ResourceClaim, wanted: ResourceClaim, world: World) -> None:
+    """From now on the claim is what the API server has, with the devices that are meant for it; they are taken all the time."""
+    assert reserved.extended is not None
+    shown = codec.clone(now)
+    shown.status.allocation = wanted.status.allocation
+    world.assume(RESOURCE_CLAIMS, shown)
+    if key_of(reserved.extended) != key_of(shown):
+        world.restore(RESOURCE_CLAIMS, key_of(reserved.extended))
+    reserved.extended = shown
+
+
+async def give_back(claim: ResourceClaim, client: Client) -> None:
+    """Delete a claim that was made for a pod's extended resources, and with it what keeps it.
+
+    Raises:
+        ApiError: The API server refused; the claim is found again when the pod is tried again.
+    """
+    meta = claim.metadata
+    try:
+        await client.patch(RESOURCE_CLAIMS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid, "finalizers": None}})
+        await client.delete(RESOURCE_CLAIMS, meta.name, meta.namespace, DeleteOptions(uid=meta.uid))
+    except (NotFound, Conflict):
+        return  # gone already, or another claim of that name
 
 
 def _with_finalizer(claim: ResourceClaim) -> ResourceClaim:

@@ -20,6 +20,7 @@ from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Node, Pod
+from sampan.api.resource.v1 import ResourceClaim
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES, NODES, PODS, RESOURCE_CLAIMS
 from sampan.client.base import Client
@@ -28,7 +29,8 @@ from sampan.control.key import key_of
 from sampan.kinds.core.pod import is_terminal
 from sampan.scheduler.binding import Binder, Decision, EventSink
 from sampan.scheduler.config import DEFAULT, SchedulerSettings
-from sampan.scheduler.cycle import Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
+from sampan.scheduler.cycle import CLAIMS, Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
+from sampan.scheduler.dra.extended import LEFT_OVER, left_over, wants_devices
 from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
 from sampan.scheduler.plugins.base import Change, Reason
 from sampan.scheduler.preemption import (
@@ -42,7 +44,7 @@ from sampan.scheduler.preemption import (
     start_of,
 )
 from sampan.scheduler.queue import SchedulingQueue, Waiting
-from sampan.scheduler.reserve import reserve
+from sampan.scheduler.reserve import ReserveError, reserve
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Snapshot
 from sampan.scheduler.world import CHANGES, RESOURCES
@@ -50,6 +52,7 @@ from sampan.scheduler.world import CHANGES, RESOURCES
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.01  # how long cycles may hold the event loop
+Begun = tuple[Pod, Profile, Shape, int]  # an attempt: the last is the row that was nominated, or -1
 
 
 class Scheduler:
@@ -197,24 +200,39 @@ class Scheduler:
             await self.queue.ready()
             started = self._clock.monotonic()
             while (waiting := self.queue.pop_now()) is not None:
-                if any(one.interested(waiting.pod) for one in self._extenders):
-                    await self._try_extended(waiting, tasks)
+                begun = self._begin(waiting)
+                if (claim := self._left_over(begun)) is not None:
+                    self._clear(begun, claim, tasks)
+                elif any(one.interested(waiting.pod) for one in self._extenders):
+                    await self._try_extended(begun, tasks)
                 else:
-                    self._try(waiting, tasks)
+                    self._try(begun, tasks)
                 if self._binder.full or self._clock.monotonic() - started > SLICE_SECONDS:
                     break
             await self._binder.room()
             await asyncio.sleep(0)
 
-    def _try(self, waiting: Waiting, tasks: Tasks) -> None:
-        pod, profile, shape, nominated = self._begin(waiting)
+    def _try(self, begun: Begun, tasks: Tasks) -> None:
+        pod, profile, shape, nominated = begun
         if not len(self.snapshot):
             self._refuse(pod, shape, profile, Refused((), 0), nominated, tasks)
             return
         found = run_filters(shape, self.snapshot, profile)
         self._finish(pod, shape, profile, found, nominated, tasks)
 
-    def _begin(self, waiting: Waiting) -> tuple[Pod, Profile, Shape, int]:
+    def _left_over(self, begun: Begun) -> ResourceClaim | None:
+        pod, _, shape, _ = begun
+        return left_over(pod, self.snapshot.world) if shape.extended else None
+
+    def _clear(self, begun: Begun, claim: ResourceClaim, tasks: Tasks) -> None:
+        """An earlier attempt has left a claim, which has to go first; its end is a change that helps."""
+        pod, profile, shape, nominated = begun
+        everywhere = len(self.snapshot)
+        refused = Refused(((LEFT_OVER, everywhere),), everywhere, frozenset((CLAIMS,)), np.zeros_like(self.snapshot.alive))
+        self._refuse(pod, shape, profile, refused, nominated, tasks)
+        tasks.start(self._binder.drop_claim(claim), f"drop claim of {pod.metadata.name}", keep_going=True)
+
+    def _begin(self, waiting: Waiting) -> Begun:
         pod = waiting.pod
         profile = self._profiles[pod.spec.schedulerName or DEFAULT.name]
         kept = self.snapshot.unnominate(pod.metadata.uid)
@@ -231,7 +249,13 @@ class Scheduler:
         self._place(pod, shape, profile, Placed(row), tasks)
 
     def _place(self, pod: Pod, shape: Shape, profile: Profile, placed: Placed, tasks: Tasks) -> None:
-        reserved = reserve(pod, shape, self.snapshot, placed.row, self._clock.now()) if shape.claims or shape.resource_claims else None
+        reserved = None
+        if shape.claims or shape.resource_claims or shape.extended:
+            try:
+                reserved = reserve(pod, shape, self.snapshot, placed.row, self._clock.now()) or None
+            except ReserveError as error:  # it was taken while extenders were asked
+                self._erred(pod, f"running Reserve plugin: {error}", tasks)
+                return
         self.snapshot.assume(pod, shape, placed.row)
         decision = Decision(pod, shape, placed.row, self.snapshot.node(placed.row).metadata.name, reserved)
         self._binder.start(decision, tasks)
@@ -246,7 +270,7 @@ class Scheduler:
             row = outcome.row
         else:
             if refused.total:
-                message += aftermath(refused, profile, bool(shape.resource_claims), outcome)
+                message += aftermath(refused, profile, wants_devices(shape, self.snapshot), outcome)
             if outcome is None or outcome.keeps:
                 row = nominated
         if row >= 0 and self.snapshot.alive[row]:
@@ -261,6 +285,11 @@ class Scheduler:
             tasks.start(self._binder.make_room(pod, outcome, name), f"preempt for {pod.metadata.name}", keep_going=True)
         tasks.start(self._binder.tell_refused(pod, message, name), f"refused {pod.metadata.name}", keep_going=True)
 
+    def _erred(self, pod: Pod, message: str, tasks: Tasks) -> None:
+        """Something else than the cluster stood in the way: try again after the back-off."""
+        self.queue.failed(pod.metadata.uid)
+        tasks.start(self._binder.tell_refused(pod, message, "", reason="SchedulerError"), f"refused {pod.metadata.name}", keep_going=True)
+
     def _drop_nominations(self, pod: Pod, shape: Shape, row: int, tasks: Tasks) -> None:
         """Less important pods that were to run on the row may not fit any more: let them look elsewhere."""
         for uid in self.snapshot.nominated_on(row):
@@ -272,8 +301,8 @@ class Scheduler:
 
     # extenders
 
-    async def _try_extended(self, waiting: Waiting, tasks: Tasks) -> None:
-        pod, profile, shape, nominated = self._begin(waiting)
+    async def _try_extended(self, begun: Begun, tasks: Tasks) -> None:
+        pod, profile, shape, nominated = begun
         try:
             found = run_filters(shape, self.snapshot, profile) if len(self.snapshot) else None
             if found is None:
@@ -291,8 +320,7 @@ class Scheduler:
             extra = await self._ranked(pod, found)
         except ExtenderError as error:
             log.warning("an extender failed", extra={"pod": str(key_of(pod)), "error": str(error)})
-            self.queue.failed(pod.metadata.uid)
-            tasks.start(self._binder.tell_refused(pod, str(error), "", reason="SchedulerError"), f"refused {pod.metadata.name}", keep_going=True)
+            self._erred(pod, str(error), tasks)
             return
         if self.queue.get(pod.metadata.uid) is None:
             return  # deleted meanwhile

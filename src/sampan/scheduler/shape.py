@@ -16,6 +16,8 @@ from sampan.api.core.v1 import Pod, PodAffinityTerm, TopologySpreadConstraint
 from sampan.api.selectors import NOTHING, Requirement, Selector, SelectorError, of_label_selector
 from sampan.control.key import controller_of
 from sampan.kinds.core.pod import host_ports, requests
+from sampan.kinds.core.pod_spec.resources import is_extended
+from sampan.scheduler.world import CLASS_PREFIX
 
 # what a container that asks for nothing counts as when nodes are compared
 MISSING = {"cpu": 100, "memory": 200 * 1024 * 1024}
@@ -59,7 +61,7 @@ class Shape:
     """See the module. `pod` is one of the pods that have it; only its spec and labels may be used."""
 
     __slots__ = (
-        "__weakref__", "anti", "cache", "claims", "claims_by_volume", "complex", "controller", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
+        "__weakref__", "anti", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
         "ports", "preferred", "priority", "requests", "required", "resource_claims", "scoring", "soft_spread",
     )
 
@@ -80,6 +82,8 @@ class Shape:
         self.claims_by_volume = _claim_names(pod)
         self.claims: tuple[str, ...] = tuple(sorted(set(self.claims_by_volume.values())))
         self.resource_claims: tuple[str | None, ...] = _resource_claims(pod)
+        # what devices may have to serve, where a device class answers to the name
+        self.extended = frozenset(name for name, amount in self.requests.items() if amount and (is_extended(name) or name.startswith(CLASS_PREFIX)))
         self.complex = bool(self.ports or self.required or self.anti or self.hard_spread or self.claims or self.resource_claims)
         self.klass: Any = None  # podindex.PodClass, set by the snapshot
         self.cache: dict[Any, Any] = {}  # what plugins remember about this shape

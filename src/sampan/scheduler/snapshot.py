@@ -349,7 +349,7 @@ class Snapshot:
         self.unnominate(pod.metadata.uid)
         self.nominated[pod.metadata.uid] = Nominated(row, pod, shape)
         self._nominated_on.setdefault(row, {})[pod.metadata.uid] = None
-        if shape.complex:
+        if self.is_intricate(shape):
             self.intricate.add(pod.metadata.uid)
         self._nominate(shape, row, 1)
 
@@ -384,6 +384,10 @@ class Snapshot:
             del self.levels[shape.priority], self._level_sizes[shape.priority]
 
     # questions
+
+    def is_intricate(self, shape: Shape) -> bool:
+        """Whether more than free resources of nodes decides where a pod fits."""
+        return shape.complex or (bool(shape.extended) and not shape.extended.isdisjoint(self.world.device_class_of))
 
     def vector(self, shape: Shape) -> Int64:
         """int64[R] of what a pod asks for, itself counted among `pods`."""

@@ -139,7 +139,8 @@ def _remedy(plugin: Plugin, shape: Shape, snapshot: Snapshot, rows: Mask) -> str
 
 def _free(shape: Shape, snapshot: Snapshot) -> list[tuple[str, int, Int64]]:
     wanted = [*((name, amount) for name, amount in shape.requests.items() if amount > 0), ("pods", 1)]
-    return [(name, amount, snapshot.allocatable[snapshot.column(name)] - snapshot.requested[snapshot.column(name)]) for name, amount in wanted]
+    columns = [(name, amount, snapshot.column(name)) for name, amount in wanted]  # each may be a new one
+    return [(name, amount, snapshot.allocatable[index] - snapshot.requested[index]) for name, amount, index in columns]
 
 
 def _amount(name: str, short: int) -> str:

@@ -49,6 +49,8 @@ CHANGES: Mapping[str, What] = {
     RESOURCE_CLAIMS.group_resource: "resource claim", RESOURCE_SLICES.group_resource: "resource slice", DEVICE_CLASSES.group_resource: "device class",
 }
 NO_LABELS: Mapping[str, str] = {}
+CLASS_PREFIX = "deviceclass.resource.kubernetes.io/"
+"""Every device class answers to this and its name, as if it were an extended resource."""
 
 
 class World:
@@ -59,6 +61,7 @@ class World:
         self._assumed: dict[str, dict[Key, Any]] = {one.group_resource: {} for one in RESOURCES}
         self._by_namespace: dict[str, dict[str, dict[Key, Any]]] = {}
         self.versions: dict[str, int] = {one.group_resource: 0 for one in RESOURCES}
+        self._device_class_of: tuple[int, Mapping[str, str]] = (-1, {})
 
     def get(self, resource: Resource[T], name: str, namespace: str = "") -> T | None:
         """The object as it is, or as it will be once what was decided is written."""
@@ -72,7 +75,7 @@ class World:
         assumed = self._assumed[kind]
         if not assumed:
             return self._objects[kind].values()
-        return {**self._objects[kind], **{key: obj for key, obj in assumed.items() if key in self._objects[kind]}}.values()
+        return {**self._objects[kind], **assumed}.values()
 
     def of_namespace(self, resource: Resource[T], namespace: str) -> Iterable[T]:
         """The objects of one namespace."""
@@ -89,7 +92,7 @@ class World:
         if key.namespace:
             self._by_namespace.setdefault(kind, {}).setdefault(key.namespace, {})[key] = obj
         assumed = self._assumed[kind].get(key)
-        if assumed is not None and revision_of(obj) > revision_of(assumed):
+        if assumed is not None and (revision_of(obj) > revision_of(assumed) or obj == assumed):
             del self._assumed[kind][key]
         self.versions[kind] += 1
 
@@ -114,6 +117,20 @@ class World:
         """What was assumed was not written, or is seen by now."""
         if self._assumed[resource.group_resource].pop(key, None) is not None:
             self.versions[resource.group_resource] += 1
+
+    @property
+    def device_class_of(self) -> Mapping[str, str]:
+        """Extended resource → device class that serves it: of several the newest, then the first by name. The same object until a class changes."""
+        version = self.versions[DEVICE_CLASSES.group_resource]
+        if self._device_class_of[0] != version:
+            out: dict[str, str] = {}
+            classes = sorted(self.items(DEVICE_CLASSES), key=lambda one: one.metadata.name, reverse=True)
+            for one in sorted(classes, key=lambda one: one.metadata.creationTimestamp or ""):
+                if one.spec.extendedResourceName is not None:
+                    out[one.spec.extendedResourceName] = one.metadata.name
+                out[CLASS_PREFIX + one.metadata.name] = one.metadata.name
+            self._device_class_of = version, out
+        return self._device_class_of[1]
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Labels of a namespace; none for one that is not known."""

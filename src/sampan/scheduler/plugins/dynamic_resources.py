@@ -15,6 +15,7 @@ from sampan.api.resource.v1 import DeviceSelector, ResourceClaim
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
 from sampan.scheduler.dra.allocate import ExpressionError, allocate, request_classes
 from sampan.scheduler.dra.devices import DeviceId, Inventory, Taken, inventory, taken
+from sampan.scheduler.dra.extended import variants, wants_devices
 from sampan.scheduler.nodeselect import selector_rows
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
@@ -87,7 +88,7 @@ class DynamicResources(Plugin):
         return None
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
-        if not pod.resource_claims:
+        if not wants_devices(pod, snapshot):
             return None
         claims = claims_of(pod, snapshot)
         elsewhere = np.zeros(len(snapshot.alive), np.bool_)
@@ -97,13 +98,16 @@ class DynamicResources(Plugin):
         reasons = [Reason(ELSEWHERE, elsewhere, resolvable=False)]
         bad = elsewhere.copy()
         waiting = [claim for claim in claims if claim.status.allocation is None]
-        if waiting:
-            refused = self._refused(waiting, snapshot, ~elsewhere & snapshot.alive)
-            for text, rows in refused.items():
-                mask = np.zeros_like(bad)
-                mask[rows] = True
-                bad |= mask
-                reasons.append(Reason(text, mask, resolvable=False))
+        refused: dict[str, list[int]] = {}
+        for rows, extra in variants(pod, snapshot, ~elsewhere & snapshot.alive):
+            wanted = waiting if extra is None else [*waiting, extra]
+            for text, found in (self._refused(wanted, snapshot, rows) if wanted else {}).items():
+                refused.setdefault(text, []).extend(found)
+        for text, found in refused.items():
+            mask = np.zeros_like(bad)
+            mask[found] = True
+            bad |= mask
+            reasons.append(Reason(text, mask, resolvable=False))
         return Verdict(~bad, tuple(reasons)) if bad.any() else None
 
     @staticmethod

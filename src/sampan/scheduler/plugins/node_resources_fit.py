@@ -69,7 +69,7 @@ def used_shares(pod: Shape, snapshot: Snapshot, resource: str, *, plain: bool = 
 
 class NodeResourcesFit(Plugin):
     name = "NodeResourcesFit"
-    events: frozenset[What] = frozenset(("node", "pod gone", "pod changed"))
+    events: frozenset[What] = frozenset(("node", "pod gone", "pod changed", "device class"))
 
     def __init__(self, strategy: Strategy = Strategy(), ignored: frozenset[str] = frozenset(), ignored_groups: frozenset[str] = frozenset()) -> None:
         self._strategy, self._ignored, self._groups = strategy, ignored, ignored_groups
@@ -84,6 +84,8 @@ class NodeResourcesFit(Plugin):
             for level in levels:
                 used = used + level[index]
             short = snapshot.allocatable[index] - used < amount
+            if name in pod.extended and name in snapshot.world.device_class_of:
+                short &= snapshot.allocatable[index] > 0  # where a node has none of it, DynamicResources has the say
             if not short.any():
                 continue
             fits = ~short if fits is None else fits & ~short
@@ -131,12 +133,15 @@ class NodeResourcesFit(Plugin):
         return out
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        if change.what == "device class":
+            return bool(pod.extended)
         if change.row < 0 or not snapshot.alive[change.row]:
             return True
         row = change.row
         levels = [] if change.kept else [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
         return all(snapshot.allocatable[index, row] - snapshot.requested[index, row] - sum(level[index, row] for level in levels) >= amount
-                   for _, index, amount in self._wanted(pod, snapshot))
+                   for name, index, amount in self._wanted(pod, snapshot)
+                   if not (name in pod.extended and name in snapshot.world.device_class_of and snapshot.allocatable[index, row] == 0))
 
 
 def broken_line(points: Sequence[tuple[int, int]], utilization: Int64) -> Int64:

@@ -1,0 +1,110 @@
+"""Extended resources that devices stand behind: a pod asks for `example.com/gpu: 2` and a device class answers to that name.
+
+On a node that has such a resource of its own (a device plugin's) nothing changes; elsewhere the scheduler makes a claim
+for the pod's sake, with a request a container and resource, gives it devices and tells the pod's status which request
+serves what. Pure. Source: KEP-5004; `plugins/dynamicresources/extendeddynamicresources.go`, dynamic-resource-allocation
+`deviceclass/extendedresourcecache`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sampan.api import quantity
+from sampan.api.core.v1 import ContainerExtendedResourceRequest, Pod
+from sampan.api.meta.v1 import ObjectMeta, OwnerReference
+from sampan.api.resource.v1 import DeviceClaim, DeviceRequest, ExactDeviceRequest, ResourceClaim, ResourceClaimSpec
+from sampan.api.resources import RESOURCE_CLAIMS
+from sampan.scheduler.shape import Shape
+from sampan.scheduler.snapshot import Mask, Snapshot
+from sampan.scheduler.world import World
+
+ANNOTATION = "resource.kubernetes.io/extended-resource-claim"
+IN_MEMORY = "<extended-resources>"
+"""The name of a claim that is not made yet: no name of an object, so that none can have it."""
+LEFT_OVER = "cannot schedule extended resource claim"
+
+
+class Wish(NamedTuple):
+    """One request: which container asks, for which resource, of which class, under which name in the claim."""
+
+    container: str
+    resource: str
+    device_class: str
+    amount: int
+    request: str
+
+
+def by_devices(pod: Shape, snapshot: Snapshot) -> tuple[Wish, ...]:
+    """What the pod asks for that a device class answers to, in the order of the requests' names."""
+    if not pod.extended:
+        return ()
+    classes = snapshot.world.device_class_of
+    known = pod.cache.get("extended")
+    if known is None or known[0] is not classes:
+        known = pod.cache["extended"] = (classes, tuple(sorted(_wishes(pod.pod, classes), key=lambda one: one.request)))
+    found: tuple[Wish, ...] = known[1]
+    return found
+
+
+def wants_devices(pod: Shape, snapshot: Snapshot) -> bool:
+    """Whether the pod needs a claim, its own or one that is made for it."""
+    return bool(pod.resource_claims or by_devices(pod, snapshot))
+
+
+def _wishes(pod: Pod, classes: Mapping[str, str]) -> Iterator[Wish]:
+    for index, container in enumerate((*pod.spec.initContainers, *(pod.spec.containers or ()))):
+        for place, (name, amount) in enumerate(sorted(container.resources.requests.items())):
+            if name in classes and (count := quantity.integer(amount)):
+                yield Wish(container.name, name, classes[name], count, f"container-{index}-request-{place}")
+
+
+def elsewhere(wish: Wish, snapshot: Snapshot) -> Mask:
+    """bool[N] of the nodes that do not have the resource themselves, so that devices have to serve it."""
+    index = snapshot.column(wish.resource)
+    mask: Mask = snapshot.allocatable[index] == 0
+    return mask
+
+
+def variants(pod: Shape, snapshot: Snapshot, rows: Mask) -> list[tuple[Mask, ResourceClaim | None]]:
+    """The claim that each of the rows would need (None: no devices), rows that need the same together."""
+    groups: list[tuple[Mask, list[Wish]]] = [(rows, [])]
+    for wish in by_devices(pod, snapshot):
+        here = elsewhere(wish, snapshot)
+        split = [(mask & side, [*wishes, wish] if takes else wishes) for mask, wishes in groups for side, takes in ((here, True), (~here, False))]
+        groups = [(mask, wishes) for mask, wishes in split if mask.any()]
+    return [(mask, _claim(pod.pod, wishes) if wishes else None) for mask, wishes in groups]
+
+
+def claim_on(pod: Pod, shape: Shape, snapshot: Snapshot, row: int) -> ResourceClaim | None:
+    """The claim that this very pod needs on a row, not made yet; None: it needs none there."""
+    wishes = [wish for wish in by_devices(shape, snapshot) if elsewhere(wish, snapshot)[row]]
+    return _claim(pod, wishes) if wishes else None
+
+
+def _claim(pod: Pod, wishes: Sequence[Wish]) -> ResourceClaim:
+    meta = pod.metadata
+    requests = [DeviceRequest(name=one.request, exactly=ExactDeviceRequest(deviceClassName=one.device_class, allocationMode="ExactCount", count=one.amount))
+                for one in wishes]
+    owner = OwnerReference(apiVersion="v1", kind="Pod", name=meta.name, uid=meta.uid, controller=True)
+    return ResourceClaim(
+        metadata=ObjectMeta(name=f"{IN_MEMORY}-{meta.uid}", generateName=f"{meta.name}-extended-resources-", namespace=meta.namespace, uid=meta.uid,
+                            annotations={ANNOTATION: "true"}, ownerReferences=[owner]),
+        spec=ResourceClaimSpec(devices=DeviceClaim(requests=requests)))
+
+
+def mappings(pod: Shape, snapshot: Snapshot, claim: ResourceClaim) -> list[ContainerExtendedResourceRequest]:
+    """Which request of the claim serves which resource of which container, for the pod's status."""
+    named = {one.name for one in claim.spec.devices.requests or ()}
+    return [ContainerExtendedResourceRequest(containerName=one.container, resourceName=one.resource, requestName=one.request)
+            for one in by_devices(pod, snapshot) if one.request in named]
+
+
+def left_over(pod: Pod, world: World) -> ResourceClaim | None:
+    """The claim that an attempt to bind this pod has left: its devices may not be the right ones any more."""
+    for claim in world.of_namespace(RESOURCE_CLAIMS, pod.metadata.namespace):
+        meta = claim.metadata
+        if meta.annotations.get(ANNOTATION) == "true" and any(one.uid == pod.metadata.uid and one.controller for one in meta.ownerReferences):
+            return claim
+    return None
