@@ -147,7 +147,7 @@ async def portforward(api: Api, info: RequestInfo, served: Served, body: Body) -
 async def proxy(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Any request to a node's agent, a pod's or a service's port."""
     await _allowed(api, info, served)
-    target = split_target(info.name)
+    target = split_target(info.name, served.resource.kind.lower())
     nodes = _nodes(api)
     if served.resource.plural == "nodes":
         base, trusted = node_target(nodes, api, target), True

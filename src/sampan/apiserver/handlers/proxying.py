@@ -5,11 +5,13 @@ Source: kubernetes `pkg/registry/core/{node,pod,service}`, `ResourceLocation`; `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from sampan.api import goprint
 from sampan.api.errors import BadRequest, ServiceUnavailable
 from sampan.api.resources import ENDPOINT_SLICES, PODS, SERVICES
 from sampan.apiserver.handlers.base import Api
@@ -25,20 +27,25 @@ class Target(NamedTuple):
     port: str
 
 
-def split_target(text: str) -> Target:
-    """Read it.
+_PORT_NAME = re.compile("[A-Za-z0-9-]*")
+
+
+def split_target(text: str, kind: str) -> Target:
+    """Read it. The port becomes a part of a URL, so it is a number, or, of a Service, a name.
 
     Raises:
         BadRequest: It has another form.
     """
     parts = text.split(":")
-    if len(parts) == 1:
-        return Target("", parts[0], "")
-    if len(parts) == 2:
-        return Target("", parts[0], parts[1])
-    if len(parts) == 3 and parts[0] in ("", "http", "https"):
-        return Target(parts[0], parts[1], parts[2])
-    raise BadRequest(f'invalid request "{text}"')
+    scheme, name, port = ("", *parts, "")[:3] if len(parts) < 3 else parts[:3]
+    good = _PORT_NAME.fullmatch(port) if kind == "service" else not port or _is_port(port)
+    if len(parts) > 3 or scheme not in ("", "http", "https") or not good:
+        raise BadRequest(f"invalid {kind} request {goprint.quote(text)}")
+    return Target(scheme, name, port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= 65535
 
 
 def _check(address: str) -> None:
@@ -47,18 +54,27 @@ def _check(address: str) -> None:
         raise BadRequest("address not allowed")
 
 
+def _check_host(host: str) -> None:
+    try:
+        _check(host)
+    except ValueError:  # a name
+        if host.lower().rstrip(".").rpartition(".")[2] == "localhost":
+            raise BadRequest("address not allowed") from None
+
+
 def _url(scheme: str, address: str, port: int | str) -> str:
     host = f"[{address}]" if ":" in address else address
     return f"{scheme or 'http'}://{host}:{port}" if port else f"{scheme or 'http'}://{host}"
 
 
 def node_target(nodes: NodeConnections, api: Api, target: Target) -> str:
-    """A node's agent, or another port of the node."""
+    """A node's agent, or another port of the node; of this machine none but agents'."""
     del api
     url = nodes.url_of(target.name)
-    if not target.port:
+    host, _, port = url.removeprefix("https://").rpartition(":")
+    if target.port in ("", port):
         return url
-    host = url.removeprefix("https://").rpartition(":")[0]
+    _check_host(host.strip("[]"))
     return f"{target.scheme or 'http'}://{host}:{target.port}"
 
 
@@ -82,7 +98,7 @@ def service_target(api: Api, info: RequestInfo, target: Target) -> str:
     found: list[tuple[str, int]] = []
     for entry in api.caches.of(ENDPOINT_SLICES).entries(info.namespace):
         one = entry.object
-        if one.metadata.labels.get("kubernetes.io/service-name") != target.name:
+        if one.metadata.labels.get("kubernetes.io/service-name") != target.name or one.addressType == "FQDN":
             continue
         ports = [port.port for port in one.ports or () if (port.name or "") == name and port.port]
         found += [(address, port) for endpoint in one.endpoints or () if endpoint.conditions.ready is not False
