@@ -57,3 +57,9 @@ def test_claims_that_break_a_rule_make_no_user(mappings: dict[str, Any], more: d
 def test_an_address_that_is_not_verified_is_nobodys() -> None:
     with pytest.raises(Unacceptable, match="email not verified"):
         of({"username": {"claim": "email", "prefix": ""}}, JANE | {"email_verified": False})
+
+
+@pytest.mark.parametrize("said", ["false", "true", 1, None])
+def test_whether_an_address_is_verified_is_told_by_a_boolean(said: Any) -> None:
+    with pytest.raises(Unacceptable, match="parse 'email_verified' claim"):
+        of({"username": {"claim": "email", "prefix": ""}}, JANE | {"email_verified": said})

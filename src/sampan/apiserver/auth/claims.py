@@ -90,8 +90,12 @@ def _username(mapping: PrefixedClaim, claims: Mapping[str, Any]) -> str:
         name = _text(_evaluate(mapping.expression, "claims", claims, "username"), "error evaluating username claim expression: must return a string")
     else:
         name = _text(claims.get(mapping.claim), f'parse username claims "{mapping.claim}": claim not present')
-        if mapping.claim == "email" and not claims.get("email_verified", True):
-            raise Unacceptable("oidc: email not verified")
+        if mapping.claim == "email" and "email_verified" in claims:
+            verified = claims["email_verified"]
+            if not isinstance(verified, bool):
+                raise Unacceptable("oidc: parse 'email_verified' claim: it is no boolean")
+            if not verified:
+                raise Unacceptable("oidc: email not verified")
     if not name:
         raise Unacceptable("oidc: the username is empty")
     return (mapping.prefix or "") + name
