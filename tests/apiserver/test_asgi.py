@@ -13,7 +13,7 @@ from sampan.api import codec
 from sampan.apiserver.asgi import GZIP_FROM_BYTES, LARGEST_BODY_BYTES, App
 from sampan.apiserver.handlers.base import Body
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Answer, Pieces
+from sampan.apiserver.response import Answer, Pieces, Tunnel
 from sampan.testing.server import RunningServer, running_server
 from sampan.testing.waiting import PATIENCE_SECONDS
 
@@ -192,6 +192,33 @@ def test_a_long_answer_ends_when_its_client_leaves(*, packed: bool) -> None:
         # then little more was made, and nothing says that it was all
         assert 1 < len(made) < 200
         assert sent[-1] > 0
+
+    asyncio.run(test())
+
+
+def test_half_an_upgrade_is_refused() -> None:
+    ended: list[bool] = []
+
+    class Joins:
+        async def handle(self, info: RequestInfo, body: Body) -> Tunnel:
+            return Tunnel("wss://node/exec", {}, trusted=True, ended=lambda: ended.append(True))
+
+    async def test() -> None:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        # when a plain HTTP request has the header, and nothing has made a WebSocket of it
+        scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "client": None, "headers": [(b"upgrade", b"websocket")]}
+        await App(Joins())(scope, receive, send)
+        # then it is answered, and what was kept for the tunnel is given back
+        assert sent[0]["status"] == 400
+        assert codec.loads(sent[1]["body"])["message"] == "Upgrade request required"
+        assert ended == [True]
 
     asyncio.run(test())
 

@@ -21,7 +21,7 @@ from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, Timeo
 from sampan.apiserver.parse import parse, parse_headers, parse_query
 from sampan.apiserver.pipeline import Handles
 from sampan.apiserver.request import RequestInfo
-from sampan.apiserver.response import Answer, Stream
+from sampan.apiserver.response import Answer, Stream, error_answer
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,10 @@ class App:
             await _send_answer(info, response, receive, send)
         elif isinstance(response, Stream):
             await _send_stream(info, response, receive, send)
+        else:  # it asks for a WebSocket by one header alone
+            if response.ended is not None:
+                response.ended()
+            await _send_answer(info, error_answer(BadRequest("Upgrade request required")), receive, send)
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
