@@ -36,7 +36,7 @@ def wanted_user(headers: Mapping[str, str]) -> User | None:
     """
     if not any(header.startswith("impersonate-") for header in headers):
         return None
-    name, uid = headers.get("impersonate-user", ""), headers.get("impersonate-uid", "")
+    name, uid = (headers.get(header, "").partition("\n")[0] for header in ("impersonate-user", "impersonate-uid"))
     raw_groups = headers.get("impersonate-group")
     groups = tuple(raw_groups.split("\n")) if raw_groups is not None else ()
     extra: dict[str, tuple[str, ...]] = {}
@@ -44,7 +44,6 @@ def wanted_user(headers: Mapping[str, str]) -> User | None:
         if header.startswith(_EXTRA):
             key = unquote(header.removeprefix(_EXTRA)).lower()
             extra[key] = (*extra.get(key, ()), *value.split("\n"))
-    name = name.partition("\n")[0]
     if name:
         return User(name, uid, groups, extra)
     if uid or groups or extra:

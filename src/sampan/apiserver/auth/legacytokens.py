@@ -19,6 +19,7 @@ from sampan.apiserver.catalog import Catalog
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import User
 from sampan.lib.clock import Clock
+from sampan.store.base import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class LegacyTokenUses:
 
         try:
             await self._registry.update(self._catalog.of(SECRETS), namespace, name, used, _write())
-        except ApiError as error:
+        except (ApiError, StoreError) as error:
             log.info("the use of a legacy token was not noted", extra={"secret": f"{namespace}/{name}", "error": error.message})
 
     def _today(self) -> str:
