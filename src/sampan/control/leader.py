@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
@@ -26,6 +27,7 @@ from sampan.lib.errors import SampanError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 JITTER = 1.2
 
 
@@ -62,7 +64,7 @@ class LeaderElector:
         Raises:
             LostLeadership: The lease could not be renewed within the deadline, or somebody else took it.
         """
-        while not await self._try():
+        while not await self._try_within(self._settings.renew_deadline):
             await self._clock.sleep(self._settings.retry_period * (1 + self._identity.rng.random() * (JITTER - 1)))
         self.leading = True
         log.info("leading", extra={"lease": self._settings.name, "holder": self._settings.holder})
@@ -78,16 +80,29 @@ class LeaderElector:
                     task.result()
         finally:
             self.leading = False
-            await self._release()
+            await self._within(self._release(), self._settings.renew_deadline)
 
     async def _renew(self) -> None:
         renewed = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._settings.retry_period)
-            if await self._try():
+            if await self._try_within(renewed + self._settings.renew_deadline - self._clock.monotonic()):
                 renewed = self._clock.monotonic()
             elif self._clock.monotonic() - renewed >= self._settings.renew_deadline:
                 raise LostLeadership(f"leader election lost: {self._settings.namespace}/{self._settings.name}")
+
+    async def _try_within(self, seconds: float) -> bool:
+        return await self._within(self._try(), seconds) or False
+
+    async def _within(self, asking: Coroutine[Any, Any, T], seconds: float) -> T | None:
+        """What comes of it, None if nothing has by then: a server that listens and never answers must not keep the work going."""
+        async with Tasks() as tasks:
+            asked, over = tasks.start(asking, "lease"), tasks.start(self._clock.sleep(seconds), "lease deadline")
+            done, _ = await asyncio.wait((asked, over), return_when=asyncio.FIRST_COMPLETED)
+            if asked in done:
+                return asked.result()  # type: ignore[no-any-return]
+        log.warning("the server does not answer", extra={"lease": self._settings.name, "seconds": seconds})
+        return None
 
     async def _try(self) -> bool:
         try:
