@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from kinds.core.making import created, findings
+from kinds.core.making import changed, created, findings
 from sampan.api import codec
 from sampan.api.resources import HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1
 from sampan.kinds.autoscaling import horizontal_pod_autoscaler, v1
@@ -76,3 +76,26 @@ def test_a_metric_of_a_container_names_a_resource_and_a_container_that_can_be() 
         "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 2, "metrics": [metric]}}) == [
         'spec.metrics[0].containerResource.name: Invalid value: "pods": must be a standard resource for containers',
         'spec.metrics[0].containerResource.container: Invalid value: "a.b": must not contain dots']
+
+
+def test_a_target_names_the_group_of_its_version_unless_it_is_a_replication_controller() -> None:
+    grouped = "spec.scaleTargetRef.apiVersion: Invalid value: \"v1\": apiVersion must specify API group"
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(scaleTargetRef=TARGET | {"apiVersion": "v1"})) == [grouped]
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(scaleTargetRef=TARGET | {"apiVersion": "a/b/c"})) == [
+        'spec.scaleTargetRef.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c']
+    target = {"kind": "ReplicationController", "name": "d", "apiVersion": "v1"}
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(scaleTargetRef=target)) == []
+
+
+def test_a_target_of_the_same_version_and_kind_is_not_asked_for_its_group_again() -> None:
+    old = created(HORIZONTAL_POD_AUTOSCALERS, body(scaleTargetRef=TARGET | {"apiVersion": "v1"}))
+    assert changed(HORIZONTAL_POD_AUTOSCALERS, old, {"spec": {"maxReplicas": 5}})[1] == []
+    assert changed(HORIZONTAL_POD_AUTOSCALERS, old, {"spec": {"scaleTargetRef": {"kind": "Other"}}})[1] == [
+        "spec.scaleTargetRef.apiVersion: Invalid value: \"v1\": apiVersion must specify API group"]
+
+
+def test_no_maximum_is_required_and_a_negative_one_is_invalid() -> None:
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(maxReplicas=0))[0] == (
+        "spec.maxReplicas: Required value: must be set and greater than 0")
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(maxReplicas=-1))[0] == (
+        "spec.maxReplicas: Invalid value: -1: must be greater than or equal to 1")

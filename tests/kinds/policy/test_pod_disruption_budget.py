@@ -32,3 +32,9 @@ def test_a_budget_is_printed_with_the_amount_that_is_not_set_as_not_available() 
     obj = created(POD_DISRUPTION_BUDGETS, {"metadata": {"name": "a"}, "spec": {"minAvailable": "50%"}})
     cells = [column.value(obj, datetime(2026, 1, 1, tzinfo=UTC)) for column in pod_disruption_budget.KIND.columns]
     assert cells[:4] == ["a", "50%", "N/A", 0]
+
+
+def test_the_name_of_a_budget_is_a_segment_of_a_path_and_no_more() -> None:
+    check = pod_disruption_budget.KIND.name_check
+    assert check("A_b") == []
+    assert check("a/b") == ["may not contain '/'"]

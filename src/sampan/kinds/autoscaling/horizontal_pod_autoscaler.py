@@ -69,16 +69,32 @@ def prepare_create(hpa: HorizontalPodAutoscaler) -> None:
     hpa.status = HorizontalPodAutoscalerStatus()
 
 
-def validate(hpa: HorizontalPodAutoscaler) -> Findings:
+def validate_create(hpa: HorizontalPodAutoscaler) -> Findings:
+    """All findings about the spec."""
+    return _validate(hpa, group=hpa.spec.scaleTargetRef.kind != "ReplicationController")
+
+
+def validate_update(new: HorizontalPodAutoscaler, old: HorizontalPodAutoscaler) -> Findings:
+    """A target of the same version and kind is not asked for its group."""
+    now, was = new.spec.scaleTargetRef, old.spec.scaleTargetRef
+    if (now.apiVersion, now.kind) == (was.apiVersion, was.kind):
+        return _validate(new, group=None)
+    return validate_create(new)
+
+
+def _validate(hpa: HorizontalPodAutoscaler, *, group: bool | None) -> Findings:
+    """`group`: whether the target's version must name one; None: it may be anything."""
     spec, out = hpa.spec, Findings()
     low = 0 if any(one.type in ("Object", "External") for one in spec.metrics) else 1
     if spec.minReplicas is not None and spec.minReplicas < 1:
         out.append(field.invalid("spec.minReplicas", spec.minReplicas, "must be greater than or equal to 1"))
-    if spec.maxReplicas < 1:
+    if spec.maxReplicas == 0:
         out.append(field.required("spec.maxReplicas", "must be set and greater than 0"))
+    elif spec.maxReplicas < 0:
+        out.append(field.invalid("spec.maxReplicas", spec.maxReplicas, "must be greater than or equal to 1"))
     if spec.minReplicas is not None and spec.maxReplicas < spec.minReplicas:
         out.append(field.invalid("spec.maxReplicas", spec.maxReplicas, "must be greater than or equal to `minReplicas`"))
-    out += _reference(spec.scaleTargetRef, "spec.scaleTargetRef", needs_group=True)
+    out += _reference(spec.scaleTargetRef, "spec.scaleTargetRef", group=group)
     for index, metric in enumerate(spec.metrics):
         out += _metric(metric, f"spec.metrics[{index}]")
     if spec.minReplicas == 0 and low == 1:
@@ -90,13 +106,15 @@ def validate(hpa: HorizontalPodAutoscaler) -> Findings:
     return out
 
 
-def _reference(ref: Any, at: str, *, needs_group: bool = False) -> Findings:
+def _reference(ref: Any, at: str, *, group: bool | None = False) -> Findings:
     out = checks.required_name(ref.kind, names.path_segment_name, f"{at}.kind")
     out += checks.required_name(ref.name, names.path_segment_name, f"{at}.name")
-    if needs_group and not ref.apiVersion:
-        out.append(field.invalid(f"{at}.apiVersion", ref.apiVersion, "apiVersion must specify API group"))
-    elif ref.apiVersion.count("/") > 1:
+    if group is None:
+        return out
+    if ref.apiVersion.count("/") > 1:
         out.append(field.invalid(f"{at}.apiVersion", ref.apiVersion, f"unexpected GroupVersion string: {ref.apiVersion}"))
+    elif group and not ref.apiVersion.rpartition("/")[0]:
+        out.append(field.invalid(f"{at}.apiVersion", ref.apiVersion, "apiVersion must specify API group"))
     return out
 
 
@@ -206,7 +224,7 @@ def _target(target: MetricTarget, at: str) -> Findings:
     out: Findings = []
     if not target.type:
         out.append(field.required(f"{at}.type", "must specify a metric target type"))
-    elif target.type not in ("Utilization", "Value", "AverageValue"):
+    if target.type not in ("Utilization", "Value", "AverageValue"):
         out.append(field.invalid(f"{at}.type", target.type, "must be either Utilization, Value, or AverageValue"))
     for name in ("value", "averageValue"):
         amount = getattr(target, name)
@@ -275,7 +293,8 @@ KIND: Kind[HorizontalPodAutoscaler] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=meta.keep_status,
-    validate=validate,
+    validate_create=validate_create,
+    validate_update=validate_update,
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     columns=_columns(_targets),
 )

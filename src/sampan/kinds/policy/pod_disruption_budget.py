@@ -6,7 +6,7 @@ Source: kubernetes `pkg/apis/policy/validation/validation.go`, `pkg/registry/pol
 
 from __future__ import annotations
 
-from sampan.api import field
+from sampan.api import field, names
 from sampan.api.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from sampan.api.resources import POD_DISRUPTION_BUDGETS
 from sampan.kinds import checks, meta
@@ -58,6 +58,7 @@ KIND: Kind[PodDisruptionBudget] = Kind(
     prepare_create=prepare_create,
     prepare_update=meta.change_spec,
     validate=validate,
+    name_check=names.path_segment_name,  # upstream looks at nothing else
     subkinds=(SubKind("status", meta.keep_spec, validate_status),),
     columns=(
         Column("Name", lambda pdb, _: pdb.metadata.name, format="name"),
