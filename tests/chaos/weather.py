@@ -42,9 +42,13 @@ class Weather:
 
 
 class Unreliable:
-    """A client in bad weather. `crash()` ends the process that it belongs to; `metrics(path)` answers the metrics APIs."""
+    """A client in bad weather.
 
-    def __init__(self, client: Any, weather: Weather, crash: Callable[[], None], metrics: Callable[[str], Awaitable[Any]]) -> None:
+    `crash()` ends the process that it belongs to (without it none crashes); `metrics(path)` answers the metrics APIs (without it the server does).
+    """
+
+    def __init__(self, client: Any, weather: Weather, crash: Callable[[], None] | None = None,
+                 metrics: Callable[[str], Awaitable[Any]] | None = None) -> None:
         self._client, self._weather, self._crash, self._metrics = client, weather, crash, metrics
 
     def __getattr__(self, name: str) -> Any:
@@ -59,19 +63,19 @@ class Unreliable:
 
     async def raw(self, method: str, path: str, **more: Any) -> Answer:
         """Metrics come from the script."""
-        if path.startswith("/apis/metrics.k8s.io/"):
+        if self._metrics is not None and path.startswith("/apis/metrics.k8s.io/"):
             return Answer(200, {"content-type": "application/json"}, codec.encode(await self._metrics(path)))
         answer: Answer = await self._call("get", lambda: self._client.raw(method, path, **more))
         return answer
 
     async def _call(self, name: str, work: Callable[[], Any]) -> Any:
         weather = self._weather
-        if weather.strikes(CRASH, "crash before a call"):
-            await self._die()
+        if self._crash is not None and weather.strikes(CRASH, "crash before a call"):
+            await self._die(self._crash)
         if not weather.strikes(CALLS, "failed call"):
             answer = await work()
-            if name in WRITES and weather.strikes(CRASH, "crash after a call"):
-                await self._die()
+            if self._crash is not None and name in WRITES and weather.strikes(CRASH, "crash after a call"):
+                await self._die(self._crash)
             return answer
         if name in WRITES and weather.strikes(AFTERWARDS, "lost answer"):
             try:
@@ -82,8 +86,9 @@ class Unreliable:
         errors = (*REFUSED, Conflict) if name in ("update", "patch") else REFUSED
         raise weather.rng.choice(errors)("bad weather")
 
-    async def _die(self) -> None:
-        self._crash()
+    @staticmethod
+    async def _die(crash: Callable[[], None]) -> None:
+        crash()
         await asyncio.Event().wait()
 
     async def watch(self, *args: Any, **more: Any) -> AsyncIterator[Any]:

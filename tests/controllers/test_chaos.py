@@ -7,40 +7,15 @@ from typing import Any
 
 import pytest
 
+from chaos.weather import Unreliable, Weather
 from controllers.harness import World, run
-from sampan.api.errors import ApiError, Conflict, InternalError, ServiceUnavailable, Timeout
+from sampan.aio.clock import VirtualClock
 from sampan.api.resources import DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS
+from sampan.control.controller import Context
 from sampan.controllers.all import ALL
 from sampan.controllers.settings import ManagerSettings
 
 NAMES = ("deployment-controller", "replicaset-controller", "job-controller", "statefulset-controller", "garbage-collector-controller")
-
-
-class Unreliable:
-    """Fails a fifth of the writes, half of those after they were done."""
-
-    def __init__(self, client: Any, seed: int) -> None:
-        self._client, self._rng = client, random.Random(seed)
-        self.quiet = False
-        self.failed = 0
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name not in ("create", "update", "patch", "delete", "get"):
-            return method
-
-        async def call(*args: Any, **more: Any) -> Any:
-            if self.quiet or self._rng.random() > 0.2:
-                return await method(*args, **more)
-            self.failed += 1
-            if self._rng.random() < 0.5:
-                try:
-                    await method(*args, **more)
-                except ApiError:
-                    pass
-            raise self._rng.choice([Conflict, ServiceUnavailable, Timeout, InternalError])("chaos")
-
-        return call
 
 
 def template(label: str, policy: str = "Always") -> dict[str, Any]:
@@ -59,11 +34,11 @@ async def play(world: World) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_end_state_is_that_of_a_quiet_run(seed: int) -> None:
-    chaos: list[Unreliable] = []
+    weather = Weather(random.Random(seed), VirtualClock())
 
     def build(world: World) -> list[Any]:
-        chaos.append(Unreliable(world.server.client, seed))
-        context = type(world.context)(chaos[0], world.informers, world.clock, world.identity)  # type: ignore[arg-type]
+        weather.clock, weather.bad = world.clock, True
+        context = Context(Unreliable(world.server.client, weather), world.informers, world.clock, world.identity)  # type: ignore[arg-type]
         return [entry.make(context, ManagerSettings()) for entry in ALL if entry.name in NAMES]
 
     async def scenario(world: World) -> None:
@@ -78,8 +53,8 @@ def test_the_end_state_is_that_of_a_quiet_run(seed: int) -> None:
             await play(world)
             if number == 20:
                 await world.patch(DEPLOYMENTS, "d", {"spec": {"replicas": 4, "template": {"metadata": {"labels": {"new": "1"}}}}})
-        assert chaos[0].failed > 10
-        chaos[0].quiet = True
+        assert {"failed call", "lost answer"} <= weather.counts.keys()
+        weather.bad = False
         for _ in range(12):
             await world.clock.advance(120)
             await play(world)

@@ -6,11 +6,12 @@ The end is that of a quiet run: every claim that can be bound is, no volume belo
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
+from chaos.weather import Unreliable, Weather
 from controllers.harness import World
-from controllers.test_chaos import Unreliable
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api.resources import (
@@ -85,11 +86,12 @@ def test_the_end_state_is_that_of_a_quiet_run(seed: int) -> None:
     async def main() -> None:
         clock = VirtualClock()
         async with running_server(clock=clock) as server:
-            world, chaos = World(server, clock), Unreliable(server.client, seed)
+            world, weather = World(server, clock), Weather(random.Random(seed), clock)
+            client = Unreliable(server.client, weather)
             for life in range(3):
                 # given controllers that know nothing of the lives before
-                manager = Manager(lambda _user: chaos, ManagerSettings(controllers=NAMES), clock=clock, identity=server.identity, entries=ALL)  # type: ignore[arg-type, return-value]
-                chaos.quiet = life == 2
+                manager = Manager(lambda _user: client, ManagerSettings(controllers=NAMES), clock=clock, identity=server.identity, entries=ALL)  # type: ignore[arg-type, return-value]
+                weather.bad = life < 2
                 async with Tasks() as tasks:
                     tasks.start(manager.run(), "controllers")
                     if life == 0:
@@ -101,7 +103,7 @@ def test_the_end_state_is_that_of_a_quiet_run(seed: int) -> None:
                             for gone in range(3):
                                 await world.delete(PODS, f"p{gone}", grace_period_seconds=0)
                     await tasks.stop()
-            assert chaos.failed > 20
+            assert {"failed call", "lost answer", "failed watch", "cut watch", "late event"} <= weather.counts.keys()
             await check(world)
 
     asyncio.run(main())

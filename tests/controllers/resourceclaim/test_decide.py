@@ -125,7 +125,7 @@ class Play:
             new = write.object
             lines.append(f"update{'/' + write.subresource if write.subresource else ''} reserved={','.join(one.name for one in new.status.reservedFor)} "
                          f"{'allocated' if new.status.allocation else 'free'} {'protected' if new.metadata.finalizers else 'unprotected'}")
-        lines += [f"delete {one.name}" for one in surplus(claim, holders, self.pods.get).writes]  # type: ignore[union-attr]
+        lines += [f"delete {one.name}" for one in surplus(claim, holders, self.pods.get, self.claims.get).writes]  # type: ignore[union-attr]
         return "\n".join(lines) or "nothing"
 
 

@@ -73,6 +73,9 @@ class ResourceClaimController(Controller):
         if new is None or is_done(new):
             for name in claim_names(pod):
                 self.loop.queue.add(Key(pod.metadata.namespace, CLAIM + name))
+        if old is not None and new is not None and old.status.resourceClaimStatuses != new.status.resourceClaimStatuses:
+            for claim in self._owned.each(new.metadata.uid):
+                self.loop.queue.add(Key(claim.metadata.namespace, CLAIM + claim.metadata.name))
         if new is not None and needs_work(new, lambda name: self._claims.get(Key(pod.metadata.namespace, name))):
             self.loop.queue.add(Key(pod.metadata.namespace, POD + pod.metadata.name))
 
@@ -141,7 +144,8 @@ class ResourceClaimController(Controller):
         while write is not None:
             [claim] = (await self.writer.do(key, Plan((write,)))).answers
             write = without_finalizer(claim) if write.subresource else None
-        await self.writer.do(key, surplus(claim, holders, lambda name: self._pods.get(Key(key.namespace, name))))
+        await self.writer.do(key, surplus(claim, holders, lambda name: self._pods.get(Key(key.namespace, name)),
+                                          lambda name: self._claims.get(Key(key.namespace, name))))
 
     async def _holders(self, claim: ResourceClaim) -> Holders:
         valid = []

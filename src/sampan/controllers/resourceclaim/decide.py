@@ -176,12 +176,21 @@ def _with_status(claim: ResourceClaim, status: ResourceClaimStatus) -> Update:
     return Update(RESOURCE_CLAIMS, replace(claim, status=status), "status")
 
 
-def surplus(claim: ResourceClaim, holders: Holders, find: Callable[[str], Pod | None]) -> Plan:
-    """Delete a claim that was made for a pod which will never run; of a pod that is unknown the garbage collector knows."""
+def surplus(claim: ResourceClaim, holders: Holders, find: Callable[[str], Pod | None],
+            claims: Callable[[str], ResourceClaim | None]) -> Plan:
+    """Delete a claim that was made for a pod which will never run, or twice; of a pod that is unknown the garbage collector knows."""
     owner = owning_pod(claim)
     if holders.valid or owner is None or claim.metadata.deletionTimestamp is not None:
         return Plan()
     pod = find(owner[0])
-    if pod is None or (pod.metadata.uid == owner[1] and not is_done(pod)):
+    if pod is None or (pod.metadata.uid == owner[1] and not is_done(pod) and not _is_double(claim, pod, claims)):
         return Plan()
     return Plan((Delete(RESOURCE_CLAIMS, claim.metadata.namespace, claim.metadata.name, claim.metadata.uid),))
+
+
+def _is_double(claim: ResourceClaim, pod: Pod, claims: Callable[[str], ResourceClaim | None]) -> bool:
+    """The pod has, and names, another claim for the same entry: the answer to the first creation was lost, and it was done again."""
+    entry = claim.metadata.annotations.get(POD_CLAIM)
+    told = next((one.resourceClaimName for one in pod.status.resourceClaimStatuses if one.name == entry), None)
+    other = claims(told) if told and told != claim.metadata.name else None
+    return other is not None and is_owned_by(other, pod)
