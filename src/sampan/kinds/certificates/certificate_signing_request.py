@@ -8,7 +8,6 @@ Source: kubernetes `pkg/apis/certificates/{validation/validation.go,v1/defaults.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +27,7 @@ from sampan.kinds import checks, meta
 from sampan.kinds.checks import Findings, NameCheck
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age, human_duration
+from sampan.lib import pem
 
 APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
 USAGES = (
@@ -38,7 +38,6 @@ USAGES = (
 )
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
-_PEM = re.compile(rb"-----BEGIN ([^-]*)-----\s*(.*?)\s*-----END \1-----", re.DOTALL)
 
 
 def condition(csr: CertificateSigningRequest, type: str) -> CertificateSigningRequestCondition | None:
@@ -121,11 +120,11 @@ def validate(csr: CertificateSigningRequest) -> Findings:
 @lru_cache(maxsize=64)
 def _request_problem(request: bytes) -> str:
     """Why a PEM-encoded request can't be used; "" when it can. Its signature is checked."""
-    block = _PEM.search(request)
-    if block is None or block[1] != b"CERTIFICATE REQUEST":
+    block = next(pem.blocks(request), None)
+    if block is None or block.label != b"CERTIFICATE REQUEST":
         return "PEM block type must be CERTIFICATE REQUEST"
     try:
-        parsed = x509.load_pem_x509_csr(block[0])
+        parsed = x509.load_pem_x509_csr(block.whole)
         return "" if parsed.is_signature_valid else "x509: signature verification failure"
     except (ValueError, InvalidSignature, UnsupportedAlgorithm, TypeError) as error:
         return f"x509: {error}"
@@ -207,21 +206,22 @@ def _no_approval(new: CertificateSigningRequest, old: CertificateSigningRequest)
             for type in (APPROVED, DENIED) if len(_of_type(new, type)) > len(_of_type(old, type))]
 
 
-def certificate_problem(pem: bytes) -> str:
+def certificate_problem(text: bytes) -> str:
     """Why this is no chain of certificates; "" when it is one, or nothing."""
-    if not pem:
+    if not text:
         return ""
-    blocks = list(_PEM.finditer(pem))
-    for block in blocks:
-        if block[1] != b"CERTIFICATE":
-            return f"only CERTIFICATE PEM blocks are allowed, found {goprint.quote(block[1].decode('ascii', 'replace'))}"
-        if b":" in block[2]:
+    found = False
+    for block in pem.blocks(text):
+        found = True
+        if block.label != b"CERTIFICATE":
+            return f"only CERTIFICATE PEM blocks are allowed, found {goprint.quote(block.label.decode('ascii', 'replace'))}"
+        if b":" in block.inside:
             return "no PEM block headers are permitted"
         try:
-            x509.load_pem_x509_certificate(block[0])
+            x509.load_pem_x509_certificate(block.whole)
         except ValueError as error:
             return f"x509: {error}"
-    return "" if blocks else "must contain at least one CERTIFICATE PEM block"
+    return "" if found else "must contain at least one CERTIFICATE PEM block"
 
 
 def _state(csr: CertificateSigningRequest) -> str:
