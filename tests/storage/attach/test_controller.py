@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
 from controllers.jumps import Jumping, jumping
 from controllers.late import Late, lagging
+from sampan.aio.tasks import Tasks
 from sampan.api.errors import InternalError
 from sampan.api.resources import (
     CSI_DRIVERS,
@@ -62,6 +65,34 @@ async def do_attach(world: World) -> None:
     for one in await world.all(VOLUME_ATTACHMENTS):
         await world.patch(VOLUME_ATTACHMENTS, one.metadata.name, {"status": {"attached": True}}, subresource="status")
     await world.settle()
+
+
+async def mounted(world: World) -> None:
+    """The pod `web` on the node n1, where its volume is attached."""
+    await a_node(world, "n1")
+    await a_volume(world)
+    await a_pod(world, "web", "n1")
+    await world.settle()
+    await do_attach(world)
+
+
+async def mounted_on_a_silent_node(world: World) -> None:
+    """The same, and then nothing is heard of the node any more."""
+    await mounted(world)
+    silent = {"conditions": [{"type": "Ready", "status": "Unknown"}], "volumesInUse": [UNIQUE]}
+    await world.patch(NODES, "n1", {"status": silent}, subresource="status")
+
+
+@asynccontextmanager
+async def working(world: World) -> AsyncIterator[None]:
+    """Controllers that know nothing of earlier ones, until the block ends."""
+    async with Tasks() as tasks:
+        world.controllers = both(world)
+        for one in world.controllers:
+            tasks.start(one.run(), one.name)
+        await world.settle()
+        yield
+    world.controllers = []
 
 
 async def events(world: World) -> list[tuple[str, str]]:
@@ -170,13 +201,7 @@ def test_a_shared_volume_is_attached_everywhere() -> None:
 def test_an_out_of_service_node_loses_its_volumes_at_once_a_silent_one_after_a_while() -> None:
     async def scenario(world: World) -> None:
         # given
-        await a_node(world, "n1")
-        await a_volume(world)
-        await a_pod(world, "web", "n1")
-        await world.settle()
-        await do_attach(world)
-        silent = {"conditions": [{"type": "Ready", "status": "Unknown"}], "volumesInUse": [UNIQUE]}
-        await world.patch(NODES, "n1", {"status": silent}, subresource="status")
+        await mounted_on_a_silent_node(world)
         # when the pod is removed by force
         await remove(world, "web")
         await world.clock.advance(300)
@@ -210,13 +235,7 @@ def test_a_clock_that_is_set_neither_hurries_nor_delays_a_detachment() -> None:
 
     async def scenario(world: World) -> None:
         # given a silent node that has a volume mounted which no pod needs
-        await a_node(world, "n1")
-        await a_volume(world)
-        await a_pod(world, "web", "n1")
-        await world.settle()
-        await do_attach(world)
-        silent = {"conditions": [{"type": "Ready", "status": "Unknown"}], "volumesInUse": [UNIQUE]}
-        await world.patch(NODES, "n1", {"status": silent}, subresource="status")
+        await mounted_on_a_silent_node(world)
         await remove(world, "web")
         # when the time of day jumps a day ahead
         clocks[0].offset = timedelta(days=1)
@@ -248,11 +267,7 @@ def test_what_a_driver_needs_no_attachment_for_is_not_attached() -> None:
 def test_a_detachment_waits_until_the_nodes_status_is_written() -> None:
     async def scenario(world: World) -> None:
         # given
-        await a_node(world, "n1")
-        await a_volume(world)
-        await a_pod(world, "web", "n1")
-        await world.settle()
-        await do_attach(world)
+        await mounted(world)
         # when the status can't be written
         world.client.fail = lambda verb, resource, _: InternalError("no luck") if (verb, resource) == ("patch", NODES) else None
         await remove(world, "web")
@@ -271,21 +286,20 @@ def test_a_detachment_waits_until_the_nodes_status_is_written() -> None:
 
 def test_attachments_are_found_again_after_a_restart() -> None:
     async def scenario(world: World) -> None:
-        # given an attachment that an earlier process made, and no pod
-        await a_node(world, "n1")
-        await a_volume(world)
-        await a_pod(world, "web", "n1")
-        await world.settle()
-        await do_attach(world)
-        # when the volume's object is gone before its attachment
+        # given an attachment that an earlier process made
+        async with working(world):
+            await mounted(world)
+        # when the pod is gone, and the volume's object before its attachment
         await world.delete(PERSISTENT_VOLUMES, "v")
         await world.patch(PERSISTENT_VOLUMES, "v", {"metadata": {"finalizers": None}})
         await remove(world, "web")
-        # then
-        assert await places(world) == []
-        assert await attached(world, "n1") == []
+        assert await places(world) == ["n1"]
+        # then the next process takes it away
+        async with working(world):
+            assert await places(world) == []
+            assert await attached(world, "n1") == []
 
-    run(both, scenario)
+    run(lambda _: [], scenario)
 
 
 def test_heartbeats_cost_nothing() -> None:
