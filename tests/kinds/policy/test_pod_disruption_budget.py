@@ -36,5 +36,5 @@ def test_a_budget_is_printed_with_the_amount_that_is_not_set_as_not_available() 
 
 def test_the_name_of_a_budget_is_a_segment_of_a_path_and_no_more() -> None:
     check = pod_disruption_budget.KIND.name_check
-    assert check("A_b") == []
-    assert check("a/b") == ["may not contain '/'"]
+    assert list(check("A_b")) == []
+    assert list(check("a/b")) == ["may not contain '/'"]

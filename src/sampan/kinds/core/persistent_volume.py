@@ -14,7 +14,7 @@ from sampan.api.core.v1 import PersistentVolume, PersistentVolumeSource, Persist
 from sampan.api.errors import FieldError
 from sampan.api.resources import PERSISTENT_VOLUMES
 from sampan.api.scalars import Time
-from sampan.kinds.core.internal import difference
+from sampan.kinds.core.internal import difference, internal
 from sampan.kinds.core.pod_spec import cloud_volumes, paths, resources, scheduling
 from sampan.kinds.core.pod_spec.claims import VOLUME_MODES, access_modes
 from sampan.kinds.core.pod_spec.defaults import default_persistent_source, round_up
@@ -28,6 +28,9 @@ Errors = list[FieldError]
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 _POLICIES = ("Delete", "Recycle", "Retain")
+_MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
+_MOUNTED = ("gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "cinder", "cephfs",
+            "azureFile", "vsphereVolume", "azureDisk", "photonPersistentDisk")  # those that take options when mounted
 _VOLUME_TYPE = "may not specify more than 1 volume type"
 _GA_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
@@ -56,7 +59,7 @@ _SOURCES: dict[str, Callable[[Errors, Any, str], None]] = {
     "rbd": cloud_volumes.rbd,
     "quobyte": cloud_volumes.quobyte,
     "cephfs": cloud_volumes.cephfs,
-    "iscsi": cloud_volumes.iscsi_persistent,
+    "iscsi": cloud_volumes.iscsi_persistent,  # with the volume's name
     "cinder": cloud_volumes.cinder_persistent,
     "fc": cloud_volumes.fibre_channel,
     "flexVolume": cloud_volumes.flex_volume,
@@ -121,8 +124,19 @@ def touch_phase(new: PersistentVolume, old: PersistentVolume, now: datetime) -> 
         new.status.lastPhaseTransitionTime = Time.of(now)
 
 
-def validate(volume: PersistentVolume) -> Errors:
+def validate_create(volume: PersistentVolume) -> Errors:
     """All findings."""
+    return [*_validate(volume), *_mount_options(volume)]
+
+
+def _mount_options(volume: PersistentVolume) -> Errors:
+    """Options in the old annotation are for those that are mounted with some."""
+    if _MOUNT_OPTIONS not in volume.metadata.annotations or not source_of(volume.spec).keys().isdisjoint(_MOUNTED):
+        return []
+    return [field.forbidden(f"metadata.annotations.{_MOUNT_OPTIONS}", "may not specify mount options for this volume type")]
+
+
+def _validate(volume: PersistentVolume) -> Errors:
     errors: Errors = []
     spec = volume.spec
     if not spec.accessModes:
@@ -156,20 +170,19 @@ def validate(volume: PersistentVolume) -> Errors:
 
 
 def one_source(errors: Errors, spec: PersistentVolumeSpec, path: str, volume: str = "") -> None:
-    """What the volume is made of: one thing; `volume` is its name."""
+    """What the volume is made of: one thing (flexVolume is never one too many); `volume` is its name."""
     chosen = ""
     for name, source in source_of(spec).items():
-        if chosen:
+        if chosen and name != "flexVolume":
             errors.append(field.forbidden(f"{path}.{'cephFS' if name == 'cephfs' else name}", _VOLUME_TYPE))
             continue
         chosen = name
-        _SOURCES[name](errors, source, f"{path}.{name}")
+        if name == "iscsi":
+            cloud_volumes.iscsi_persistent(errors, source, f"{path}.{name}", volume)
+        else:
+            _SOURCES[name](errors, source, f"{path}.{name}")
         if name == "local" and spec.nodeAffinity is None:
             errors.append(field.required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
-        if name == "iscsi" and source.initiatorName is not None and len(f"{volume}:{source.targetPortal}") > 64:
-            errors.append(field.invalid(
-                f"{path}.iscsi.targetportal", source.targetPortal, "Total length of <volume name>:<iscsi.targetPortal> must be "
-                "under 64 characters if iscsi.initiatorName is specified."))
     if not chosen:
         errors.append(field.required(path, "must specify a volume type"))
 
@@ -187,8 +200,8 @@ def _attributes(errors: Errors, spec: PersistentVolumeSpec) -> None:
 
 
 def validate_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
-    """What it is made of, its mode and, once set, its place stay. Upstream looks at all a second time before."""
-    errors = validate(new)
+    """What it is made of, its mode and, once set, its place stay. As upstream, it looks at all twice."""
+    errors = [*validate_create(new), *_validate(new)]
     now, was = source_of(new.spec), source_of(old.spec)
     if old.spec.csi is not None and old.spec.csi.controllerExpandSecretRef is None and new.spec.csi is not None:
         now = now | {"csi": structs.replace(new.spec.csi, controllerExpandSecretRef=None)}
@@ -198,7 +211,7 @@ def validate_update(new: PersistentVolume, old: PersistentVolume) -> Errors:
                                       f"spec.persistentvolumesource is immutable after creation\n{diff}"))
     errors += field.immutable(new.spec.volumeMode, old.spec.volumeMode, "volumeMode")
     if old.spec.nodeAffinity is not None and _with_ga_labels(new.spec) != _with_ga_labels(old.spec):
-        errors.append(field.invalid("nodeAffinity", new.spec.nodeAffinity,
+        errors.append(field.invalid("nodeAffinity", internal(new.spec.nodeAffinity),
                                     f"{field.IMMUTABLE}, except for updating from beta label to GA"))
     if old.spec.volumeAttributesClassName is not None and new.spec.volumeAttributesClassName is None:
         errors.append(field.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden"))
@@ -219,28 +232,27 @@ def warnings(volume: PersistentVolume, _: PersistentVolume | None) -> list[str]:
     spec, annotations = volume.spec, volume.metadata.annotations
     if BETA_CLASS in annotations:
         found.append(f"metadata.annotations[{BETA_CLASS}]: deprecated since v1.8; use \"storageClassName\" attribute instead")
-    if "volume.beta.kubernetes.io/mount-options" in annotations:
-        found.append("metadata.annotations[volume.beta.kubernetes.io/mount-options]: deprecated since v1.31; "
+    if _MOUNT_OPTIONS in annotations:
+        found.append(f"metadata.annotations[{_MOUNT_OPTIONS}]: deprecated since v1.31; "
                      "use \"mountOptions\" attribute instead")
     if spec.persistentVolumeReclaimPolicy == "Recycle":
         found.append("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended "
                      "approach is to use dynamic provisioning.")
-    for name, words in _DEPRECATED.items():
-        if getattr(spec, name) is not None:
-            found.append(f"spec.{'storageOS' if name == 'storageos' else name}: {words}")
     required = spec.nodeAffinity.required if spec.nodeAffinity is not None else None
     for index, term in enumerate((required.nodeSelectorTerms or ()) if required is not None else ()):
         found += node_term_warnings(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{index}]")
+    found += [f"spec.{'storageOS' if name == 'storageos' else name}: {words}" for name, words in _DEPRECATED.items()
+              if getattr(spec, name) is not None]
     return found
 
 
 _DEPRECATED = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
-    "rbd": "deprecated in v1.28, non-functional in v1.31+",
     "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
     "storageos": "deprecated in v1.22, non-functional in v1.25+",
     "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
 
 
@@ -254,7 +266,7 @@ KIND: Kind[PersistentVolume] = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     subkinds=(SubKind("status", prepare_status, touch=touch_phase),),
     columns=(

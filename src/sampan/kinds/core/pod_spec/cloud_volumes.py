@@ -56,10 +56,10 @@ def iscsi(errors: Errors, source: Any, path: str) -> None:
         _initiator(errors, source.initiatorName, f"{path}.initiatorname", _INITIATOR_KINDS)
 
 
-def iscsi_persistent(errors: Errors, source: Any, path: str, volume: str | None = None) -> None:
-    """That of a PersistentVolume, which is called `volume`; None: it has no name."""
+def iscsi_persistent(errors: Errors, source: Any, path: str, volume: str = "") -> None:
+    """That of a PersistentVolume, which is called `volume`."""
     _required(errors, source, path, "targetPortal")
-    if volume is not None and is_long_portal(source, volume):
+    if is_long_portal(source, volume):
         errors.append(field.invalid(f"{path}.targetportal", source.targetPortal, TOO_LONG_PORTAL))
     _target(errors, source, path, "")
     if source.secretRef is not None:
