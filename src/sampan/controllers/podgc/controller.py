@@ -10,9 +10,12 @@ from sampan.api.errors import NotFound
 from sampan.api.resources import NODES, PODS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_node
-from sampan.control.key import Key, key_of
+from sampan.control.key import Key
 from sampan.control.pods import is_terminal, is_terminating
 from sampan.controllers.podgc.decide import QUARANTINE_SECONDS, is_out_of_service, orphaned, plain, surplus
+from sampan.kinds.plan import Plan
+
+SWEEP, SWEEP_SECONDS = Key("", ""), 20.0  # upstream's gcCheckPeriod
 
 
 def finished_pods(pod: Any) -> Iterable[Hashable]:
@@ -55,8 +58,7 @@ class PodGarbageCollector(Controller):
                 and self._lost(new):
             self.loop.enqueue(new)
         if is_terminal(new) and self._finished.count("finished") > self._threshold > 0:
-            for pod in surplus(self._finished.get("finished"), self._threshold):
-                self.loop.enqueue(pod)
+            self.loop.queue.add_after(SWEEP, SWEEP_SECONDS)
 
     def _lost(self, pod: Pod) -> bool:
         node = self._nodes.get(Key("", pod.spec.nodeName))
@@ -64,6 +66,8 @@ class PodGarbageCollector(Controller):
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
+        if key == SWEEP:
+            return await self._sweep()
         pod, now = self._pods.get(key), self.clock.now()
         if pod is None:
             self.writer.forget(key)
@@ -73,9 +77,16 @@ class PodGarbageCollector(Controller):
         node = self._nodes.get(Key("", pod.spec.nodeName)) if pod.spec.nodeName else None
         if pod.spec.nodeName and node is None:
             return await self._orphan(key, pod)
-        given_up = is_terminating(pod) and (node is None or is_out_of_service(node))
-        if given_up or (is_terminal(pod) and key in {key_of(one) for one in surplus(self._finished.get("finished"), self._threshold)}):
+        if is_terminating(pod) and (node is None or is_out_of_service(node)):
             await self.writer.do(key, plain(pod, now))
+        return DONE
+
+    async def _sweep(self) -> Result:
+        """All finished pods are put in order once for all that end within a while: there may be thousands."""
+        if not self.writer.fresh(SWEEP):
+            return Result(SWEEP_SECONDS)
+        now, doomed = self.clock.now(), surplus(self._finished.get("finished"), self._threshold)
+        await self.writer.do(SWEEP, Plan(tuple(write for pod in doomed for write in plain(pod, now).writes)))
         return DONE
 
     async def _orphan(self, key: Key, pod: Pod) -> Result:
