@@ -57,7 +57,7 @@ class NodeAgent:
         self._pods = informers.of(PODS, fields=f"spec.nodeName={settings.name}")
         self._services = informers.of(SERVICES)
         self._by_namespace = self._services.index(by_namespace)
-        self.registration = Registration(client, runtime, settings, clock=clock)
+        self.registration = Registration(client, runtime, settings, clock=clock, identity=identity)
         self.registered = asyncio.Event()
 
     def facts(self) -> NodeFacts:

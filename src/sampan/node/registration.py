@@ -1,6 +1,7 @@
 """The node as an API object: registered, its status kept, its lease renewed.
 
-Source: kubelet `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus`, KEP-589 (leases).
+Source: kubelet `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus`, KEP-589 (leases),
+`k8s.io/component-helpers/apimachinery/lease/controller.go`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from sampan import __version__
 from sampan.aio.clock import AsyncClock
@@ -35,6 +38,7 @@ from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resources import LEASES, NODES
 from sampan.api.scalars import MicroTime, Quantity, Time
 from sampan.client.base import STRATEGIC_PATCH, Client
+from sampan.lib.clock import Identity
 from sampan.node.config import NodeSettings
 from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.errors import RuntimeFault
@@ -46,6 +50,12 @@ LEASE_NAMESPACE = "kube-node-lease"
 KUBELET_VERSION = "v1.36.3"
 MOST_IMAGES = 50
 FOREIGN = frozenset(("volumesAttached", "config", "features", "declaredFeatures"))  # written by others
+RENEW_JITTER = 0.04
+"""Of the time between two heartbeats: nodes that began together don't stay together."""
+TICK_SECONDS = 0.1
+"""Heartbeats fall on these: what many nodes of one process do at a time costs a quarter less than what each does alone."""
+RENEW_TRIES = 5
+RENEW_RETRY_SECONDS = 1.0
 
 
 def machine_capacity(root: Path) -> dict[str, int]:
@@ -121,12 +131,28 @@ def conditions(old: Mapping[str, NodeCondition], runtime: RuntimeStatus | None, 
     return out
 
 
+def next_beat_seconds(now: float, interval_seconds: float, chance: float) -> float:
+    """How long to sleep until the next heartbeat: the interval, up to `RENEW_JITTER` more by `chance` (0 to 1), then back to a tick. Pure."""
+    due = now + interval_seconds * (1 + RENEW_JITTER * chance)
+    return due - due % TICK_SECONDS - now
+
+
+class Seen(NamedTuple):
+    """What a node's status is made of: where it is the same again there is nothing to tell."""
+
+    runtime: RuntimeStatus | None
+    problem: str
+    images: tuple[Image, ...]
+    pressure: Mapping[str, bool]
+
+
 class Registration:
     """Keeps the Node object and its lease."""
 
-    def __init__(self, client: Client, runtime: Runtime, settings: NodeSettings, *, clock: AsyncClock,
+    def __init__(self, client: Client, runtime: Runtime, settings: NodeSettings, *, clock: AsyncClock, identity: Identity,
                  pressure: Callable[[], Mapping[str, bool]] = dict) -> None:
         self._client, self._runtime, self._settings, self._clock, self._pressure = client, runtime, settings, clock, pressure
+        self._identity = identity
         self._capacity = dict(settings.capacity) or machine_capacity(settings.root)
         self._runtime_version = "unknown"
         self.node: Node | None = None
@@ -149,7 +175,7 @@ class Registration:
             spec=NodeSpec(providerID=settings.provider_id, podCIDR=settings.pod_range,
                           podCIDRs=[settings.pod_range] if settings.pod_range else [],
                           taints=[Taint(key=key, value=value, effect=effect) for key, value, effect in settings.taints]),
-            status=await self._status(None))
+            status=self._status(None, await self._look()))
         try:
             self.node = await self._client.create(NODES, node)
         except AlreadyExists:
@@ -158,11 +184,11 @@ class Registration:
             if missing:
                 found = await self._client.patch(NODES, settings.name, "", {"metadata": {"labels": missing}})
             self.node = found
-            await self.report()
+            await self.report(await self._look())
         assert self.node is not None
         return self.node
 
-    async def _status(self, old: Node | None) -> NodeStatus:
+    async def _look(self) -> Seen:
         runtime: RuntimeStatus | None = None
         images: list[Image] = []
         problem = ""
@@ -170,23 +196,25 @@ class Registration:
             runtime, images = await self._runtime.status(), list(await self._runtime.list_images())
         except RuntimeFault as error:
             problem = f"container runtime is down: {error}"
+        images.sort(key=lambda image: image.size_bytes, reverse=True)
+        return Seen(runtime, problem, tuple(images[:MOST_IMAGES]), dict(self._pressure()))
+
+    def _status(self, old: Node | None, seen: Seen) -> NodeStatus:
         settings = self._settings
         amounts = quantities(self._capacity, settings.most_pods)
         before = {c.type: c for c in old.status.conditions} if old is not None else {}
-        images.sort(key=lambda image: image.size_bytes, reverse=True)
         return NodeStatus(
             capacity=amounts, allocatable=dict(amounts),
-            conditions=conditions(before, runtime, problem, self._clock.now(), self._pressure()),
+            conditions=conditions(before, seen.runtime, seen.problem, self._clock.now(), seen.pressure),
             addresses=[*(NodeAddress(type="InternalIP", address=ip) for ip in settings.ips), NodeAddress(type="Hostname", address=settings.name)],
             daemonEndpoints=NodeDaemonEndpoints(kubeletEndpoint=DaemonEndpoint(Port=settings.port)),
             nodeInfo=system_info(self._runtime_version),
-            images=[ContainerImage(names=[*image.digests, *image.tags], sizeBytes=image.size_bytes) for image in images[:MOST_IMAGES]])
+            images=[ContainerImage(names=[*image.digests, *image.tags], sizeBytes=image.size_bytes) for image in seen.images])
 
-    async def report(self) -> None:
+    async def report(self, seen: Seen) -> None:
         """Write the status; heartbeats are the lease's, so this is rare."""
         assert self.node is not None
-        before = self.node.status
-        status, was = codec.to_builtins(await self._status(self.node)), codec.to_builtins(before)
+        status, was = codec.to_builtins(self._status(self.node, seen)), codec.to_builtins(self.node.status)
         changed = {key: status.get(key) for key in {*status, *was} - FOREIGN if status.get(key) != was.get(key)}
         if "addresses" in changed:
             changed["addresses"] = [{"$patch": "replace"}, *(changed["addresses"] or [])]
@@ -195,46 +223,48 @@ class Registration:
 
     async def run(self) -> None:
         """Renew the lease every quarter of its time, report the status when it changed or every few minutes."""
-        reported, seen = self._clock.monotonic(), self._essence(await self._status(self.node))
+        clock, rng = self._clock, self._identity.rng
+        reported, told = clock.monotonic(), await self._look()
         lease: Lease | None = None
         while True:
             lease = await self._renew(lease)
-            await self._clock.sleep(self._settings.lease_seconds / 4)
-            status = await self._status(self.node)
-            due = self._clock.monotonic() - reported >= self._settings.status_seconds
-            if due or self._essence(status) != seen:
-                try:
-                    await self.report()
-                    reported, seen = self._clock.monotonic(), self._essence(status)
-                except ApiError as error:
-                    log.warning("node status not written", extra={"error": str(error)})
-
-    @staticmethod
-    def _essence(status: NodeStatus) -> object:
-        return [(c.type, c.status, c.message) for c in status.conditions], len(status.images), dict(status.capacity)
+            await clock.sleep(next_beat_seconds(clock.monotonic(), self._settings.lease_seconds / 4, rng.random()))
+            seen = await self._look()
+            if seen == told and clock.monotonic() - reported < self._settings.status_seconds:
+                continue
+            try:
+                await self.report(seen)
+                reported, told = clock.monotonic(), seen
+            except ApiError as error:
+                log.warning("node status not written", extra={"error": str(error)})
 
     async def _renew(self, lease: Lease | None) -> Lease | None:
-        """One heartbeat; None where it has to be read anew."""
-        name, now = self._settings.name, MicroTime.of(self._clock.now())
-        try:
-            if lease is None:
-                lease = await self._get_or_make(now)
-            fresh = codec.clone(lease)
-            fresh.spec.renewTime, fresh.spec.holderIdentity, fresh.spec.leaseDurationSeconds = now, name, self._settings.lease_seconds
-            return await self._client.update(LEASES, fresh)
-        except (Conflict, NotFound):
-            return None
-        except ApiError as error:
-            log.warning("lease not renewed", extra={"error": str(error)})
-            return lease
+        """One heartbeat, tried a few times; None where the lease has to be read anew."""
+        for attempt in range(RENEW_TRIES):
+            if attempt:
+                await self._clock.sleep(RENEW_RETRY_SECONDS)
+            try:
+                return await self._beat(lease)
+            except (Conflict, NotFound):
+                lease = None
+            except ApiError as error:
+                log.warning("lease not renewed", extra={"try": attempt + 1, "error": str(error)})
+        return lease
 
-    async def _get_or_make(self, now: MicroTime) -> Lease:
+    async def _beat(self, lease: Lease | None) -> Lease:
+        settings, now = self._settings, MicroTime.of(self._clock.now())
+        if lease is None:
+            try:
+                lease = await self._client.get(LEASES, settings.name, LEASE_NAMESPACE)
+            except NotFound:
+                return await self._make_lease(now)
+        spec = replace(lease.spec, renewTime=now, holderIdentity=settings.name, leaseDurationSeconds=settings.lease_seconds)
+        return await self._client.update(LEASES, replace(lease, spec=spec))
+
+    async def _make_lease(self, now: MicroTime) -> Lease:
         name = self._settings.name
-        try:
-            return await self._client.get(LEASES, name, LEASE_NAMESPACE)
-        except NotFound:
-            owner = [OwnerReference(apiVersion="v1", kind="Node", name=name, uid=self.node.metadata.uid)] if self.node is not None else []
-            made: Lease = await self._client.create(LEASES, Lease(
-                metadata=ObjectMeta(name=name, namespace=LEASE_NAMESPACE, ownerReferences=owner),
-                spec=LeaseSpec(holderIdentity=name, leaseDurationSeconds=self._settings.lease_seconds, renewTime=now)))
-            return made
+        owner = [OwnerReference(apiVersion="v1", kind="Node", name=name, uid=self.node.metadata.uid)] if self.node is not None else []
+        made: Lease = await self._client.create(LEASES, Lease(
+            metadata=ObjectMeta(name=name, namespace=LEASE_NAMESPACE, ownerReferences=owner),
+            spec=LeaseSpec(holderIdentity=name, leaseDurationSeconds=self._settings.lease_seconds, renewTime=now)))
+        return made
