@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampan.api import patch, schema
+from sampan.api import codec, patch, schema
 from sampan.api.errors import ApiError, BadRequest, OtherStatus, RequestEntityTooLarge, UnsupportedMediaType
 from sampan.api.resources import PODS
 
@@ -200,3 +200,38 @@ def test_a_strategic_merge_keeps_every_key_once(live: list[str], wanted: list[st
 def test_what_a_patch_has_gone_through_is_shown_in_order(content_type: str, body: Any, expected: str) -> None:
     tree = {"z": {"c": 3, "b": 1}, "a": {"y": 1, "x": 2}, "l": [{"q": 1, "p": 2}]}
     assert json.dumps(patch.parse(content_type, json.dumps(body).encode(), POD).shown(tree)) == expected
+
+
+# ---- trees that are opened as far as a patch looks
+
+
+@given(objects, objects)
+def test_a_merge_patch_of_what_it_opens_is_that_of_the_whole(tree: dict[str, Any], change: dict[str, Any]) -> None:
+    tree |= {"filling": "x" * patch.WORTH_OPENING_BYTES}
+    parsed = patch.parse(patch.MERGE, json.dumps(change).encode(), None)
+    opened = parsed.apply(parsed.tree(json.dumps(tree).encode(), {}))
+    again = parsed.apply(parsed.tree(json.dumps(tree).encode(), {"a": None}))
+    assert codec.to_builtins(opened) == codec.to_builtins(again) == apply(patch.MERGE, tree, change)
+
+
+LIVE = {"kind": "Pod", "metadata": {"name": "a", "labels": {"x": "y"}, "finalizers": ["a/b", "c/d"]},
+        "filling": "x" * patch.WORTH_OPENING_BYTES, "spec": {"nodeSelector": {"x": "y"}, "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "j"}], "tolerations": [{"key": "k"}]},
+        "status": {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}, {"type": "Other", "status": "True"}]}}
+
+
+@pytest.mark.parametrize("change", [
+    {"metadata": {"labels": {"x": None, "z": "1"}}},
+    {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/b"]}},
+    {"metadata": {"labels": {"$patch": "replace", "n": "1"}}},
+    {"metadata": {"labels": 5}, "kind": {"x": 1}},
+    {"status": {"$setElementOrder/conditions": [{"type": "Other"}, {"type": "Ready"}], "conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}},
+    {"status": {"$setElementOrder/conditions": [{"type": "Other"}, {"type": "Ready"}]}},
+    {"spec": {"containers": [{"name": "b", "$patch": "delete"}, {"name": "c", "image": "k"}]}},
+    {"spec": {"$retainKeys": ["containers"], "containers": [{"name": "a", "image": "new"}]}},
+    {"spec": {"nodeSelector": None, "tolerations": [{"key": "n"}]}},
+    {"$patch": "replace", "spec": {"x": "y"}},
+    {"spec": None, "status": {}},
+])
+def test_a_strategic_patch_of_what_it_opens_is_that_of_the_whole(change: Any) -> None:
+    parsed = patch.parse(patch.STRATEGIC, json.dumps(change).encode(), POD)
+    assert codec.to_builtins(parsed.apply(parsed.tree(json.dumps(LIVE).encode(), {}))) == apply(patch.STRATEGIC, LIVE, change)

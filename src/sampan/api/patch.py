@@ -1,20 +1,22 @@
 """Patches: JSON patch, merge patch and strategic merge patch, on trees of dicts.
 
 Owns parsing a patch's body (and what is strictly wrong with it) and applying JSON and merge patches. A `Patch` can be
-applied again and again, each time to a tree of its own, which it changes in place. Strategic merging is in
-`sampan.api.strategic`, server-side apply in `sampan.api.apply`.
+applied again and again, each time to a tree of its own, which it changes in place; `tree` makes one that is decoded as far
+as the patch looks. Strategic merging is in `sampan.api.strategic`, server-side apply in `sampan.api.apply`.
 Source: RFC 6902, RFC 7386, `gopkg.in/evanphx/json-patch.v4`, apiserver `endpoints/handlers/patch.go`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sampan.api import codec, jsonsyntax, strategic, strict
 from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from sampan.api.jsonvalues import word
+from sampan.api.opening import Way, joined, opened
 from sampan.api.schema import Shape
 
 JSON = "application/json-patch+json"
@@ -25,6 +27,8 @@ APPLY = "application/apply-patch+yaml"
 MAX_OPERATIONS = 10_000
 MAX_COPIED_BYTES = 3 << 20
 """How much `copy` operations of one patch may copy in all."""
+WORTH_OPENING_BYTES = 1024
+"""What is smaller is decoded in less time than it takes to see what of it is needed."""
 
 _INDEX = re.compile(r"[+-]?[0-9]{1,18}")
 _MEMBERS = {"op": str, "from": str, "path": str}
@@ -48,6 +52,10 @@ class Patch(Protocol):
     """A parsed patch; `problems` are what is strictly wrong with its text."""
 
     problems: list[str]
+
+    def tree(self, text: bytes, way: Way) -> dict[str, Any]:
+        """An object's JSON as `apply` wants it; what neither the patch nor `way` leads to may be `msgspec.Raw`."""
+        ...
 
     def apply(self, tree: dict[str, Any]) -> Any:
         """The patched tree; `tree` is changed.
@@ -73,9 +81,11 @@ def parse(content_type: str, body: bytes, shape: Shape | None) -> Patch:
     if content_type == JSON:
         return _parse_json(body)
     if content_type == MERGE:
-        return MergePatch(body, _object(body, "error decoding patch: "))
+        tree = _object(body, "error decoding patch: ")
+        return MergePatch(body, tree, strict.repeated_fields(body, tree))
     if content_type == STRATEGIC and shape is not None:
-        return StrategicPatch(body, shape, _object(body, ""))
+        tree = _object(body, "")
+        return StrategicPatch(body, shape, tree, strict.repeated_fields(body, tree))
     accepted = (JSON, MERGE, *((STRATEGIC,) if shape is not None else ()), APPLY)
     raise UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}")
@@ -90,11 +100,11 @@ def _loads(body: bytes, prefix: str) -> Any:
         raise BadRequest(prefix + (jsonsyntax.explain(body) or str(error))) from None
 
 
-def _object(body: bytes, prefix: str) -> list[str]:
+def _object(body: bytes, prefix: str) -> dict[str, Any]:
     tree = _loads(body, prefix)
     if not isinstance(tree, dict | None):
         raise BadRequest(f"{prefix}json: cannot unmarshal {word(tree)} into Go value of type map[string]interface {{}}")
-    return strict.repeated_fields(body)
+    return tree or {}
 
 
 @dataclass
@@ -103,6 +113,12 @@ class JsonPatch:
 
     body: bytes
     problems: list[str] = field(default_factory=list)
+
+    def tree(self, text: bytes, way: Way) -> dict[str, Any]:
+        """See `Patch.tree`: operations may lead anywhere."""
+        del way
+        whole: dict[str, Any] = codec.loads(text)
+        return whole
 
     def apply(self, tree: dict[str, Any]) -> Any:
         document, copied = tree, 0
@@ -257,19 +273,42 @@ def _same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-@dataclass
-class MergePatch:
+class _Merging:
+    """A patch that is an object with the members it changes. Applying takes it apart: every time one of its own."""
+
+    def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str], ways: Callable[[dict[str, Any]], Way]) -> None:
+        self.body, self.problems = body, problems
+        self._way, self._fresh = ways(tree), [tree]
+
+    def tree(self, text: bytes, way: Way) -> dict[str, Any]:
+        """See `Patch.tree`."""
+        if len(text) < WORTH_OPENING_BYTES:
+            whole: dict[str, Any] = codec.loads(text)
+            return whole
+        return opened(text, joined(self._way, way))
+
+    def patch(self) -> dict[str, Any]:
+        """Its own object, for the caller alone."""
+        return self._fresh.pop() if self._fresh else codec.loads(self.body) or {}
+
+
+class MergePatch(_Merging):
     """RFC 7386."""
 
-    body: bytes
-    problems: list[str] = field(default_factory=list)
+    def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str]) -> None:
+        super().__init__(body, tree, problems, _way)
 
     def apply(self, tree: dict[str, Any]) -> Any:
-        return merge(tree, codec.loads(self.body) or {})
+        return merge(tree, self.patch())
 
     def shown(self, tree: Any) -> Any:
         """See `Patch.shown`."""
         return _sorted_along(tree, codec.loads(self.body) or {})
+
+
+def _way(patch: Mapping[str, Any]) -> Way:
+    """The objects that are merged; what is replaced or taken away need not be looked at."""
+    return {key: _way(value) for key, value in patch.items() if isinstance(value, dict)}
 
 
 def merge(tree: Any, patch: Any) -> Any:
@@ -296,16 +335,15 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-@dataclass
-class StrategicPatch:
+class StrategicPatch(_Merging):
     """A strategic merge patch of objects of a built-in shape."""
 
-    body: bytes
-    shape: Shape
-    problems: list[str] = field(default_factory=list)
+    def __init__(self, body: bytes, shape: Shape, tree: dict[str, Any], problems: list[str]) -> None:
+        super().__init__(body, tree, problems, strategic.way)
+        self.shape = shape
 
     def apply(self, tree: dict[str, Any]) -> Any:
-        return strategic.merge(tree, codec.loads(self.body) or {}, self.shape)
+        return strategic.merge(tree, self.patch(), self.shape)
 
     def shown(self, tree: Any) -> Any:
         """See `Patch.shown`."""

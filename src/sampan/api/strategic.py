@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.api import codec, goprint
 from sampan.api.errors import BadRequest, OtherStatus
+from sampan.api.opening import Way
 from sampan.api.schema import ANY, Shape
 
 DIRECTIVE = "$patch"
@@ -121,6 +122,19 @@ def merge(original: Tree | None, patch: Tree, shape: Shape) -> Tree:
             assert isinstance(current, list)
             original[key] = _merge_lists(current, value, _field(shape, key), deleting=deleting)
     return original
+
+
+def way(patch: Tree) -> Way:
+    """Which members of an object `merge` looks at: maps that are merged, and lists."""
+    found: dict[str, Way | None] = {}
+    for key, value in patch.items():
+        if key.startswith((ORDER_PREFIX, DELETE_PREFIX)):
+            found[key.partition("/")[2]] = None
+        elif isinstance(value, list):
+            found[key] = None
+        elif isinstance(value, dict):
+            found.setdefault(key, way(value))
+    return found
 
 
 def _directive(patch: Tree) -> Tree:

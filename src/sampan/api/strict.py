@@ -75,7 +75,8 @@ def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coe
         try:
             return Decoded(codec.convert(resource.wire, tree), [])
         except _REFUSED:
-            obj, problems = _walk(resource, tree)
+            # parts that nobody has looked at may still be text
+            obj, problems = _walk(resource, codec.to_builtins(tree))
     if validation == "Ignore":
         problems = []
     if problems and validation == "Strict":
@@ -107,17 +108,19 @@ def unknown_paths(complaints: Iterable[str]) -> list[str]:
     return [one.removeprefix(_UNKNOWN).removesuffix('"') for one in complaints]
 
 
-def repeats(body: bytes) -> bool:
-    """Whether some JSON object has a key twice: reading and writing it again then loses quotes.
+def repeats(body: bytes, tree: Any = ABSENT) -> bool:
+    """Whether some JSON object has a key twice: reading and writing it again then loses quotes. `tree` is what it says, where that is known.
 
     A quote written as an escape makes it True as well, which costs a slow walk and no more.
     """
-    return rb"\u0022" in body or body.count(b'"') != codec.encode(codec.loads(body)).count(b'"')
+    if rb"\u0022" in body:
+        return True
+    return body.count(b'"') != codec.encode(codec.loads(body) if tree is ABSENT else tree).count(b'"')
 
 
-def repeated_fields(body: bytes) -> list[str]:
-    """The complaints about keys that stand twice, with their paths; the body is JSON."""
-    if not repeats(body):
+def repeated_fields(body: bytes, tree: Any = ABSENT) -> list[str]:
+    """The complaints about keys that stand twice, with their paths; the body is JSON that says `tree`."""
+    if not repeats(body, tree):
         return []
     walk = Walk()
     walk.plain(PARSER.decode(body.decode("utf-8", "replace")), "")

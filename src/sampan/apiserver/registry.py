@@ -75,6 +75,11 @@ class Registry:
         """The decoded object in the version that is served; shared, read-only."""
         return entry.object if served.outward is None else served.outward(entry.object)
 
+    def text(self, served: Served, namespace: str, name: str, obj: Any) -> bytes:
+        """The JSON of what `outward` has given for the object of that name: as it stands in the cache, where it does."""
+        entry = self.readers.of(served.stored).get(namespace, name) if served.outward is None else None
+        return entry.body if entry is not None and entry.object is obj else codec.encode(obj)
+
     def now(self) -> Time:
         return Time.of(self.clock.now())
 

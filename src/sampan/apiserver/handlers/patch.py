@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
 from sampan.api.errors import BadRequest, Conflict, Invalid, UnsupportedMediaType
+from sampan.api.opening import Way
 from sampan.api.resources import ALL
 from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.asking import settled
@@ -25,6 +26,9 @@ from sampan.apiserver.response import Response
 Patcher = Callable[[Any], Any]
 """Makes the patched object of the one that is there (None: of nothing, for applying)."""
 
+_IDENTITY: Way = {"apiVersion": None, "kind": None, "metadata": {"name": None, "namespace": None}}
+"""What is looked at of every patched object."""
+
 
 async def patch_(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Apply a patch to the object as it is, as often as others are faster."""
@@ -34,8 +38,8 @@ async def patch_(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     options = write_options(info, "PatchOptions")
     if kind == patch.APPLY:
         return await _apply(api, info, served, raw, options)
-    change = patcher(api, served, info, raw, options)
     namespace = info.namespace if served.resource.namespaced else ""
+    change = patcher(served, info, raw, options, partial(api.registry.text, served, namespace, info.name))
     written = await api.registry.update(served, namespace, info.name, change, write_of(info, options))
     return object_answer(api, info, served, written.object, written.body, form=form)
 
@@ -56,20 +60,19 @@ def content_type(served: Served, info: RequestInfo) -> str:
     return kind
 
 
-def patcher(api: Api, served: Served, info: RequestInfo, raw: bytes, options: WriteOptions) -> Patcher:
-    """A patch of one of the three types, parsed.
+def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions, text: Callable[[Any], bytes] = codec.encode) -> Patcher:
+    """A patch of one of the three types, parsed. `text` is the JSON of what it is applied to.
 
     Raises:
         BadRequest: It is no such patch.
     """
-    del api
     kind = content_type(served, info)
     shape = None if served.custom is not None else schema.of_resource(served.resource)
     parsed = patch.parse(kind, raw, shape)
     warned = [False]
 
     def change(old: Any) -> Any:
-        tree = parsed.apply(codec.loads(codec.encode(old)))
+        tree = parsed.apply(codec.loads(text(old)) if served.custom else parsed.tree(text(old), _IDENTITY))
         try:
             coerce = served.custom.decode if served.custom else None
             decoded = strict.convert(served.resource, tree, validation=options.validation, coerce=coerce)

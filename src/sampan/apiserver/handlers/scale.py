@@ -91,7 +91,7 @@ def _change(api: Api, info: RequestInfo, raw: bytes, options: WriteOptions) -> P
         return lambda view: apply.apply(_SERVED, view, applied, manager=options.manager, force=options.force, subresource="scale",
                                         now=api.registry.now())
     if info.verb == "patch":
-        patched = patcher(api, _SERVED, info, raw, options)
+        patched = patcher(_SERVED, info, raw, options)
     else:
         sent = bodies.decode(_SERVED, bodies.as_json(raw, info.headers.get("content-type", ""), "Scale"), validation=options.validation,
                              warnings=info.warnings)
