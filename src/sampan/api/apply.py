@@ -104,12 +104,9 @@ def update(managed: Managed, by: Manager, version: str, difference: Difference, 
     own = strip(own)
     if own:
         held = out.get(by)
-        time = now
         fields = fieldset.union(own, held.fields) if held else own
-        if previous is not None and fields == previous.fields and previous.time == time:
-            out[by] = previous
-        else:
-            out[by] = Owned(fields, version, time)
+        same = previous is not None and fields == previous.fields and previous.version == version
+        out[by] = previous._replace(time=now) if same and previous is not None else Owned(fields, version, now)
     return out
 
 

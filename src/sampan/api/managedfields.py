@@ -1,7 +1,8 @@
 """`metadata.managedFields`: reading and writing the entries, their order, their number, and cheap differences.
 
-A write must cost little: objects are split into raw top-level fields, equal ones are skipped without decoding, and
-what a fresh object's field adds is remembered by its text, since most objects come from a template.
+A write must cost little: what is the same in two Structs is not even encoded (`narrowed`), texts are split into members of
+which equal ones are skipped without decoding, and what a fresh object's field adds is remembered by its text, since most objects
+come from a template.
 Source: apimachinery `util/managedfields/internal/{managedfields,capmanagers,stripmeta,skipnonapplied}.go`.
 """
 
@@ -15,8 +16,8 @@ import msgspec
 from sampan.api import codec, fieldset, typed
 from sampan.api.apply import Managed, Manager, Owned
 from sampan.api.fieldset import FieldSet
-from sampan.api.meta.v1 import ManagedFieldsEntry
-from sampan.api.scalars import Time
+from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
+from sampan.api.scalars import Time, Wire
 from sampan.api.schema import Shape
 from sampan.api.typed import ABSENT, Difference
 
@@ -35,6 +36,7 @@ class BadEntry(ValueError):
 
 _EMPTINESS = 64
 _WORTH_SPLITTING = 256
+_OBJECT = (b"", b"{")
 
 
 # ---- entries -------------------------------------------------------------------------------------------------------
@@ -175,23 +177,23 @@ def _meta_difference(shape: Shape, was: bytes | msgspec.Raw, now: bytes | msgspe
 
 
 def _field_difference(shape: Shape, was: bytes, now: bytes) -> _Nodes:
-    """The same for one field's JSON, empty where it has none."""
+    """The same for one field's JSON, empty where it has none; the two texts differ."""
     large = len(was) + len(now) > _CACHED_BYTES
     # an emptiness becomes something: that is what creating from a template looks like, again and again
-    return _walked(shape, was, now) if large or len(was) > _EMPTINESS else _remembered(shape, was, now)
-
-
-def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
-    return typed.nodes(shape, codec.loads(was) if was else ABSENT, codec.loads(now) if now else ABSENT)
+    return _divided(shape, was, now) if large or len(was) > _EMPTINESS else _remembered(shape, was, now)
 
 
 @lru_cache(maxsize=2048)
 def _remembered(shape: Shape, was: bytes, now: bytes) -> _Nodes:
-    if shape.form != "object" or shape.atomic or len(now) < _WORTH_SPLITTING:
+    return _divided(shape, was, now)
+
+
+def _divided(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+    """Member by member, as far as objects go: of two large ones few members differ as a rule, and only those are decoded."""
+    if shape.form != "object" or shape.atomic or len(was) + len(now) < _WORTH_SPLITTING or was[:1] not in _OBJECT or now[:1] not in _OBJECT:
         return _walked(shape, was, now)
-    # field by field: objects of one template differ in few of them
-    left = _split.decode(was) if was.startswith(b"{") else {}
-    right = _split.decode(now)
+    left = _split.decode(was) if was else {}
+    right = _split.decode(now) if now else {}
     sets: _Triple = ({}, {}, {})
     for key in left | right:
         one, other = left.get(key, _NOTHING), right.get(key, _NOTHING)
@@ -199,4 +201,38 @@ def _remembered(shape: Shape, was: bytes, now: bytes) -> _Nodes:
             _put(sets, f"f:{key}", _field_difference(typed.child(shape, key), bytes(one), bytes(other)))
     if not was:
         sets[0][fieldset.MEMBER] = fieldset.LEAF
+    elif not now:
+        sets[2][fieldset.MEMBER] = fieldset.LEAF
     return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+    return typed.nodes(shape, codec.loads(was) if was else ABSENT, codec.loads(now) if now else ABSENT)
+
+
+# ---- what differs of two Structs -----------------------------------------------------------------------------------
+
+
+def narrowed(old: Wire, new: Wire) -> tuple[Wire, Wire]:
+    """Two objects of one kind that differ as these do, with nothing in them that is the same in both, as far as the first levels go.
+
+    What they hold is shared with `old` and `new`: change nothing.
+    """
+    left, right = type(old)(), type(new)()
+    for name in old.__struct_fields__:
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            if name == "metadata":
+                was, now = _narrowed_meta(was, now)
+            setattr(left, name, was)
+            setattr(right, name, now)
+    return left, right
+
+
+def _narrowed_meta(was: ObjectMeta, now: ObjectMeta) -> tuple[ObjectMeta, ObjectMeta]:
+    left, right = ObjectMeta(), ObjectMeta()
+    for name in _Meta.__struct_fields__:
+        if (one := getattr(was, name)) != (other := getattr(now, name)):
+            setattr(left, name, one)
+            setattr(right, name, other)
+    return left, right

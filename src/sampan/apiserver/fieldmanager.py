@@ -97,7 +97,7 @@ class FieldManager:
         by = Manager(manager or managedfields.UNKNOWN, "Update", served.resource.group_version, subresource)
         _put_entries(new, [])
         try:
-            difference = managedfields.difference(shape_of(served), _empty(served) if old is None else codec.encode(old), codec.encode(new))
+            difference = _difference(served, old, new)
         except typed.TypedError:
             return  # upstream, too, prefers an object without owners to none at all
         if served.custom is not None and served.custom.converter is None and not _fits_others(served.custom, managed, new):
@@ -260,6 +260,19 @@ def _empty(served: Served) -> bytes:
     """What a fresh object is before anything was said about it."""
     wire: Any = served.resource.wire
     return _empty_struct(wire) if served.custom is None else b"{}"
+
+
+def _difference(served: Served, old: Any, new: Any) -> Difference:
+    """How the object changed; without an `old`, from nothing.
+
+    Raises:
+        TypedError: An item of a keyed list has no key.
+    """
+    if old is None or served.custom is not None:
+        left, right = _empty(served) if old is None else codec.encode(old), codec.encode(new)
+    else:
+        left, right = map(codec.encode, managedfields.narrowed(old, new))
+    return managedfields.difference(shape_of(served), left, right)
 
 
 def _filter(served: Served, subresource: str) -> Filter:
