@@ -32,3 +32,15 @@ def test_the_quick_bound_is_never_below_the_levels() -> None:
         assert depth._at_most(body) >= depth._levels(body), value
     # and owners of many fields do not count one by one
     assert depth._at_most(codec.encode({f"f:{number}": {} for number in range(1000)})) == 2
+
+
+def test_sets_of_fields_are_judged_by_themselves() -> None:
+    def body(owned: bytes, spec: bytes) -> bytes:
+        return b'{"metadata":{"managedFields":[{"fieldsV1":%b}]},"spec":%b}' % (owned, spec)
+
+    many = codec.encode({f"f:{number}": {"f:x": {"f:}{": {}}} for number in range(300)})
+    depth.check(body(many, nested(depth.MOST - 1)), [many])
+    for owned, spec in ((many, nested(depth.MOST)), (nested(depth.MOST - 3), b"{}"), (nested(depth.MOST - 3), nested(100))):
+        with pytest.raises(BadRequest):
+            depth.check(body(owned, spec), [owned])
+    depth.check(body(nested(depth.MOST - 4), nested(100)), [nested(depth.MOST - 4)])

@@ -395,14 +395,11 @@ class Registry:
             stored = served.inward(obj)
             if served.custom is None:
                 kind_of(served.stored).default(stored)
-        if isinstance(stored, dict):
-            meta = metadata.meta_of(stored)
-            meta.resourceVersion = ""
-            metadata.put_meta(stored, meta)
-        else:
-            stored.metadata.resourceVersion = ""
+        meta = metadata.meta_of(stored)
+        meta.resourceVersion = ""
+        metadata.put_meta(stored, meta)
         value = codec.encode(stored)
-        depth.check(value)
+        depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields])
         return value
 
     async def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
