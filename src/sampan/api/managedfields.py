@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 from sampan.api.scalars import Time, Wire
 from sampan.api.schema import Shape
 from sampan.api.typed import ABSENT, Difference
+
+W = TypeVar("W", bound=Wire)
 
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
@@ -213,7 +216,7 @@ def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
 # ---- what differs of two Structs -----------------------------------------------------------------------------------
 
 
-def narrowed(old: Wire, new: Wire) -> tuple[Wire, Wire]:
+def narrowed(old: W, new: W) -> tuple[W, W]:
     """Two objects of one kind that differ as these do, with nothing in them that is the same in both, as far as the first levels go.
 
     What they hold is shared with `old` and `new`: change nothing.

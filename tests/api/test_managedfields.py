@@ -1,0 +1,96 @@
+"""What a write changed, told from texts that are split and from objects that are narrowed, is what walking the whole trees tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampan.api import codec, managedfields, schema, typed
+from sampan.api.meta.v1 import ManagedFieldsEntry
+from sampan.api.resources import DEPLOYMENTS, PODS
+from sampan.api.typed import Difference
+
+TIME = "2026-01-02T03:04:05Z"
+BASE: dict[str, Any] = {
+    "metadata": {"name": "a", "labels": {"x": "y"}},
+    "spec": {"containers": [{"name": "a", "image": "i", "env": [{"name": f"E{number}", "value": "v" * 40} for number in range(8)]}],
+             "tolerations": [{"key": "k"}], "nodeName": "n", "securityContext": {}},
+    "status": {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}], "podIPs": [{"ip": "10.0.0.1"}]}}
+parts: dict[tuple[str, str], list[Any]] = {
+    ("metadata", "labels"): [None, {}, {"x": "z"}, {"n": "m"}],
+    ("metadata", "finalizers"): [None, ["a/b"]],
+    ("metadata", "deletionTimestamp"): [None, TIME],
+    ("metadata", "generation"): [None, 5],
+    ("spec", "containers"): [[{"name": "b", "image": "i"}], [{"name": "a", "image": "new"}], [{"name": "a", "image": "i", "env": [{"name": "E9" * 150}]}]],
+    ("spec", "tolerations"): [None, [{"key": "k"}, {"key": "l"}]],
+    ("spec", "securityContext"): [None, {"runAsUser": 5}],
+    ("spec", "nodeName"): [None, "m"],
+    ("spec", "affinity"): [{"nodeAffinity": {}}],
+    ("status", "conditions"): [None, [{"type": "Ready", "status": "True", "lastTransitionTime": TIME}, {"type": "Other", "status": "True"}]],
+    ("status", "podIPs"): [None, [{"ip": "10.0.0.2"}]],
+    ("status", "containerStatuses"): [None, [{"name": "a", "image": "i", "imageID": "x" * 300}]],
+    ("status", "startTime"): [None, TIME],
+}
+changes = st.dictionaries(st.sampled_from(sorted(parts)), st.integers(0, 3), max_size=6)
+
+
+def changed(change: dict[tuple[str, str], int]) -> Any:
+    tree: dict[str, Any] = codec.to_builtins(BASE)
+    for (top, name), number in change.items():
+        value = parts[top, name][number % len(parts[top, name])]
+        if value is None:
+            tree[top].pop(name, None)
+        else:
+            tree[top][name] = value
+    return codec.convert(PODS.wire, tree)
+
+
+def whole(old: Any, new: Any) -> Difference:
+    """The difference by walking all of both; what nobody owns of the metadata left out."""
+    def tree(pod: Any) -> Any:
+        found = codec.to_builtins(pod)
+        return found | {"metadata": {key: value for key, value in found["metadata"].items() if key in managedfields._Meta.__struct_fields__}}
+
+    shape = schema.of_resource(PODS)
+    assert shape is not None
+    return typed.compare(shape, tree(old), tree(new))
+
+
+@given(changes, changes)
+def test_splitting_and_narrowing_tell_what_walking_the_whole_tells(one: dict[tuple[str, str], int], other: dict[tuple[str, str], int]) -> None:
+    old, new, shape = changed(one), changed(other), schema.of_resource(PODS)
+    assert shape is not None
+    expected = whole(old, new)
+    assert managedfields.difference(shape, codec.encode(old), codec.encode(new)) == expected
+    assert managedfields.difference(shape, *map(codec.encode, managedfields.narrowed(old, new))) == expected
+
+
+def test_a_large_member_that_goes_or_comes_is_itself_gone_or_new() -> None:
+    shape = schema.of_resource(PODS)
+    assert shape is not None
+    spec = b'"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[%b]}}}' % b",".join([b"{}"] * 90)
+    with_it, without = b'{"spec":{"nodeName":"n",%b}}' % spec, b'{"spec":{"nodeName":"n"}}'
+    gone, come = managedfields.difference(shape, with_it, without), managedfields.difference(shape, without, with_it)
+    assert gone.removed == come.added
+    assert gone.removed["f:spec"]["f:affinity"]["."] == {}
+    assert gone.removed == typed.compare(shape, codec.loads(with_it), codec.loads(without)).removed
+
+
+def test_narrowed_objects_hold_only_what_differs() -> None:
+    old, new = DEPLOYMENTS.wire(), DEPLOYMENTS.wire()
+    old.metadata.name = new.metadata.name = "a"
+    old.spec.template.spec.nodeName = new.spec.template.spec.nodeName = "n"
+    new.metadata.labels, new.status.replicas = {"x": "y"}, 3
+    left, right = managedfields.narrowed(old, new)
+    assert left == DEPLOYMENTS.wire()
+    assert (right.metadata.labels, right.metadata.name, right.status.replicas, right.spec) == ({"x": "y"}, "", 3, left.spec)
+
+
+@pytest.mark.parametrize("field", ["operation", "apiVersion", "fieldsType"])
+def test_an_entry_that_can_be_none_is_refused(field: str) -> None:
+    entry = {"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}} | {field: ""}
+    with pytest.raises(managedfields.BadEntry):
+        managedfields.decode([codec.convert(ManagedFieldsEntry, entry)])
