@@ -12,7 +12,6 @@ from msgspec import structs
 from sampan.api import field, names
 from sampan.api.core.v1 import (
     Affinity,
-    AppArmorProfile,
     Container,
     EphemeralContainer,
     Pod,
@@ -29,7 +28,7 @@ from sampan.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 from sampan.kinds.core.pod_qos import class_of
 from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
 from sampan.kinds.core.pod_spec.defaults import default_pod_spec
-from sampan.kinds.core.pod_spec.marks import APP_ARMOR
+from sampan.kinds.core.pod_spec.marks import APP_ARMOR, app_armor_of_annotation
 from sampan.kinds.core.pod_spec.resources import is_huge_page, is_overcommit_allowed, is_pod_level
 from sampan.kinds.core.pod_spec.warn import pod_warnings
 from sampan.kinds.core.pod_spec.windows import every_container
@@ -136,18 +135,6 @@ def _app_armor_fields(pod: Pod) -> None:
         if profile is not None and profile != whole:
             container.securityContext = own or SecurityContext()
             container.securityContext.appArmorProfile = profile
-
-
-def app_armor_of_annotation(value: str) -> AppArmorProfile | None:
-    """The profile that an annotation names, if it names a valid one."""
-    if value == "unconfined":
-        return AppArmorProfile(type="Unconfined")
-    if value == "runtime/default":
-        return AppArmorProfile(type="RuntimeDefault")
-    local = value.removeprefix("localhost/")
-    if value.startswith("localhost/") and local and local == local.strip():
-        return AppArmorProfile(type="Localhost", localhostProfile=local)
-    return None
 
 
 def not_on_create(spec: PodSpec) -> list[FieldError]:

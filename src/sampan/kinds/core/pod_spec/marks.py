@@ -112,3 +112,15 @@ def _matches(errors: Errors, value: str, profile: SeccompProfile | AppArmorProfi
             errors.append(field.forbidden(f"{path}.type", words.format("type")))
         elif value.removeprefix("localhost/") != profile.localhostProfile:
             errors.append(field.forbidden(f"{path}.localhostProfile", words.format("profile")))
+
+
+def app_armor_of_annotation(value: str) -> AppArmorProfile | None:
+    """The profile that an annotation names, if it names a valid one."""
+    if value == "unconfined":
+        return AppArmorProfile(type="Unconfined")
+    if value == "runtime/default":
+        return AppArmorProfile(type="RuntimeDefault")
+    local = value.removeprefix("localhost/")
+    if value.startswith("localhost/") and local and local == local.strip():
+        return AppArmorProfile(type="Localhost", localhostProfile=local)
+    return None

@@ -5,24 +5,22 @@ Source: kubernetes `pkg/api/pod/warnings.go`, `pkg/api/node/util.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from sampan.api import quantity
+from sampan.api import addresses, names, quantity
 from sampan.api.core.v1 import (
     Affinity,
     Container,
     ContainerPort,
-    DownwardAPIVolumeFile,
     EphemeralContainer,
-    KeyToPath,
     NodeSelectorTerm,
     PersistentVolumeClaimSpec,
     PodSpec,
     PodTemplateSpec,
-    VolumeProjection,
 )
 from sampan.api.meta.v1 import LabelSelector, ObjectMeta
-from sampan.kinds.core.pod_spec.marks import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
+from sampan.kinds.core.pod_spec.marks import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD, app_armor_of_annotation
+from sampan.kinds.core.pod_spec.overlaps import overlap_warnings
 from sampan.kinds.core.pod_spec.windows import every_container
 
 DEPRECATED_LABELS = {
@@ -31,6 +29,9 @@ DEPRECATED_LABELS = {
     "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
     "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
     "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+    "app.kubernetes.io/created-by": "deprecated since v1.9",
+    "scheduler.alpha.kubernetes.io/preferAvoidPods": "deprecated since v1.22; use Taints and Tolerations instead",
+    "node-role.kubernetes.io/master": 'use "node-role.kubernetes.io/control-plane" instead',
 }
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
@@ -74,6 +75,7 @@ def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is
             yield f"{annotations}[{key}]: {_ANNOTATIONS[key]}"
     if spec.volumes:
         yield from _volumes(spec, f"{path}.volumes")
+        yield from overlap_warnings(spec)
     yield from _repeats(spec, path)
     for name in _BYTES:
         if name in spec.overhead:
@@ -88,6 +90,10 @@ def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is
                "and will be treated as 1")
     if spec.affinity is not None:
         yield from _pod_affinity(spec.affinity, f"{path}.affinity")
+    for index, server in enumerate(spec.dnsConfig.nameservers if spec.dnsConfig is not None else ()):
+        yield from addresses.ip_warnings(f"{path}.dnsConfig.nameservers[{index}]", server)
+    for index, alias in enumerate(spec.hostAliases):
+        yield from addresses.ip_warnings(f"{path}.hostAliases[{index}].ip", alias.ip)
 
 
 def _spread(spec: PodSpec, path: str) -> Iterator[str]:
@@ -109,14 +115,18 @@ def _node_affinity(affinity: Affinity, path: str) -> Iterator[str]:
             term, f"{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]")
     for index, preferred in enumerate(node.preferredDuringSchedulingIgnoredDuringExecution):
         yield from node_term_warnings(
-            preferred.preference, f"{path}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference")
+            preferred.preference, f"{path}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference",
+            check_values=True)
 
 
 def node_term_warnings(term: NodeSelectorTerm, path: str, *, check_values: bool = False) -> Iterator[str]:
-    """Deprecated node labels in a term."""
+    """Deprecated node labels in a term; with `check_values`, values that no label has."""
     for index, one in enumerate(term.matchExpressions):
+        at = f"{path}.matchExpressions[{index}]"
         if one.key in DEPRECATED_LABELS:
-            yield f"{path}.matchExpressions[{index}].key: {one.key} is {DEPRECATED_LABELS[one.key]}"
+            yield f"{at}.key: {one.key} is {DEPRECATED_LABELS[one.key]}"
+        for place, value in enumerate(one.values if check_values else ()):
+            yield from (f"{at}.values[{place}]: {value} is invalid, {message}" for message in names.label_value(value))
 
 
 def selector_label_warnings(selector: LabelSelector | None, path: str) -> Iterator[str]:
@@ -145,30 +155,12 @@ def _pod_affinity(affinity: Affinity, path: str) -> Iterator[str]:
 
 def _volumes(spec: PodSpec, path: str) -> Iterator[str]:
     for index, volume in enumerate(spec.volumes):
+        claim = volume.ephemeral.volumeClaimTemplate if volume.ephemeral is not None else None
         for name, words in _VOLUMES.items():
+            if name == "cephfs" and claim is not None:  # upstream's order
+                yield from claim_warnings(claim.spec, f"{path}[{index}].ephemeral.volumeClaimTemplate.spec")
             if getattr(volume, name) is not None:
                 yield f"{path}[{index}].{'storageOS' if name == 'storageos' else name}: {words}"
-        claim = volume.ephemeral.volumeClaimTemplate if volume.ephemeral is not None else None
-        if claim is not None:
-            yield from claim_warnings(claim.spec, f"{path}[{index}].ephemeral.volumeClaimTemplate.spec")
-    tokens = {source.serviceAccountToken.path for volume in spec.volumes if volume.projected is not None
-              for source in volume.projected.sources or () if source.serviceAccountToken is not None}
-    for index, volume in enumerate(spec.volumes):
-        if tokens and volume.projected is not None:
-            for source in volume.projected.sources or ():
-                yield from _token_paths(source, tokens, f"{path}[{index}].projected.sources")
-
-
-def _token_paths(source: VolumeProjection, tokens: set[str], path: str) -> Iterator[str]:
-    files: tuple[tuple[str, Sequence[KeyToPath | DownwardAPIVolumeFile]], ...] = (
-        ("configMap", source.configMap.items if source.configMap is not None else ()),
-        ("secrets", source.secret.items if source.secret is not None else ()),
-        ("downwardAPI", source.downwardAPI.items if source.downwardAPI is not None else ()),
-    )
-    for name, items in files:
-        for index, item in enumerate(items):
-            if item.path in tokens:
-                yield f'{path}.{name}[{index}]: has duplicated path with ServiceAccountToken "{item.path}"'
 
 
 def claim_warnings(spec: PersistentVolumeClaimSpec, path: str) -> Iterator[str]:
@@ -210,9 +202,10 @@ def _profiles(spec: PodSpec, values: Mapping[str, str], path: str, *, is_pod: bo
         if key in values and (own is None or own.seccompProfile is None):
             yield f'{path}[{key}]: non-functional in v1.27+; use the "seccompProfile" field instead'
         key = f"{APP_ARMOR}{container.name}"
-        has_profile = (whole is not None and whole.appArmorProfile is not None) or (
-            own is not None and own.appArmorProfile is not None)
-        if key in values and not is_pod and not has_profile:
+        if key not in values or is_pod or (own is not None and own.appArmorProfile is not None):
+            continue
+        profile = whole.appArmorProfile if whole is not None else None
+        if profile is None or profile != app_armor_of_annotation(values[key]):
             yield f'{path}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
 
 
@@ -251,3 +244,12 @@ def _ports(spec: PodSpec, path: str) -> Iterator[str]:
                 elif port.hostPort == other.hostPort and (not port.hostIP) != (not other.hostIP):
                     yield f"{at}: dangerously ambiguous port definition with {other_at}"
             others.append((port, at))
+    named: dict[str, str] = {}
+    for container, where in every_container(spec, path):
+        for index, port in enumerate(container.ports):
+            at = f"{where}.ports[{index}]"
+            if port.name in named:
+                yield (f'{at}: duplicate port name "{port.name}" with {named[port.name]}, services and probes that select '
+                       f"ports by name will use {named[port.name]}")
+            elif port.name:
+                named[port.name] = at
