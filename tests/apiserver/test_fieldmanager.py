@@ -182,3 +182,28 @@ def test_an_endpoint_owns_what_it_can_change() -> None:
     )
     for group_resource, subresource, tree, kept in cases:
         assert _endpoint_filter(group_resource, subresource, True, custom=False)(tree) == kept
+
+
+def test_an_empty_list_forgets_all_owners_as_an_empty_entry_does() -> None:
+    async def test(asker: Asker) -> None:
+        path = "/api/v1/namespaces/default/configmaps"
+        for name in ("a", "b"):
+            made = await asker.must("POST", path, {"metadata": {"name": name}, "data": {"a": "b"}})
+            assert made["metadata"]["managedFields"]
+        put = await asker.must("PUT", f"{path}/a", {"metadata": {"name": "a", "managedFields": []}, "data": {"a": "c"}})
+        _, patched = await asker.merge(f"{path}/b", {"metadata": {"managedFields": []}})
+        assert ["managedFields" in one["metadata"] for one in (put, patched)] == [False, False]
+
+    with_server(test)
+
+
+def test_a_uid_that_is_another_conflicts_under_the_key_of_upstreams_storage() -> None:
+    async def test(asker: Asker) -> None:
+        path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+        body = {"metadata": {"name": "p"}, "spec": {"podSelector": {}}}
+        await asker.must("POST", path, body)
+        for query, key in (("", "/registry/networkpolicies/default/p"), ("?dryRun=All", "/networkpolicies/default/p")):
+            code, told = await asker.ask("PUT", f"{path}/p{query}", body | {"metadata": {"name": "p", "uid": "x"}})
+            assert (code, f"Key: {key}, " in told["message"]) == (409, True)
+
+    with_server(test)

@@ -7,16 +7,19 @@ Source: `k8s.io/apiserver/pkg/endpoints/handlers/create.go`, apimachinery's seri
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sampan.api import strict
+from sampan.api import codec, strict
 from sampan.api.errors import BadRequest
-from sampan.apiserver import protobodies
+from sampan.api.meta.v1 import ManagedFieldsEntry
+from sampan.apiserver import metadata, protobodies
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.negotiation import body_kind
 
 Body = Callable[[], Awaitable[bytes]]
+_NO_OWNERS = re.compile(rb'"managedFields"\s*:\s*\[\s*\]')
 LONG_YAML_BYTES = 64 * 1024
 
 
@@ -65,7 +68,19 @@ def decode(served: Served, body: bytes, *, validation: str, warnings: list[str])
     """
     decoded = strict.decode(served.resource, body, validation=validation, coerce=served.custom.decode if served.custom else None)
     warnings += decoded.problems
-    return typed(served, decoded.object)
+    obj = typed(served, decoded.object)
+    if _NO_OWNERS.search(body):
+        forget_owners(obj, codec.loads(body))
+    return obj
+
+
+def forget_owners(obj: Any, tree: Any) -> None:
+    """An empty list of managed fields asks for what an empty entry does: to forget all owners. A Struct can't tell it from none."""
+    sent = tree.get("metadata") if isinstance(tree, dict) else None
+    if isinstance(sent, dict) and sent.get("managedFields") == []:
+        meta = metadata.meta_of(obj)
+        meta.managedFields = [ManagedFieldsEntry()]
+        metadata.put_meta(obj, meta)
 
 
 def typed(served: Served, obj: Any) -> Any:

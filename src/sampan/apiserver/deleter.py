@@ -63,7 +63,7 @@ class Deleter:
             await registry.current(served)
             entry = reader.get(namespace, name)
             if entry is None:
-                raise NotFound.of(served.stored.plural, served.stored.group, name)
+                raise NotFound.of(served.resource.plural, served.resource.group, name)
             self._preconditions(served, entry, options)
             if not admitted:
                 await registry.admit_delete(served, entry, write)
@@ -74,7 +74,7 @@ class Deleter:
                 return await self._delete(served, entry, options, write)
             except CompareFailed:
                 continue
-        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
 
     @staticmethod
     def _preconditions(served: Served, entry: Entry, options: DeleteOptions) -> None:

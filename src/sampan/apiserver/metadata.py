@@ -202,7 +202,7 @@ def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *
         update += validate_maps(new) + _validate_owners(new)
     update += managed
     # what is common to all kinds, then what the kind says itself
-    kinds_own = [*(update if again != "object" else ()), *(found if again != "change" else ())]
+    kinds_own = [*(update if again in ("change", "both") else ()), *(found if again in ("object", "both") else ())]
     return [*found, *update, *kinds_own, *(unqualified_finalizers(new, resource) if built_in else ())]
 
 

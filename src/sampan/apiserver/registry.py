@@ -67,7 +67,7 @@ class Registry:
         """
         found = self.readers.of(served.stored).get(namespace, name)
         if found is None:
-            raise NotFound.of(served.stored.plural, served.stored.group, name)
+            raise NotFound.of(served.resource.plural, served.resource.group, name)
         return found
 
     @staticmethod
@@ -193,7 +193,7 @@ class Registry:
         served.kind.default(obj)
 
     def _taken(self, served: Served, namespace: str, name: str) -> AlreadyExists:
-        error = AlreadyExists.of(served.stored.plural, served.stored.group, name)
+        error = AlreadyExists.of(served.resource.plural, served.resource.group, name)
         entry = self.readers.of(served.stored).get(namespace, name)
         if entry is not None and metadata.meta_of(entry.object).deletionTimestamp:
             return AlreadyExists(f"object is being deleted: {error.message}", details=error.details)
@@ -217,13 +217,13 @@ class Registry:
             entry = reader.get(namespace, name)
             if entry is None:
                 if missing is None:
-                    raise NotFound.of(served.stored.plural, served.stored.group, name)
+                    raise NotFound.of(served.resource.plural, served.resource.group, name)
                 return await self.create(served, namespace, missing(), write)
             try:
                 return await self._update(served, entry, produce, write)
             except CompareFailed:
                 continue
-        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
 
     async def _update(self, served: Served, entry: Entry, produce: Produce, write: Write) -> Written:
         resource, kind = served.resource, served.kind
@@ -271,7 +271,7 @@ class Registry:
         elif not asked.isascii() or not asked.isdigit():
             raise OtherStatus(f'strconv.ParseUint: parsing "{asked}": invalid syntax', code=500)
         elif int(asked) != revision:
-            raise Conflict.of(served.stored.plural, served.stored.group, was.name, OPTIMISTIC_LOCK)
+            raise Conflict.of(served.resource.plural, served.resource.group, was.name, OPTIMISTIC_LOCK)
         meta.resourceVersion = was.resourceVersion
 
     @staticmethod
@@ -344,7 +344,7 @@ class Registry:
             except CompareFailed:
                 continue
             return await self._answer(served, new, namespace, name, revision)
-        raise Conflict.of(served.stored.plural, served.stored.group, name, OPTIMISTIC_LOCK)
+        raise Conflict.of(served.resource.plural, served.resource.group, name, OPTIMISTIC_LOCK)
 
     # -- what all share -----------------------------------------------------------------------------------------
 

@@ -26,9 +26,9 @@ from sampan.api.resourceinfo import Resource
 
 T = TypeVar("T")
 
-Metadata = Literal["change", "object", "both"]
+Metadata = Literal["change", "object", "both", "none"]
 """What a kind's own validation of an update says about metadata once more, after what is common to all kinds: about the
-change, about the object as it is now, or both. Upstream tells every finding as often as it looks."""
+change, about the object as it is now, both or nothing. Upstream tells every finding as often as it looks."""
 
 Cell = str | int | float | bool | None | dict[str, Any] | list[Any]
 

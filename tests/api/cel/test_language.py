@@ -117,3 +117,27 @@ def test_kubernetes_literals_have_items_of_one_type() -> None:
 
 def test_a_program_is_compiled_once_and_shared() -> None:
     assert ENV.compile("i + 1") is ENV.compile("i + 1")
+
+
+WANTED = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("é", ["1:1: Syntax error: token recognition error at: 'é'", f"1:2: Syntax error: mismatched input '<EOF>' expecting {WANTED}"]),
+    ("'abc", ["1:1: Syntax error: token recognition error at: ''abc'", f"1:5: Syntax error: mismatched input '<EOF>' expecting {WANTED}"]),
+    ("'a\\q'", ["1:1: Syntax error: token recognition error at: ''a\\q'", "1:5: Syntax error: token recognition error at: '''",
+                f"1:6: Syntax error: mismatched input '<EOF>' expecting {WANTED}"]),
+    ("a § b", ["1:3: Syntax error: token recognition error at: '§'", "1:5: Syntax error: extraneous input 'b' expecting <EOF>"]),
+    ("1 + #1", ["1:5: Syntax error: token recognition error at: '#'"]),
+    ("(1", ["1:3: Syntax error: missing ')' at '<EOF>'"]),
+    ("[1,2", ["1:5: Syntax error: mismatched input '<EOF>' expecting {']', ','}"]),
+    ("{'a':1", ["1:7: Syntax error: mismatched input '<EOF>' expecting {'}', ','}"]),
+    ("f(", [f"1:3: Syntax error: mismatched input '<EOF>' expecting {WANTED.replace(chr(39) + '.' + chr(39), chr(39) + ')' + chr(39) + ', ' + chr(39) + '.' + chr(39))}"]),
+    ("[1].map(2, 3)", ["1:9: argument is not an identifier"]),
+    ("[1].all(2, true)", ["1:9: argument must be a simple name"]),
+    ("null + 1", ["1:6: found no matching overload for '_+_' applied to '(null, int)'"]),
+])
+def test_what_is_wrong_with_a_text_is_told_in_upstreams_words(text: str, told: list[str]) -> None:
+    with pytest.raises(CompileError) as caught:
+        Environment({}).compile(text)
+    assert [line.removeprefix("ERROR: <input>:") for line in str(caught.value).split("\n") if line.startswith("ERROR")] == told

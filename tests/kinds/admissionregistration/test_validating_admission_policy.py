@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kinds.core.making import created, findings
 from sampan.api.resources import (
     MUTATING_ADMISSION_POLICIES,
+    MUTATING_ADMISSION_POLICY_BINDINGS,
     VALIDATING_ADMISSION_POLICIES,
     VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
@@ -57,5 +60,37 @@ def test_a_binding_names_a_policy_and_what_to_do() -> None:
 def test_a_mutation_is_of_one_type() -> None:
     mutations = [{"patchType": "JSONPatch", "applyConfiguration": {"expression": "x"}}, {"patchType": "Magic"}]
     spec = {"matchConstraints": {"resourceRules": [RULE]}, "mutations": mutations, "reinvocationPolicy": "Never"}
-    assert [text.split(":")[0] for text in findings(MUTATING_ADMISSION_POLICIES, {"metadata": {"name": "m"}, "spec": spec})] == [
-        "spec.mutations[0].applyConfiguration", "spec.mutations[0].jsonPatch", "spec.mutations[1].patchType"]
+    assert findings(MUTATING_ADMISSION_POLICIES, {"metadata": {"name": "m"}, "spec": spec}) == [
+        "spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch",
+        'spec.mutations[0].applyConfiguration: Invalid value: "{applyConfiguration}": must not be specified when patchType is JSONPatch',
+        'spec.mutations[1].patchType: Unsupported value: "Magic": supported values: "ApplyConfiguration", "JSONPatch"']
+
+
+def test_what_is_deleted_is_not_changed() -> None:
+    rules = [RULE | {"operations": ["DELETE"]}]
+    told = 'resourceRules.operations: Unsupported value: "DELETE": supported values: "*", "CONNECT", "CREATE", "UPDATE"'
+    mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/a'}]"}}
+    spec = {"matchConstraints": {"resourceRules": rules}, "mutations": [mutation], "reinvocationPolicy": "Never"}
+    assert findings(MUTATING_ADMISSION_POLICIES, {"metadata": {"name": "m"}, "spec": spec}) == [f"spec.matchConstraints.{told}"]
+    binding = {"metadata": {"name": "m"}, "spec": {"policyName": "m", "matchResources": {"resourceRules": rules}}}
+    assert findings(MUTATING_ADMISSION_POLICY_BINDINGS, binding) == [f"spec.matchResources.{told}"]
+
+
+@pytest.mark.parametrize(("variables", "wrong"), [
+    ([], ["spec.validations[0].expression", "undeclared reference to 'variables' (in container '')"]),
+    ([{"name": "a", "expression": "1"}], ["spec.validations[0].expression", "undefined field 'b'"]),
+    ([{"name": "b", "expression": " "}], ["spec.variables[0].expression", "expression is not specified",
+                                          "spec.validations[0].expression", "undefined field 'b'"]),
+])
+def test_variables_are_known_where_there_are_some(variables: list[dict[str, str]], wrong: list[str]) -> None:
+    spec = {"matchConstraints": {"resourceRules": [RULE]}, "variables": variables, "validations": [{"expression": "variables.b == 1"}]}
+    told = findings(VALIDATING_ADMISSION_POLICIES, {"metadata": {"name": "v"}, "spec": spec})
+    assert len(told) == len(wrong) // 2
+    assert all(text.startswith(path) and words in text for text, path, words in zip(told, wrong[::2], wrong[1::2], strict=True))
+
+
+def test_what_is_set_to_nothing_is_not_left_out() -> None:
+    spec = {"failurePolicy": "", "matchConstraints": {"matchPolicy": "", "resourceRules": [RULE]}, "validations": [{"expression": "true"}]}
+    assert findings(VALIDATING_ADMISSION_POLICIES, {"metadata": {"name": "v"}, "spec": spec}) == [
+        'spec.failurePolicy: Unsupported value: "": supported values: "Fail", "Ignore"',
+        'spec.matchConstraints.matchPolicy: Unsupported value: "": supported values: "Equivalent", "Exact"']

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kinds.core.making import changed, created, findings
 from sampan.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
 
@@ -48,3 +50,17 @@ def test_the_generation_moves_with_the_webhooks() -> None:
     old = created(VALIDATING_WEBHOOK_CONFIGURATIONS, body())
     assert changed(VALIDATING_WEBHOOK_CONFIGURATIONS, old, {"metadata": {"labels": {"a": "b"}}})[0].metadata.generation == 1
     assert changed(VALIDATING_WEBHOOK_CONFIGURATIONS, old, {"webhooks": []})[0].metadata.generation == 2
+
+
+@pytest.mark.parametrize(("service", "told"), [
+    ({"name": "", "namespace": "n"}, ["namespace: Required value"]),
+    ({"name": "s", "namespace": ""}, ["name: Required value"]),
+    ({"name": "s", "namespace": "n", "path": ""}, []),
+    ({"name": "s", "namespace": "n", "path": "//"}, ['path: Invalid value: "//": segment[0] may not be empty']),
+    ({"name": "s", "namespace": "n", "path": "x"}, ["path: Invalid value: \"x\": must start with a '/'",
+                                                    'path: Invalid value: "x": segment[0] may not be empty']),
+    ({"name": "s", "namespace": "n", "path": "/a//b"}, ['path: Invalid value: "/a//b": segment[1] may not be empty']),
+])
+def test_what_a_service_lacks_is_told_of_the_other_name(service: dict[str, Any], told: list[str]) -> None:
+    assert findings(VALIDATING_WEBHOOK_CONFIGURATIONS, body(clientConfig={"service": service})) == [
+        f"webhooks[0].clientConfig.service.{text}" for text in told]

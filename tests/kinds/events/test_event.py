@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from kinds.core.making import changed, findings
 from sampan.api import codec
 from sampan.api.core.v1 import Event as Stored
@@ -32,8 +36,29 @@ def test_a_whole_event_passes() -> None:
 
 def test_a_new_event_has_its_time_and_who_reports() -> None:
     assert "eventTime: Required value" in findings(EVENTS_EVENTS, NEW | {"eventTime": None})
-    assert findings(EVENTS_EVENTS, NEW | {"reportingController": "", "action": ""}) == [
-        "reportingController: Required value", "action: Required value"]
+    told = findings(EVENTS_EVENTS, NEW | {"reportingController": "", "action": ""})
+    assert [text.split(" must consist")[0] for text in told] == [
+        "reportingController: Required value", 'reportingController: Invalid value: "": name part must be non-empty',
+        'reportingController: Invalid value: "": name part', "action: Required value"]
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"type": "Odd"}, ['type: Invalid value: "": has invalid value: Odd']),
+    ({"deprecatedCount": 3}, ['count: Invalid value: "": needs to be unset']),
+    ({"series": {"count": 1}}, ['series.count: Invalid value: "": should be at least 2', "series.lastObservedTime: Required value"]),
+    ({"regarding": {"kind": "Pod", "namespace": "elsewhere"}}, []),
+    ({"regarding": {"kind": "Node"}}, ['involvedObject.namespace: Invalid value: "": does not match event.namespace']),
+])
+def test_a_new_event_says_what_is_wrong_with_it(change: dict[str, Any], told: list[str]) -> None:
+    assert findings(EVENTS_EVENTS, NEW | change) == told
+
+
+def test_what_an_event_is_about_stays_and_is_shown_as_upstream_holds_it() -> None:
+    old = codec.convert(EVENTS_EVENTS.wire, NEW)
+    assert changed(EVENTS_EVENTS, old, {"related": {"kind": "Node", "name": "x"}, "type": ""})[1] == [
+        'type: Invalid value: "": field is immutable',
+        'related: Invalid value: {"Kind":"Node","Namespace":"","Name":"x","UID":"","APIVersion":"","ResourceVersion":"",'
+        '"FieldPath":""}: field is immutable']
 
 
 def test_only_the_series_moves() -> None:

@@ -64,3 +64,10 @@ def test_hands_are_small_enough_for_one_hash() -> None:
     found = findings(PRIORITY_LEVEL_CONFIGURATIONS, level(limited={"limitResponse": {"type": "Queue", "queuing": queuing}}))
     assert found == ["spec.limited.limitResponse.queuing.handSize: Invalid value: 8: required entropy bits of deckSize 512 and "
                      "handSize 8 should not be greater than 60"]
+
+
+def test_what_a_level_and_a_schema_lack() -> None:
+    assert findings(PRIORITY_LEVEL_CONFIGURATIONS, {"metadata": {"name": "p"}, "spec": {}}) == ["spec.type: Required value"]
+    spec = {"priorityLevelConfiguration": {"name": "p"}, "distinguisherMethod": {"type": ""}}
+    assert findings(FLOW_SCHEMAS, {"metadata": {"name": "f"}, "spec": spec}) == [
+        'spec.distinguisherMethod.type: Unsupported value: {"Type":""}: supported values: "ByNamespace", "ByUser"']

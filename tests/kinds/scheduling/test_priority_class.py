@@ -34,3 +34,10 @@ def test_value_and_policy_stay() -> None:
     old = created(PRIORITY_CLASSES, {"metadata": {"name": "a"}, "value": 1})
     assert changed(PRIORITY_CLASSES, old, {"value": 2, "preemptionPolicy": "Never"})[1] == [
         "value: Forbidden: may not be changed in an update.", 'preemptionPolicy: Invalid value: "Never": field is immutable']
+
+
+def test_a_policy_of_preemption_is_there_and_stays() -> None:
+    body = {"metadata": {"name": "p"}, "value": 1}
+    assert findings(PRIORITY_CLASSES, body | {"preemptionPolicy": ""}) == ["preemptionPolicy: Required value"]
+    assert changed(PRIORITY_CLASSES, created(PRIORITY_CLASSES, body), {"value": 2_000_000_000, "preemptionPolicy": "x"})[1] == [
+        "value: Forbidden: may not be changed in an update.", 'preemptionPolicy: Invalid value: "x": field is immutable']

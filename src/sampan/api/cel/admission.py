@@ -81,6 +81,9 @@ def with_variables(base: Environment, variables: Iterable[tuple[str, str]]) -> t
     fields: dict[str, Type] = {}
     compiled = []
     for name, expression in variables:
+        if not expression.strip():  # it is refused, and nothing knows it
+            compiled.append(Compiled(None))
+            continue
         one = compile_as(base.extended({"variables": object_type("kubernetes.variables", dict(fields))}), expression, ())
         fields[name] = one.program.type if one.program else DYN
         compiled.append(one)

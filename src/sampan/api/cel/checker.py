@@ -188,7 +188,7 @@ class Checker:
     def unfitting(self, node: ast.Call, args: list[Type]) -> Type:
         if any(arg is ERROR for arg in args):
             return ERROR
-        shown = [str(arg) for arg in args]
+        shown = [str(arg).replace("null_type", "null") for arg in args]
         signature = f"{shown[0]}.({', '.join(shown[1:])})" if node.target is not None else f"({', '.join(shown)})"
         return self.report(node.at, f"found no matching overload for '{node.function}' applied to '{signature}'")
 

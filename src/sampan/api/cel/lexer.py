@@ -19,8 +19,9 @@ _TOKEN = re.compile(r"""
  |(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)
  |(?P<symbol>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,\[\](){}])
 """, re.VERBOSE | re.ASCII)
+_ESCAPED = r"[abfnrtv\\'\"`?]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2}"
 _ENDS = {
-    (quote, raw): re.compile((r"" if raw else r"(?:\\.|") + (rf"(?:(?!{quote}){newline})*" if raw else rf"(?!{quote}|\\){newline})*") + quote,
+    (quote, raw): re.compile((r"" if raw else r"(?:\\(?:" + _ESCAPED + ")|") + (rf"(?:(?!{quote}){newline})*" if raw else rf"(?!{quote}|\\){newline})*") + quote,
                              re.DOTALL)
     for quote in ('"""', "'''", '"', "'") for raw in (True, False)
     for newline in ("." if len(quote) == 3 else r"[^\n\r]",)
@@ -39,25 +40,31 @@ class Token(NamedTuple):
     value: Any = None
 
 
-def tokens(source: str) -> list[Token]:
-    """All tokens, an `end` behind them.
+def tokens(source: str) -> tuple[list[Token], list[Issue]]:
+    """All tokens, an `end` behind them, and what is no token: whoever parses goes on without it.
 
     Raises:
-        CompileError: Something is no token, or a literal is out of its range.
+        CompileError: A literal is out of its range.
     """
     found: list[Token] = []
+    issues: list[Issue] = []
     at, end = 0, len(source)
     while at < end:
         match = _TOKEN.match(source, at)
-        if match is None:
-            raise CompileError(source, [Issue(at, f"Syntax error: token recognition error at: '{source[at]}'")])
-        if match["space"] is None:
-            token, at = _string(source, match) if match["quote"] else (_token(source, match), match.end())
-            found.append(token)
+        taken = None if match is None or match["quote"] is None else _string(source, match)
+        if match is None or (match["quote"] is not None and taken is None):
+            text = source[at] if match is None else _unclosed(source, match)
+            issues.append(Issue(at, f"Syntax error: token recognition error at: '{text}'"))
+            at += len(text)
+        elif taken is not None:
+            found.append(taken[0])
+            at = taken[1]
         else:
+            if match["space"] is None:
+                found.append(_token(source, match))
             at = match.end()
     found.append(Token("end", "<EOF>", end))
-    return found
+    return found, issues
 
 
 def _token(source: str, match: re.Match[str]) -> Token:
@@ -81,14 +88,22 @@ def _token(source: str, match: re.Match[str]) -> Token:
     return Token("int", text, at, value)
 
 
-def _string(source: str, match: re.Match[str]) -> tuple[Token, int]:
+def _unclosed(source: str, match: re.Match[str]) -> str:
+    """As much of a string without an end as reads like one: to an escape that there is not, or the end of the line."""
+    raw = "r" in (match["prefix"] or "").lower()
+    rest = re.compile(r"[^\n\r]*" if raw else r"(?:\\(?:" + _ESCAPED + r")|[^\\\n\r])*(?:\\.?)?").match(source, match.end())
+    return source[match.start():rest.end() if rest is not None else match.end()]
+
+
+def _string(source: str, match: re.Match[str]) -> tuple[Token, int] | None:
+    """The token, and where what follows it begins; None: it has no end."""
     prefix, quote, at = (match["prefix"] or "").lower(), match["quote"], match.start()
     raw, binary = "r" in prefix, "b" in prefix
     if len(quote) == 3 and source.find(quote, match.end()) < 0:
         quote = quote[0]  # an empty string and the start of another
     closing = _ENDS[quote, raw].match(source, at + len(prefix) + len(quote))
     if closing is None:
-        raise CompileError(source, [Issue(at, f"Syntax error: token recognition error at: '{source[at:].splitlines()[0]}'")])
+        return None
     inner = closing[0][:-len(quote)]
     text = source[at:closing.end()]
     value: Any

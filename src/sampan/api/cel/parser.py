@@ -32,12 +32,22 @@ def parse(source: str) -> Node:
     """
     if len(source) > LENGTH:
         raise CompileError("", [Issue(-1, f"expression code point size exceeds limit: size: {len(source)}, limit {LENGTH}")])
-    return _Parser(source).whole()
+    parser = _Parser(source)
+    try:
+        node = parser.whole()
+    except CompileError as error:
+        if not parser.strange:
+            raise
+        raise CompileError(source, sorted((*parser.strange, *error.issues), key=lambda issue: issue.offset)) from None
+    if parser.strange:
+        raise CompileError(source, parser.strange)
+    return node
 
 
 class _Parser:
     def __init__(self, source: str) -> None:
-        self.source, self.all, self.next, self.depth = source, tokens(source), 0, 0
+        self.source, self.next, self.depth = source, 0, 0
+        self.all, self.strange = tokens(source)
 
     def whole(self) -> Node:
         node = self.expression(0)
@@ -68,9 +78,13 @@ class _Parser:
             return True
         return False
 
-    def expect(self, symbol: str) -> Token:
+    def expect(self, symbol: str, *others: str) -> Token:
+        """The symbol; `others` would have done as well, but were not there."""
         if not self.at(symbol):
-            raise self.syntax(self.peek, f"mismatched input '{self.peek.text}' expecting '{symbol}'")
+            wanted = f"'{symbol}'"
+            if others:
+                wanted = f"{{{', '.join(repr(one) for one in (*others, symbol))}}}"
+            raise self.syntax(self.peek, f"mismatched input '{self.peek.text}' expecting {wanted}")
         return self.take()
 
     def syntax(self, token: Token, words: str) -> CompileError:
@@ -159,6 +173,8 @@ class _Parser:
             match token.text:
                 case "(":
                     inner = self.expression(0)
+                    if self.peek.kind == "end":
+                        raise self.syntax(self.peek, "missing ')' at '<EOF>'")
                     self.expect(")")
                     return inner
                 case "[":
@@ -226,7 +242,10 @@ class _Parser:
         found: list[Node] = []
         while not self.accept(")"):
             if found:
-                self.expect(",")
+                self.expect(",", ")")
+            elif self.peek.kind == "end":
+                expected = _EXPECTED.replace("'.'", "')', '.'")
+                raise self.syntax(self.peek, f"mismatched input '<EOF>' expecting {expected}")
             found.append(self.expression(0))
         return found
 
@@ -235,7 +254,7 @@ class _Parser:
         optional = set()
         while not self.accept("]"):
             if items:
-                self.expect(",")
+                self.expect(",", "]")
                 if self.accept("]"):
                     break
             if self.accept("?"):
@@ -247,7 +266,7 @@ class _Parser:
         entries: list[tuple[Node, Node, bool]] = []
         while not self.accept("}"):
             if entries:
-                self.expect(",")
+                self.expect(",", "}")
                 if self.accept("}"):
                     break
             optional = self.accept("?")
@@ -261,7 +280,7 @@ class _Parser:
         entries: list[tuple[str, Node, bool]] = []
         while not self.accept("}"):
             if entries:
-                self.expect(",")
+                self.expect(",", "}")
                 if self.accept("}"):
                     break
             optional = self.accept("?")
@@ -298,7 +317,8 @@ class _Parser:
             names, condition, body = args[:1], args[1] if len(args) == 3 else None, args[-1]
         else:
             names, condition, body = args[:2], args[2] if len(args) == 4 else None, args[-1]
-        variables = tuple(self.variable(one, "argument must be a simple name") for one in names)
+        words = "argument is not an identifier" if word in ("map", "filter") else "argument must be a simple name"
+        variables = tuple(self.variable(one, words) for one in names)
         if len(set(variables)) < len(variables):
             raise self.fail(names[1].at, f"duplicate variable name: {variables[1]}")
         return ast.Macro(at, word, target, variables, condition, body)

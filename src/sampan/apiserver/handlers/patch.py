@@ -85,7 +85,9 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
         if problems and not warned[0]:
             info.warnings += problems
             warned[0] = True
-        return bodies.typed(served, decoded.object)
+        obj = bodies.typed(served, decoded.object)
+        bodies.forget_owners(obj, tree)
+        return obj
 
     return change
 

@@ -36,18 +36,18 @@ def _mutation(one: Mutation, at: str, env: Environment) -> Findings:
         return [field.required(f"{at}.patchType")]
     if one.patchType not in PATCH_TYPES:
         return [field.not_supported(f"{at}.patchType", one.patchType, tuple(PATCH_TYPES))]
-    out: Findings = []
-    for type, place in PATCH_TYPES.items():
-        part, where = getattr(one, place), f"{at}.{place}"
-        if type != one.patchType:
-            if part is not None:
-                out.append(field.forbidden(where, f"must not be specified when patchType is {one.patchType}"))
-        elif part is None:
-            out.append(field.required(where, f"must be specified when patchType is {one.patchType}"))
-        elif not part.expression.strip():
-            out.append(field.required(f"{where}.expression", "expression is not specified"))
-        else:
-            out += expressions.check(env, part.expression, (OBJECT if type == "ApplyConfiguration" else PATCHES,), f"{where}.expression")
+    place = PATCH_TYPES[one.patchType]
+    part, where = getattr(one, place), f"{at}.{place}"
+    if part is None:
+        out = [field.required(where, f"must be specified when patchType is {one.patchType}")]
+    elif not part.expression.strip():
+        out = [field.required(f"{where}.expression")]
+    else:
+        wanted = OBJECT if one.patchType == "ApplyConfiguration" else PATCHES
+        out = expressions.check(env, part.expression, (wanted,), f"{where}.expression")
+    other = next(name for name in PATCH_TYPES.values() if name != place)
+    if getattr(one, other) is not None:
+        out.append(field.invalid(f"{at}.{other}", f"{{{other}}}", f"must not be specified when patchType is {one.patchType}"))
     return out
 
 

@@ -21,7 +21,7 @@ from sampan.kinds.checks import Findings
 
 def default(obj: MutatingAdmissionPolicy | ValidatingAdmissionPolicy) -> None:
     """A policy that fails refuses; what it matches has the defaults of webhooks."""
-    obj.spec.failurePolicy = obj.spec.failurePolicy or "Fail"
+    obj.spec.failurePolicy = "Fail" if obj.spec.failurePolicy is None else obj.spec.failurePolicy
     if obj.spec.matchConstraints is not None:
         rules.default_match(obj.spec.matchConstraints)
 
@@ -41,8 +41,13 @@ def validate_head(spec: MutatingAdmissionPolicySpec | ValidatingAdmissionPolicyS
         out += rules.validate_match(spec.matchConstraints, "spec.matchConstraints")
         if not spec.matchConstraints.resourceRules:
             out.append(field.required("spec.matchConstraints.resourceRules"))
+        if mutating:
+            out += rules.validate_mutable(spec.matchConstraints, "spec.matchConstraints")
     params = spec.paramKind is not None
     out += rules.validate_match_conditions(spec.matchConditions, "spec.matchConditions",
                                            expressions.conditions(spec.matchConditions, "spec.matchConditions", params=params))
-    env, problems = expressions.variables(environment(params=params, mutating=mutating), spec.variables, "spec.variables")
+    env = environment(params=params, mutating=mutating)
+    problems: dict[int, Findings] = {}
+    if spec.variables or mutating:
+        env, problems = expressions.variables(env, spec.variables, "spec.variables")
     return out + rules.validate_variables(spec.variables, "spec.variables", problems), env

@@ -31,8 +31,13 @@ def validate(obj: Binding) -> Findings:
     if obj.spec.paramRef is not None:
         out += rules.validate_param_ref(obj.spec.paramRef, "spec.paramRef")
     if obj.spec.matchResources is not None:
-        out += rules.validate_match(obj.spec.matchResources, "spec.matchResouces")  # upstream's spelling
+        out += rules.validate_match(obj.spec.matchResources, "spec.matchResources")
     return out
+
+
+def validate_mutating(obj: MutatingAdmissionPolicyBinding) -> Findings:
+    match = obj.spec.matchResources
+    return validate(obj) + (rules.validate_mutable(match, "spec.matchResources") if match is not None else [])
 
 
 def validate_validating(obj: ValidatingAdmissionPolicyBinding) -> Findings:
@@ -81,7 +86,7 @@ MUTATING: Kind[MutatingAdmissionPolicyBinding] = Kind(
     default=default,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
-    validate=validate,
+    validate=validate_mutating,
     columns=_COLUMNS,
     unconditional_update=False,
 )

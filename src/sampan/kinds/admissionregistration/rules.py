@@ -26,6 +26,7 @@ from sampan.kinds.checks import Findings
 FAILURE_POLICIES = ("Fail", "Ignore")
 MATCH_POLICIES = ("Equivalent", "Exact")
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
+MUTABLE_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
 SCOPES = ("*", "Cluster", "Namespaced")
 REINVOCATION_POLICIES = ("IfNeeded", "Never")
 MAX_MATCH_CONDITIONS = 64
@@ -45,7 +46,7 @@ def default_rules(rules: Iterable[Rule]) -> None:
 
 def default_match(match: MatchResources) -> None:
     """Equivalent versions, every namespace, every object."""
-    match.matchPolicy = match.matchPolicy or "Equivalent"
+    match.matchPolicy = "Equivalent" if match.matchPolicy is None else match.matchPolicy
     match.namespaceSelector = match.namespaceSelector or LabelSelector()
     match.objectSelector = match.objectSelector or LabelSelector()
     default_rules(match.resourceRules)
@@ -123,6 +124,12 @@ def validate_match(match: MatchResources, at: str) -> Findings:
         for index, rule in enumerate(getattr(match, name)):
             out += _named_rule(rule, f"{at}.{name}[{index}]")
     return out
+
+
+def validate_mutable(match: MatchResources, at: str) -> Findings:
+    """What is deleted can't be changed: the operations of a mutating policy, told of without their places."""
+    return [error for rule in match.resourceRules for one in rule.operations
+            for error in checks.one_of(one, MUTABLE_OPERATIONS, f"{at}.resourceRules.operations")]
 
 
 def _named_rule(rule: NamedRuleWithOperations, at: str) -> Findings:

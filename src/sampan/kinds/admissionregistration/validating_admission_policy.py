@@ -18,6 +18,7 @@ from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.kinds import checks, meta
 from sampan.kinds.admissionregistration import expressions, policies, rules
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 from sampan.kinds.kind import Column, Kind, SubKind
 from sampan.kinds.printing import age
 
@@ -42,7 +43,9 @@ def _validation(one: Validation, at: str, env: Environment, *, params: bool) -> 
     if not one.expression.strip():
         out.append(field.required(f"{at}.expression", "expression is not specified"))
     out += expressions.check(env, one.expression, (BOOL,), f"{at}.expression")
-    told = environment(params=params, authorizer=False).extended({"variables": env.variables["variables"]})
+    told = environment(params=params, authorizer=False)
+    if "variables" in env.variables:
+        told = told.extended({"variables": env.variables["variables"]})
     out += expressions.check(told, one.messageExpression, (STRING,), f"{at}.messageExpression")
     if one.messageExpression and not one.messageExpression.strip():
         out.append(field.invalid(f"{at}.messageExpression", one.messageExpression, "must be non-empty if specified"))
@@ -58,7 +61,7 @@ def _validation(one: Validation, at: str, env: Environment, *, params: bool) -> 
 def _audit_annotations(name: str, annotations: list[AuditAnnotation], at: str, env: Environment) -> Findings:
     out: Findings = []
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
-        out.append(field.invalid(at, annotations, f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations"))
+        out.append(field.invalid(at, internal(annotations), f"must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations"))
     seen: set[str] = set()
     for index, one in enumerate(annotations):
         where = f"{at}[{index}]"

@@ -31,14 +31,14 @@ Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration
 
 def default(obj: Configuration) -> None:
     for hook in obj.webhooks:
-        hook.failurePolicy = hook.failurePolicy or "Fail"
-        hook.matchPolicy = hook.matchPolicy or "Equivalent"
+        hook.failurePolicy = "Fail" if hook.failurePolicy is None else hook.failurePolicy
+        hook.matchPolicy = "Equivalent" if hook.matchPolicy is None else hook.matchPolicy
         hook.namespaceSelector = hook.namespaceSelector or LabelSelector()
         hook.objectSelector = hook.objectSelector or LabelSelector()
         if hook.timeoutSeconds is None:
             hook.timeoutSeconds = 10
         if isinstance(hook, MutatingWebhook):
-            hook.reinvocationPolicy = hook.reinvocationPolicy or "Never"
+            hook.reinvocationPolicy = "Never" if hook.reinvocationPolicy is None else hook.reinvocationPolicy
         rules.default_rules(hook.rules)
         if hook.clientConfig.service is not None and hook.clientConfig.service.port is None:
             hook.clientConfig.service.port = 443

@@ -16,6 +16,8 @@ from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age, first_few
 
 SERVICE_NAME = "kubernetes.io/service-name"
+HOSTNAME = "kubernetes.io/hostname"
+CONTROLLERS = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -54,25 +56,52 @@ def default(obj: EndpointSlice) -> None:
             port.protocol = "TCP"
 
 
+def prepare_create(obj: EndpointSlice) -> None:
+    meta.first_generation(obj)
+    for endpoint in obj.endpoints or ():
+        endpoint.deprecatedTopology = {}  # this version can't write it
+
+
 def prepare_update(new: EndpointSlice, old: EndpointSlice) -> None:
+    """Endpoints that change lose their old topology; a node that it named before stays known."""
     changed = (new.metadata.labels, new.endpoints, new.ports, new.addressType) != (
         old.metadata.labels, old.endpoints, old.ports, old.addressType)
     new.metadata.generation = old.metadata.generation + changed
+    if new.endpoints == old.endpoints:
+        return
+    known = {endpoint.deprecatedTopology.get(HOSTNAME) for endpoint in old.endpoints or ()}
+    for endpoint in new.endpoints or ():
+        node = endpoint.deprecatedTopology.get(HOSTNAME)
+        if endpoint.nodeName is None and node is not None and node in known and not names.dns1123_subdomain(node):
+            endpoint.nodeName = node
+        endpoint.deprecatedTopology = {}
 
 
 def validate(obj: EndpointSlice) -> Findings:
+    return _validate(obj, None)
+
+
+def judge_update(new: EndpointSlice, old: EndpointSlice) -> Findings:
+    """Endpoints that did not change were judged when they were written."""
+    return _validate(new, old) + field.immutable(new.addressType, old.addressType, "addressType")
+
+
+def _validate(obj: EndpointSlice, old: EndpointSlice | None) -> Findings:
     out: Findings = []
     if not obj.addressType:
         out.append(field.required("addressType"))
     else:
         out += checks.one_of(obj.addressType, ADDRESS_TYPES, "addressType")
+    out += _ports(obj.ports or [])
     endpoints = obj.endpoints or []
+    if old is not None and obj.endpoints == old.endpoints:
+        return out
     if len(endpoints) > MAX_ENDPOINTS:
         out.append(field.too_many("endpoints", len(endpoints), MAX_ENDPOINTS))
     else:
         for index, endpoint in enumerate(endpoints):
             out += _endpoint(endpoint, obj.addressType, f"endpoints[{index}]")
-    return out + _ports(obj.ports or [])
+    return out
 
 
 def _endpoint(endpoint: Endpoint, kind: str, at: str) -> Findings:
@@ -102,21 +131,20 @@ def _address(text: str, kind: str, path: str, index: int) -> Findings:
         return names.fully_qualified_domain_name(at, text)
     if kind not in ("IPv4", "IPv6"):
         return []
-    if errors := addresses.ip_for_legacy_field(at, text):
+    if errors := addresses.ip_for_legacy_field(at, text) if kind == "IPv4" else addresses.ip(at, text):
         return errors
     address = addresses.parse_ip_sloppy(text)
-    out = checks.non_special_ip(text, at)
+    out: Findings = []
     if address is not None and f"IPv{address.version}" != kind:
         out.append(field.invalid(path, text, f"must be an {kind} address"))
-    return out
+    return out + checks.non_special_ip(text, at)
 
 
 def _hints(hints: EndpointHints, at: str) -> Findings:
     out: Findings = []
     for place, values in (("forZones", [zone.name for zone in hints.forZones]), ("forNodes", [n.name for n in hints.forNodes])):
         if len(values) > MAX_HINTS:
-            out.append(field.too_many(f"{at}.{place}", len(values), MAX_HINTS))
-            continue
+            return [*out, field.too_many(f"{at}.{place}", len(values), MAX_HINTS)]
         seen: set[str] = set()
         for index, name in enumerate(values):
             where = f"{at}.{place}[{index}].name"
@@ -149,18 +177,15 @@ def _ports(ports: list[EndpointPort]) -> Findings:
     return out
 
 
-def validate_update(new: EndpointSlice, old: EndpointSlice) -> Findings:
-    return field.immutable(new.addressType, old.addressType, "addressType")
-
-
 def warnings(new: EndpointSlice, old: EndpointSlice | None) -> list[str]:
     out: list[str] = []
-    if new.addressType == "FQDN":
+    if old is None and new.addressType == "FQDN":
         out.append("spec.addressType: FQDN endpoints are deprecated")
-    if new.addressType in ("IPv4", "IPv6"):
-        for index, endpoint in enumerate(new.endpoints or ()):
-            for number, text in enumerate(endpoint.addresses or ()):
-                out += addresses.ip_warnings(f"spec.endpoints[{index}].addresses[{number}]", text)
+    if new.metadata.labels.get(MANAGED_BY) in CONTROLLERS:
+        return out
+    for index, endpoint in enumerate(new.endpoints or ()):
+        for number, text in enumerate(endpoint.addresses or ()):
+            out += addresses.ip_warnings(f"endpoints[{index}].addresses[{number}]", text)
     return out
 
 
@@ -186,10 +211,10 @@ KIND: Kind[EndpointSlice] = Kind(
     metadata="object",
     default=default,
     as_stored=as_stored,
-    prepare_create=meta.first_generation,
+    prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
-    validate_update=validate_update,
+    judge_update=judge_update,
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("AddressType", lambda obj, _: obj.addressType),

@@ -15,12 +15,14 @@ from sampan.api.events import v1 as events
 from sampan.api.resources import EVENTS_EVENTS
 from sampan.kinds import checks
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.internal import internal
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import since
 
 CORE_VERSION, CORE_KIND = "v1", "Event"
 VERSION = "events.k8s.io/v1"
 TTL_SECONDS = 3600.0
+MAX_BYTES = 128
 # `reason` stands twice in upstream's list, so a change of it is told twice
 _FIXED = ("regarding", "reason", "note", "deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp",
           "deprecatedCount", "reason", "type", "eventTime", "action", "related", "reportingController", "reportingInstance")
@@ -55,38 +57,50 @@ def from_core(event: core.Event) -> events.Event:
 def validate(event: events.Event) -> Findings:
     """What events.k8s.io asks beyond the core group: who reports, what was done, and why."""
     out: Findings = []
-    expected = (event.regarding.namespace,) if event.regarding.namespace else ("default", "kube-system")
-    if event.metadata.namespace not in expected:
-        out.append(field.invalid("involvedObject.namespace", event.regarding.namespace,
-                                 "does not match event.namespace"))
+    space, own = event.regarding.namespace, event.metadata.namespace
+    # an event that has a time may be about what lives elsewhere
+    if event.eventTime is not None:
+        fits = space != "" or own in ("default", "kube-system")
+    else:
+        fits = space == own or (space == "" and own == "default")
+    if not fits:
+        out.append(field.invalid("involvedObject.namespace", space, "does not match event.namespace"))
     if event.eventTime is None:  # made through the core group
         return out
-    out += checks.required_name(event.reportingController, names.qualified_name, "reportingController")
-    for name, value, limit in (("reportingInstance", event.reportingInstance, 128), ("action", event.action, 128),
-                               ("reason", event.reason, 128)):
+    if not event.reportingController:
+        out.append(field.required("reportingController"))
+    out += checks.named(event.reportingController, names.qualified_name, "reportingController")
+    for name, value in (("reportingInstance", event.reportingInstance), ("action", event.action), ("reason", event.reason)):
         if not value:
             out.append(field.required(name))
-        elif len(value.encode()) > limit:
-            out.append(field.invalid(name, "", f"can have at most {limit} characters"))
+        elif len(value.encode()) > MAX_BYTES:
+            out.append(field.invalid(name, "", f"can have at most {MAX_BYTES} characters"))
     if len(event.note.encode()) > 1024:
         out.append(field.invalid("message", "", "can have at most 1024 characters"))
+    return out
+
+
+def _series(event: events.Event) -> Findings:
+    out: Findings = []
     if event.series is not None:
         if event.series.count < 2:
-            out.append(field.invalid("series.count", event.series.count, "should be at least 2"))
+            out.append(field.invalid("series.count", "", "should be at least 2"))
         if event.series.lastObservedTime is None:
             out.append(field.required("series.lastObservedTime"))
-    return out + checks.one_of(event.type, ("Normal", "Warning"), "type")
+    return out
 
 
 def validate_create(event: events.Event) -> Findings:
     """A new one must have its time and none of the core group's fields."""
-    out: Findings = []
+    out = _series(event)
     if event.eventTime is None:
         out.append(field.required("eventTime"))
+    if event.type not in ("Normal", "Warning"):
+        out.append(field.invalid("type", "", f"has invalid value: {event.type}"))
     for name, empty in (("deprecatedFirstTimestamp", None), ("deprecatedLastTimestamp", None), ("deprecatedCount", 0),
                         ("deprecatedSource", core.EventSource())):
         if getattr(event, name) != empty:
-            out.append(field.invalid(_CORE_NAMES[name], getattr(event, name), "needs to be unset"))
+            out.append(field.invalid(_CORE_NAMES[name], "", "needs to be unset"))
     return out
 
 
@@ -96,9 +110,11 @@ _CORE_NAMES = {"deprecatedFirstTimestamp": "firstTimestamp", "deprecatedLastTime
 
 def validate_update(new: events.Event, old: events.Event) -> Findings:
     """Only the series moves."""
-    out: Findings = []
+    out = _series(new) if new.series != old.series else []
     for name in _FIXED:
-        out += field.immutable(getattr(new, name), getattr(old, name), _CORE_NAMES.get(name, name))
+        now = getattr(new, name)
+        if now != getattr(old, name):
+            out.append(field.invalid(_CORE_NAMES.get(name, name), internal(now), field.IMMUTABLE))
     return out
 
 

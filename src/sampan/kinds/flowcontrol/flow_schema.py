@@ -43,7 +43,7 @@ def validate(obj: FlowSchema) -> Findings:
     if precedence == 1 and name != "exempt":
         out.append(field.invalid(at, precedence, "only the schema named 'exempt' may have matchingPrecedence 1"))
     if spec.distinguisherMethod is not None and spec.distinguisherMethod.type not in METHODS:
-        out.append(field.not_supported("spec.distinguisherMethod.type", spec.distinguisherMethod.type, METHODS))
+        out.append(field.not_supported("spec.distinguisherMethod.type", {"Type": spec.distinguisherMethod.type}, METHODS))
     level, at = spec.priorityLevelConfiguration.name, "spec.priorityLevelConfiguration.name"
     if level:
         out += checks.named(level, names.dns1123_subdomain, at)
@@ -66,7 +66,7 @@ def condition_types(conditions: Any) -> Findings:
             out.append(field.duplicate(at, one.type))
         seen.add(one.type)
         if not one.type:
-            out.append(field.required(at, "must not be empty"))
+            out.append(field.required(at))
     return out
 
 

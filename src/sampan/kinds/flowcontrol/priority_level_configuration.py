@@ -56,9 +56,7 @@ def validate(obj: PriorityLevelConfiguration) -> Findings:
     if spec.type == "Exempt":
         if spec.limited is not None:
             out.append(field.forbidden("spec.limited", "must be nil if the type is not Limited"))
-        if spec.exempt is None:
-            out.append(field.required("spec.exempt", "must not be empty when type is Exempt"))
-        else:
+        if spec.exempt is not None:
             out += _shares(spec.exempt, "spec.exempt", lowest=0)
     elif spec.type == "Limited":
         if spec.exempt is not None:
@@ -67,8 +65,10 @@ def validate(obj: PriorityLevelConfiguration) -> Findings:
             out.append(field.required("spec.limited", "must not be empty when type is Limited"))
         else:
             out += _limited(spec.limited, "spec.limited")
-    else:
+    elif spec.type:
         out.append(field.not_supported("spec.type", spec.type, ("Exempt", "Limited")))
+    else:
+        out.append(field.required("spec.type"))
     out += _fixed(obj)
     return out + condition_types(obj.status.conditions)
 

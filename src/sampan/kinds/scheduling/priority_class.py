@@ -45,7 +45,9 @@ def validate(obj: PriorityClass) -> Findings:
                                                         f"for system use only. error: {problem}"))
     elif obj.value > HIGHEST_USER_PRIORITY:
         out.append(field.forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
-    if obj.preemptionPolicy is not None:
+    if obj.preemptionPolicy == "":
+        out.append(field.required("preemptionPolicy"))
+    elif obj.preemptionPolicy is not None:
         out += checks.one_of(obj.preemptionPolicy, POLICIES, "preemptionPolicy")
     return out
 
@@ -61,7 +63,7 @@ def _system_problem(obj: PriorityClass) -> str:
     return ""
 
 
-def validate_update(new: PriorityClass, old: PriorityClass) -> Findings:
+def judge_update(new: PriorityClass, old: PriorityClass) -> Findings:
     out: Findings = []
     if new.value != old.value:
         out.append(field.forbidden("value", "may not be changed in an update."))
@@ -73,7 +75,7 @@ KIND: Kind[PriorityClass] = Kind(
     prepare_create=meta.first_generation,
     default=default,
     validate=validate,
-    validate_update=validate_update,
+    judge_update=judge_update,
     columns=(
         Column("Name", lambda obj, _: obj.metadata.name, format="name"),
         Column("Value", lambda obj, _: obj.value, type="integer"),
