@@ -17,13 +17,14 @@ from sampan.control import history
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
-from sampan.control.key import Key, controller_of
+from sampan.control.key import Key, controller_of, key_of
 from sampan.control.ownership import claim, owner_keys
 from sampan.control.podevents import pod_event
 from sampan.control.pods import is_active
 from sampan.controllers.daemonset.decide import look, manage, may_run, node_of, pod_spec, roll, status
 from sampan.kinds.plan import Create, Plan
 
+COUNT_SECONDS = 60.0
 FAILED_POD_BACKOFF = Backoff(first_seconds=1.0, most_seconds=15 * 60.0)
 
 
@@ -65,18 +66,19 @@ class DaemonSetController(Controller):
             self._failed.pop(old.metadata.uid, None)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
-        if new is None:
-            return
-        if old is not None and (old.metadata.labels, old.spec.taints) == (new.metadata.labels, new.spec.taints):
+        node = new or old
+        assert node is not None
+        if old is not None and new is not None and (old.metadata.labels, old.spec.taints) == (new.metadata.labels, new.spec.taints):
             return  # a heartbeat
         for ds in self._sets.items():
             spec = pod_spec(ds)
-            should_run, may_stay = may_run(spec, new)
-            there = self._on_node.count((ds.metadata.uid, new.metadata.name)) > 0
-            # the status counts the nodes, also those on which nothing is to be done: nobody comes back to it later, as upstream's resync does
-            counts = old is not None and may_run(spec, old)[0] != should_run
-            if (should_run and not there) or (not may_stay and there) or counts:
+            should_run, may_stay = may_run(spec, new) if new is not None else (False, True)
+            there = self._on_node.count((ds.metadata.uid, node.metadata.name)) > 0
+            if (should_run and not there) or (not may_stay and there):
                 self.loop.enqueue(ds)
+            elif old is not None and may_run(spec, old)[0] != should_run:
+                # nothing is to be done there, but the status counts the node: upstream leaves that to its resync, hours later
+                self.loop.queue.add_after(key_of(ds), COUNT_SECONDS)
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
