@@ -8,31 +8,26 @@ not packed. Leaves what an answer means to the client. Source: RFC 9112; Go's `n
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httptools
 from multidict import CIMultiDict
 
 from sampan.client.base import Answer
+from sampan.client.streams import Broken, Stream
 
+P = TypeVar("P", bound=asyncio.Protocol)
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0  # servers keep theirs longer, so that they seldom close one that is about to be used
 MOST_IDLE = 256
 MOST_ANSWER_BYTES = 1 << 30
 REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 INFORMATIONAL = range(100, 200)
-
-
-class Broken(ConnectionError):
-    """The connection ended, or what came is no HTTP. `unanswered`: before anything came."""
-
-    def __init__(self, text: str, *, unanswered: bool = False) -> None:
-        super().__init__(text)
-        self.unanswered = unanswered
 
 
 class Connection(asyncio.Protocol):
@@ -157,7 +152,22 @@ class Connections:
                 except Broken as error:
                     if not error.unanswered or method not in REPEATABLE:
                         raise
-            return await self._on(await self._connect(), request, method)
+            return await self._on(await self._connect(Connection), request, method)
+
+    async def stream(self, target: str, headers: Mapping[str, str]) -> Stream:
+        """GET what is told bit by bit, on a connection of its own; the caller closes it.
+
+        Raises:
+            OSError: As `ask`.
+            TimeoutError: There was no connection in time.
+        """
+        stream = await self._connect(Stream)
+        try:
+            await stream.ask(self._request("GET", target, headers, b""))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     def close(self) -> None:
         """Use none of them again; what is under way ends as it began."""
@@ -191,11 +201,13 @@ class Connections:
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, kind: Callable[[], P]) -> P:
         loop = asyncio.get_running_loop()
         name = (self._name or self._host) if self._tls else None
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls, server_hostname=name)
+            transport, connection = await loop.create_connection(kind, self._host, self._port, ssl=self._tls, server_hostname=name)
+        # a server that is gone without a word is noticed after all
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
 
     def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The client over HTTPS: kubeconfig or service account, streaming watches, WebSockets for exec and port-forward.
 
-Requests go over `connections`; watches and WebSockets, which have a connection each, over aiohttp. Reconnecting is the
+Requests go over `connections`, watches over a connection each, WebSockets over aiohttp, which few processes load. Reconnecting is the
 callers' (informers list and watch again); a request that never reached the server is `ServiceUnavailable`.
 Source: client-go `rest`, `tools/watch`.
 """
@@ -8,16 +8,11 @@ Source: client-go `rest`, `tools/watch`.
 from __future__ import annotations
 
 import asyncio
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import aiohttp
 import msgspec
-import yarl
 
 from sampan.api import codec
 from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, from_status
@@ -26,7 +21,11 @@ from sampan.client import requests
 from sampan.client.base import Answer, Listing, WatchEvent
 from sampan.client.connections import CONNECT_SECONDS, Connections
 from sampan.client.kubeconfig import Access
+from sampan.client.tls import tls_context
 from sampan.client.verbs import Verbs
+
+if TYPE_CHECKING:
+    import aiohttp
 
 T = TypeVar("T")
 REQUEST_SECONDS = 60.0
@@ -46,8 +45,7 @@ class RemoteClient(Verbs):
             self._headers["Authorization"] = f"Bearer {access.token}"
         self._token_read = float("-inf")
         self._connections: Connections | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._users: dict[aiohttp.ClientSession, int] = {}  # watches under way, by the session that they began with
+        self._sessions: list[aiohttp.ClientSession] = []  # of WebSockets, which may outlive the access that they began with
 
     async def renew(self, access: Access) -> None:
         """Use this access for every request from now on; what is under way ends as it began."""
@@ -58,38 +56,11 @@ class RemoteClient(Verbs):
             self._headers["Authorization"] = f"Bearer {access.token}"
         # a connection shows the certificate that it was made with: none is used again
         self._end_connections()
-        before, self._session = self._session, None
-        if before is not None and not self._users[before]:
-            del self._users[before]
-            await before.close()
 
     def _end_connections(self) -> None:
         if self._connections is not None:
             self._connections.close()
         self._connections = None
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls), json_serialize=lambda value: codec.encode(value).decode(),
-                cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=1 << 18,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS))
-            self._users[self._session] = 0
-        return self._session
-
-    @asynccontextmanager
-    async def _using(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """The session of the newest access, which stays open until this ends."""
-        session = self._client()
-        self._users[session] += 1
-        try:
-            yield session
-        finally:
-            if session in self._users:
-                self._users[session] -= 1
-                if session is not self._session and not self._users[session]:
-                    del self._users[session]
-                    await session.close()
 
     async def _own_headers(self) -> dict[str, str]:
         """The headers of every request, with the token as the file has it now."""
@@ -106,12 +77,15 @@ class RemoteClient(Verbs):
         sent = {**await self._own_headers(), **(headers or {})}
         if body:
             sent.setdefault("Content-Type", kind)
-        if self._connections is None:
-            self._connections = Connections(self.access.server, self._tls, self.access.server_name)
         try:
-            return await self._connections.ask(method, target, sent, body, REQUEST_SECONDS)
+            return await self._connected().ask(method, target, sent, body, REQUEST_SECONDS)
         except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
+
+    def _connected(self) -> Connections:
+        if self._connections is None:
+            self._connections = Connections(self.access.server, self._tls, self.access.server_name)
+        return self._connections
 
     def _unreachable(self, error: BaseException) -> ServiceUnavailable:
         return ServiceUnavailable(f"{self.access.server} can't be reached: {str(error) or type(error).__name__}")
@@ -147,15 +121,15 @@ class RemoteClient(Verbs):
             allowWatchBookmarks=True)
         headers = await self._own_headers()
         try:
-            async with self._using() as session, session.get(
-                yarl.URL(self.access.server + target, encoded=True), headers=headers, allow_redirects=False,
-                server_hostname=self.access.server_name or None,
-            ) as answer:
-                if answer.status >= 300:
-                    raise requests.error_of(answer.status, await answer.read())
-                async for line in _lines(answer.content):
+            stream = await self._connected().stream(target, headers)
+            try:
+                if stream.code >= 300:
+                    raise requests.error_of(stream.code, await stream.refusal())
+                async for line in _lines(stream):
                     yield event_of(resource, line)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            finally:
+                stream.close()
+        except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
@@ -167,12 +141,17 @@ class RemoteClient(Verbs):
         Raises:
             ApiError: The server refused.
         """
-        session = self._client()
-        self._users[session] += 1  # for good: it ends when the caller closes it, which nobody tells us
+        import aiohttp
+        import yarl
+
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls), cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS))
+        self._sessions.append(session)  # it ends with us: when the caller closes the WebSocket, nobody tells us
         try:
             return await session.ws_connect(
                 yarl.URL(self.access.server + path, encoded=True), protocols=tuple(protocols), headers=await self._own_headers(),
-                max_msg_size=MOST_EVENT_BYTES, compress=0)
+                server_hostname=self.access.server_name or None, max_msg_size=MOST_EVENT_BYTES, compress=0)
         except aiohttp.WSServerHandshakeError as error:
             raise OtherStatus(f"the server refused the connection: {error.message}", code=error.status) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -181,26 +160,8 @@ class RemoteClient(Verbs):
     async def close(self) -> None:
         """End all connections."""
         self._end_connections()
-        sessions, self._users, self._session = list(self._users), {}, None
-        for session in sessions:
-            await session.close()
-
-
-def tls_context(access: Access) -> ssl.SSLContext:
-    """How the server is checked and what is shown to it."""
-    context = ssl.create_default_context(cadata=access.ca.decode() if access.ca else None)
-    if access.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if access.client_certificate:
-        # the ssl module reads certificates and keys from files only
-        with tempfile.TemporaryDirectory(prefix="sampan-") as folder:
-            certificate, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
-            certificate.write_bytes(access.client_certificate)
-            key.touch(0o600)
-            key.write_bytes(access.client_key)
-            context.load_cert_chain(certificate, key)
-    return context
+        while self._sessions:
+            await self._sessions.pop().close()
 
 
 class _Page(msgspec.Struct):
@@ -251,16 +212,16 @@ def event_of(resource: Resource[T], line: bytes) -> WatchEvent[T]:
     return WatchEvent(cast("Any", event.type), obj, revision)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = bytearray()
-    async for chunk in content.iter_any():
-        rest += chunk
-        if b"\n" not in chunk:
+    async for chunk in content:
+        first, *more = chunk.split(b"\n")
+        rest += first
+        if not more:
             if len(rest) > MOST_EVENT_BYTES:
                 raise InternalError("an event of the watch is too large")
             continue
-        *whole, tail = rest.split(b"\n")
-        rest = tail
-        for line in whole:
+        lines, rest = [bytes(rest), *more[:-1]], bytearray(more[-1])
+        for line in lines:
             if line.strip():
-                yield bytes(line)
+                yield line
