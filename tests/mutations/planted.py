@@ -108,7 +108,7 @@ BELOW = _in(
     ("store/memory.py", "return record.mod_revision if record else 0", "return 0", "store/test_memory.py"),
     ("node/statuswriter.py", "dict.fromkeys(before.get(c[\"type\"], ())) | c", "c", "node/test_statuswriter.py"),
     ("node/statuswriter.py", "self._uncertain.add(uid)", "pass", "node/test_statuswriter.py"),
-    ("kinds/apps/stateful_set.py", "_as_pods_have_it(spec),", "spec.template,", "kinds/apps/test_stateful_set.py"),
+    ("kinds/apps/stateful_set.py", "template = _as_pods_have_it(spec)", "template = spec.template", "kinds/apps/test_stateful_set.py"),
 )
 
 ALL = (*CONTROLLERS, *SCHEDULER, *CONTROL, *SERVER, *BELOW)
