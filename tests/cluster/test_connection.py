@@ -14,7 +14,7 @@ import pytest
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.client.kubeconfig import Access
-from sampan.client.remote import tls_context
+from sampan.client.tls import tls_context
 from sampan.cluster.connection import RESERVED_FILES, Limits, raise_file_limit
 from sampan.testing.https import served
 from sampan.testing.server import RunningServer

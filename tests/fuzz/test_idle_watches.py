@@ -11,7 +11,7 @@ import pytest
 
 from crash.process import Server
 from fuzz.world import SOAK
-from sampan.client.remote import tls_context
+from sampan.client.tls import tls_context
 from sampan.cluster.connection import raise_file_limit
 from sampan.testing import require
 

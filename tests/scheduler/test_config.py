@@ -68,18 +68,108 @@ def test_default_constraints_can_be_hard() -> None:
     assert "1 node(s) didn't match pod topology spread constraints" in place(snapshot, wanted, hard)
 
 
+def args(name: str, **said: Any) -> dict[str, Any]:
+    return {"profiles": [{"pluginConfig": [{"name": name, "args": said}]}]}
+
+
+AT = "profiles[0].pluginConfig[0].args"
+CREATING = "initializing profiles: creating profile for scheduler name default-scheduler: "
+
+
 @pytest.mark.parametrize(("config", "words"), [
-    ({"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}, "two profiles"),
-    ({"profiles": [{"plugins": {"filter": {"enabled": [{"name": "Nope"}]}}}]}, "'Nope', which there is not"),
-    ({"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "Best"}}}]}]}, "'Best' is not known"),
-    ({"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "RequestedToCapacityRatio"}}}]}]}, "shape of points"),
-    ({"extenders": [{"filterVerb": "x"}]}, "needs urlPrefix"),
-    ({"extenders": [{"urlPrefix": "http://x", "prioritizeVerb": "p"}]}, "must be positive"),
-    ({"podInitialBackoffSeconds": 5, "podMaxBackoffSeconds": 1}, "less than"),
+    ({"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}, 'profiles[1].schedulerName: Duplicate value: "profiles[0].schedulerName"'),
+    ({"profiles": [{"schedulerName": "a"}, {}]}, "profiles[1].schedulerName: Required value"),
+    ({"profiles": [{"schedulerName": ""}]}, "profiles[0].schedulerName: Required value"),
+    ({"parallelism": 0}, "parallelism: Invalid value: 0: should be an integer value greater than zero"),
+    ({"percentageOfNodesToScore": 101}, "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]"),
+    ({"podInitialBackoffSeconds": 0}, "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
+    ({"podInitialBackoffSeconds": 5, "podMaxBackoffSeconds": 1},
+     "podMaxBackoffSeconds: Invalid value: 1: must be greater than or equal to PodInitialBackoffSeconds"),
+    ({"clientConnection": {"burst": -1}}, "clientConnection.burst: Invalid value: -1: must be non-negative"),
+    ({"leaderElection": {"leaderElect": True, "resourceLock": "endpoints"}},
+     'leaderElection.resourceLock: Invalid value: "endpoints": resourceLock value must be "leases"'),
+    ({"leaderElection": {"leaseDuration": "5s"}}, 'leaderElection.leaseDuration: Invalid value: "10s": LeaseDuration must be greater than RenewDeadline'),
+    ({"leaderElection": {"leaseDuration": "soon"}}, 'time: invalid duration "soon"'),
+    ({"profiles": [{"pluginConfig": [{"name": "NodePorts"}, {"name": "NodePorts"}]}]}, 'profiles[0].pluginConfig[1]: Duplicate value: "NodePorts"'),
+    ({"profiles": [{"plugins": {"filter": {"enabled": [{"name": "EBSLimits"}]}}}]},
+     'profiles[0].plugins.filter.enabled[0]: Invalid value: "EBSLimits": was invalid in version "kubescheduler.config.k8s.io/v1" '
+     '(KubeSchedulerConfiguration is version "kubescheduler.config.k8s.io/v1")'),
+    ({"profiles": [{"schedulerName": "a"}, {"schedulerName": "b", "plugins": {"queueSort": {"enabled": [{"name": "PrioritySort"}]}}}]},
+     'profiles[1].plugins.queueSort: Invalid value: ["PrioritySort"]: must be the same for all profiles'),
+    ({"profiles": [{"plugins": {"filter": {"enabled": [{"name": "Nope"}]}}}]}, CREATING + 'FilterPlugin "Nope" does not exist'),
+    ({"profiles": [{"plugins": {"filter": {"enabled": [{"name": "ImageLocality"}]}}}]}, CREATING + 'plugin "ImageLocality" does not extend FilterPlugin plugin'),
+    ({"profiles": [{"plugins": {"score": {"enabled": [{"name": "ImageLocality"}, {"name": "ImageLocality"}]}}}]},
+     CREATING + 'plugin "ImageLocality" already registered as "ScorePlugin"'),
+    ({"extenders": [{"filterVerb": "x"}]}, "extenders[0].urlPrefix: Required value"),
+    ({"extenders": [{"urlPrefix": "http://x", "prioritizeVerb": "p"}]}, "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it"),
+    ({"extenders": [{"urlPrefix": "http://x", "bindVerb": "b"}] * 2},
+     'extenders: Invalid value: "found 2 extenders implementing bind": only one extender can implement bind'),
+    ({"extenders": [{"urlPrefix": "http://x", "managedResources": [{"name": "cpu"}]}]},
+     'extenders[0].managedResources[0].name: Invalid value: "cpu": is an invalid extended resource name'),
+    ({"extenders": [{"urlPrefix": "http://x", "managedResources": [{"name": "a.b/c"}, {"name": "a.b/c"}]}]},
+     'extenders[0].managedResources[1].name: Invalid value: "a.b/c": duplicate extender managed resource name'),
+    (args("DefaultPreemption", minCandidateNodesPercentage=101), f"{AT}.minCandidateNodesPercentage: Invalid value: 101: not in valid range [0, 100]"),
+    (args("DefaultPreemption", minCandidateNodesPercentage=0, minCandidateNodesAbsolute=0),
+     f"[{AT}.minCandidateNodesPercentage: Invalid value: 0: cannot be zero at the same time as minCandidateNodesAbsolute, "
+     f"{AT}.minCandidateNodesAbsolute: Invalid value: 0: cannot be zero at the same time as minCandidateNodesPercentage]"),
+    (args("InterPodAffinity", hardPodAffinityWeight=-1), f"{AT}.hardPodAffinityWeight: Invalid value: -1: not in valid range [0, 100]"),
+    (args("NodeAffinity", addedAffinity={"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}),
+     f"{AT}.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term"),
+    (args("NodeResourcesBalancedAllocation", resources=[{"name": "cpu"}, {"name": "cpu", "weight": 2}]),
+     f'[{AT}.resources[1].name: Duplicate value: "cpu", {AT}.resources[1].weight: Invalid value: 2: must be 1]'),
+    (args("PodTopologySpread", defaultingType="Some"), f'{AT}.defaultingType: Unsupported value: "Some": supported values: "System", "List"'),
+    (args("PodTopologySpread", defaultConstraints=[{"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "Never", "labelSelector": {}}], defaultingType="List"),
+     f"[{AT}.defaultConstraints[0].maxSkew: Invalid value: 0: not in valid range (0, inf), {AT}.defaultConstraints[0].topologyKey: Required value: can not be empty, "
+     f'{AT}.defaultConstraints[0].whenUnsatisfiable: Unsupported value: "Never": supported values: "DoNotSchedule", "ScheduleAnyway", '
+     f"{AT}.defaultConstraints[0].labelSelector: Forbidden: constraint must not define a selector, as they deduced for each pod]"),
+    (args("PodTopologySpread", defaultConstraints=[{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]),
+     f'{AT}.defaultingType: Invalid value: "System": when .defaultConstraints are not empty'),
+    (args("PodTopologySpread", defaultConstraints=[{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}] * 2, defaultingType="List"),
+     f'{AT}.defaultConstraints[1]: Duplicate value: "{{z, DoNotSchedule}}"'),
+    (args("VolumeBinding", bindTimeoutSeconds=-1), f"{AT}.bindTimeoutSeconds: Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value"),
+    (args("DynamicResources", bindingTimeout="1ms"), f'{AT}.bindingTimeout: Invalid value: "1ms": must be at least 1 second'),
+    (args("NodeResourcesFit", scoringStrategy={"type": "Best"}),
+     CREATING + 'initializing plugin "NodeResourcesFit": scoringStrategy.type: Unsupported value: "Best": supported values: '
+     '"LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"'),
+    (args("NodeResourcesFit", scoringStrategy={"type": "RequestedToCapacityRatio"}), CREATING + 'initializing plugin "NodeResourcesFit": '
+     "scoringStrategy.requestedToCapacityRatio: Required value: must be specified when type is RequestedToCapacityRatio"),
+    (args("NodeResourcesFit", scoringStrategy={"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": [
+        {"utilization": 50, "score": 11}, {"utilization": 50}]}}), CREATING + 'initializing plugin "NodeResourcesFit": '
+     "[scoringStrategy.requestedToCapacityRatio.shape[1].utilization: Invalid value: 50: values must be sorted in increasing order, "
+     "scoringStrategy.requestedToCapacityRatio.shape[0].score: Invalid value: 11: not in valid range [0, 10]]"),
+    (args("NodeResourcesFit", ignoredResourceGroups=["a/b"], scoringStrategy={"type": "LeastAllocated", "resources": [{"name": "cpu", "weight": 101}]}),
+     CREATING + 'initializing plugin "NodeResourcesFit": [ignoredResourceGroups[0]: Invalid value: "a/b": resource group name can\'t contain \'/\', '
+     "scoringStrategy.resources[0].weight: Invalid value: 101: resource weight of cpu not in valid range (0, 100]]"),
+    ({"nope": 1, "profiles": [{"plugins": {"score": {"also": []}}}]}, 'strict decoding error: unknown field "nope", unknown field "profiles[0].plugins.score.also"'),
+    (args("NodeResourcesFit", some=1), 'decoding .profiles[0].pluginConfig[0]: decoding args for plugin NodeResourcesFit: strict decoding error: unknown field "some"'),
+    (args("NodeResourcesFit", kind="NodeAffinityArgs"), "decoding .profiles[0].pluginConfig[0]: args for plugin NodeResourcesFit were not of type "
+     "NodeResourcesFitArgs.kubescheduler.config.k8s.io, got NodeAffinityArgs.kubescheduler.config.k8s.io"),
+    ({"podMaxBackoffSeconds": "long"}, "json: cannot unmarshal string into Go struct field KubeSchedulerConfiguration.podMaxBackoffSeconds of type int"),
 ])
-def test_what_cannot_be_is_refused(config: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_what_cannot_be_is_refused_in_upstream_s_words(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as found:
         settings(config)
+    assert found.value.message == words
+
+
+def test_what_upstream_lets_pass_is_let_pass() -> None:
+    # a plugin that there is no more may be switched off, arguments of one that there never was may be there
+    found = settings({"profiles": [{"plugins": {"score": {"disabled": [{"name": "SelectorSpread"}]}}, "pluginConfig": [{"name": "Mine", "args": {"a": 1}}]}],
+                      "leaderElection": {"leaderElect": False, "resourceLock": "endpoints"}, "delayCacheUntilActive": True})
+    assert filters(found.profiles["default-scheduler"]) == filters(DEFAULT)
+
+
+def test_waits_and_candidates_are_those_of_the_file() -> None:
+    one = profile(pluginConfig=[{"name": "VolumeBinding", "args": {"bindTimeoutSeconds": 30}}, {"name": "DynamicResources", "args": {"bindingTimeout": "1m30s"}},
+                                {"name": "DefaultPreemption", "args": {"minCandidateNodesPercentage": 50}}])
+    assert (one.waits.volume_seconds, one.waits.device_seconds, one.candidates) == (30, 90, (50, 100))
+
+
+def test_nodes_can_be_preferred_by_the_profile() -> None:
+    wanted = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchExpressions": [{"key": "fast", "operator": "Exists"}]}}]}
+    one = profile(pluginConfig=[{"name": "NodeAffinity", "args": {"addedAffinity": wanted}}])
+    snapshot = cluster(node("empty"), node("busy", labels={"fast": "yes"}), running=(pod("x", "2", "2Gi", on="busy"),))
+    assert (place(snapshot, pod("p", "1")), place(snapshot, pod("q", "1", schedulerName="other"), one)) == ("empty", "busy")
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -102,9 +192,3 @@ def test_resources_that_an_extender_looks_after_alone_are_not_checked() -> None:
     snapshot = cluster(node("a"))
     assert place(snapshot, pod("p", more={"example.com/thing": "1"}), one) == "a"
     assert "Insufficient example.com/other" in place(snapshot, pod("q", more={"example.com/other": "1"}), one)
-
-
-def test_only_one_extender_may_bind() -> None:
-    binding = {"urlPrefix": "http://x", "bindVerb": "bind"}
-    with pytest.raises(ConfigError, match="more than one extender"):
-        settings({"extenders": [binding, binding]})

@@ -19,14 +19,27 @@ from sampan.scheduler.snapshot import Float, Mask, Snapshot
 CLAIMS = "DynamicResources"
 
 
+@dataclass(frozen=True)
+class Waits:
+    """How many seconds a pod waits before it is bound: for its volumes, for its devices."""
+
+    volume_seconds: float = 600.0
+    device_seconds: float = 600.0
+
+
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """A scheduler's plugins and weights under its name."""
+    """A scheduler's plugins and weights under its name.
+
+    `candidates`: preemption looks at so many percent of the nodes that may help, and at so many at least.
+    """
 
     name: str
     filters: Sequence[Plugin]
     scores: Sequence[tuple[Plugin, int]]
     preempts: bool = True
+    candidates: tuple[int, int] = (10, 100)
+    waits: Waits = Waits()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from sampan.scheduler.dra.extended import LEFT_OVER
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Assigned, Mask, Snapshot
 
-LEAST_PERCENT, LEAST_CANDIDATES = 10, 100
 FAR = 2**31
 NOT_YET: tuple[int, tuple[str, ...]] = (-1, ())
 NEVER = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
@@ -148,7 +147,8 @@ def _most_room(attempt: Attempt) -> Mask:
 
 def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]], hopeful: int) -> tuple[list[Candidate], Counter[str]]:
     snapshot, pod = attempt.snapshot, attempt.pod
-    enough = min(max(hopeful * LEAST_PERCENT // 100, LEAST_CANDIDATES), hopeful)
+    percent, least = attempt.profile.candidates
+    enough = min(max(hopeful * percent // 100, least), hopeful)
     version = (snapshot.generation, snapshot.world.version(POD_DISRUPTION_BUDGETS), id(attempt.profile))
     known = pod.cache.get("preemption")
     if known is None or known[0] != version or _intricate(attempt):

@@ -26,6 +26,7 @@ from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, P
 from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
 from sampan.control.key import key_of
 from sampan.lib.errors import SampanError
+from sampan.scheduler.cycle import Waits
 from sampan.scheduler.dra.allocate import allocate
 from sampan.scheduler.dra.devices import taken
 from sampan.scheduler.dra.extended import claim_on, mappings
@@ -37,7 +38,7 @@ from sampan.scheduler.world import World
 
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 FINALIZER = "resource.kubernetes.io/delete-protection"
-BIND_SECONDS, LOOK_SECONDS = 600.0, 0.2
+LOOK_SECONDS = 0.2
 TRIES = 5
 
 
@@ -56,6 +57,8 @@ class Reserved:
     extended: ResourceClaim | None = None
     """The claim for extended resources: in memory, from its creation on as the API server has it."""
     mappings: list[ContainerExtendedResourceRequest] = field(default_factory=list)
+
+    waits: Waits = Waits()
 
     def __bool__(self) -> bool:
         return bool(self.volumes or self.provisioned or self.claims or self.extended)
@@ -151,7 +154,7 @@ async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock:
     for wanted in reserved.provisioned:
         await client.update(PERSISTENT_VOLUME_CLAIMS, wanted)
     await _devices_bound(reserved, pod, client, clock, world)
-    until = clock.monotonic() + BIND_SECONDS
+    until = clock.monotonic() + reserved.waits.volume_seconds
     while not all(_bound(name, pod.metadata.namespace, node, world) for name in reserved.awaited):
         if clock.monotonic() >= until:
             raise ReserveError("binding volumes: context deadline exceeded")
@@ -160,7 +163,7 @@ async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock:
 
 async def _devices_bound(reserved: Reserved, pod: Pod, client: Client, clock: AsyncClock, world: World) -> None:
     """Wait until drivers have bound the devices that want it; give all of a claim back where one failed."""
-    until = clock.monotonic() + BIND_SECONDS
+    until = clock.monotonic() + reserved.waits.device_seconds
     for claim in reserved.claims:
         meta = claim.metadata
         try:

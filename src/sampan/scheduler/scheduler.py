@@ -253,6 +253,8 @@ class Scheduler:
         if shape.claims or shape.resource_claims or shape.extended:
             try:
                 reserved = reserve(pod, shape, self.snapshot, placed.row, self._clock.now()) or None
+                if reserved is not None:
+                    reserved.waits = profile.waits
             except ReserveError as error:  # it was taken while extenders were asked
                 self._erred(pod, f"running Reserve plugin: {error}", tasks)
                 return

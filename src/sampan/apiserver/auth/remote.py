@@ -36,7 +36,7 @@ def access_of(path: Path, what: str) -> Access:
         ConfigError: It says nothing that can be used.
     """
     from sampan.client import kubeconfig
-    from sampan.client.remote import tls_context
+    from sampan.client.tls import tls_context
 
     try:
         access = kubeconfig.read(path)
@@ -119,7 +119,7 @@ class RemoteReviews:
         if self._session is None:
             import aiohttp
 
-            from sampan.client.remote import tls_context
+            from sampan.client.tls import tls_context
 
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=tls_context(self._access)), cookie_jar=aiohttp.DummyCookieJar(),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from sampan.api.core.v1 import NodeSelector
+from sampan.api.core.v1 import NodeSelector, PreferredSchedulingTerm
 from sampan.scheduler.nodeselect import named_nodes, selector_rows, term_rows, wanted_rows
 from sampan.scheduler.normalize import to_hundred
 from sampan.scheduler.plugins.base import Narrowed, Plugin, Reason, Rejected, Verdict
@@ -17,14 +19,14 @@ CONFLICT = "pod affinity terms conflict"
 
 
 class NodeAffinity(Plugin):
-    """`added` is the profile's own required affinity (NodeAffinityArgs.addedAffinity)."""
+    """`added` and `preferred` are the profile's own affinity (NodeAffinityArgs.addedAffinity)."""
 
     name = "NodeAffinity"
     static = True
     events: frozenset[What] = frozenset(("node",))
 
-    def __init__(self, added: NodeSelector | None = None) -> None:
-        self._added = added
+    def __init__(self, added: NodeSelector | None = None, preferred: Sequence[PreferredSchedulingTerm] = ()) -> None:
+        self._added, self._preferred = added, preferred
 
     def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | Narrowed | None:
         named = named_nodes(pod)
@@ -52,12 +54,13 @@ class NodeAffinity(Plugin):
 
     def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
         affinity = pod.pod.spec.affinity
-        if affinity is None or affinity.nodeAffinity is None or not affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution:
+        own = affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution if affinity is not None and affinity.nodeAffinity is not None else ()
+        if not own and not self._preferred:
             return None
         known = pod.cache.get("preferred nodes")
         if known is None or known[0] != snapshot.generation:
             raw = np.zeros(len(snapshot.alive), np.float64)
-            for one in affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution:
+            for one in (*self._preferred, *own):
                 if one.weight:
                     raw += one.weight * term_rows(snapshot, one.preference)
             known = pod.cache["preferred nodes"] = (snapshot.generation, raw)

@@ -48,7 +48,7 @@ def affinity(errors: Errors, wanted: Affinity, path: str) -> None:
             here = f"{at}.{_PREFERRED}[{index}]"
             if not 1 <= preferred.weight <= 100:
                 errors.append(field.invalid(f"{here}.weight", preferred.weight, _WEIGHT))
-            _node_term(errors, preferred.preference, f"{here}.preference", check_values=False)
+            node_term(errors, preferred.preference, f"{here}.preference", check_values=False)
     for name, pods in (("podAffinity", wanted.podAffinity), ("podAntiAffinity", wanted.podAntiAffinity)):
         if pods is not None:
             _pod_affinity(errors, pods, f"{path}.{name}")
@@ -59,10 +59,11 @@ def node_selector(errors: Errors, selector: NodeSelector, path: str) -> None:
     if not selector.nodeSelectorTerms:
         errors.append(field.required(f"{path}.nodeSelectorTerms", "must have at least one node selector term"))
     for index, term in enumerate(selector.nodeSelectorTerms or ()):
-        _node_term(errors, term, f"{path}.nodeSelectorTerms[{index}]", check_values=True)
+        node_term(errors, term, f"{path}.nodeSelectorTerms[{index}]", check_values=True)
 
 
-def _node_term(errors: Errors, term: NodeSelectorTerm, path: str, *, check_values: bool) -> None:
+def node_term(errors: Errors, term: NodeSelectorTerm, path: str, *, check_values: bool) -> None:
+    """One term, required or preferred."""
     for index, one in enumerate(term.matchExpressions):
         _node_requirement(errors, one, f"{path}.matchExpressions[{index}]", check_values=check_values)
     for index, one in enumerate(term.matchFields):
