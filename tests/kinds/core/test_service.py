@@ -58,7 +58,7 @@ def test_sticky_sessions_last_three_hours() -> None:
     ({"ports": [{"port": 80}], "loadBalancerClass": "a/b"},
      ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]),
     ({"ports": [{"port": 80}], "trafficDistribution": "Near"},
-     ['spec.trafficDistribution: Unsupported value: "Near": supported values: "PreferClose", "PreferSameNode", "PreferSameZone"']),
+     ['spec.trafficDistribution: Unsupported value: "Near": supported values: "PreferClose", "PreferSameZone", "PreferSameNode"']),
 ])
 def test_a_mistake_is_found_in_upstreams_words(spec: dict[str, Any], wanted: list[str]) -> None:
     assert findings(SERVICES, {"metadata": {"name": "s"}, "spec": spec}) == wanted
@@ -120,3 +120,28 @@ def test_status_is_for_load_balancers() -> None:
     ingress = {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}}}
     assert changed(SERVICES, service(type="LoadBalancer"), ingress, "status")[1] == []
     assert changed(SERVICES, service(), ingress, "status")[1] != []
+
+
+def test_the_class_of_a_balancer_is_looked_at_twice_on_an_update() -> None:
+    words = ("spec.loadBalancerClass: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must "
+             "start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+             "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')")
+    assert changed(SERVICES, service(type="LoadBalancer"), {"spec": {"loadBalancerClass": "a b"}})[1] == [
+        'spec.loadBalancerClass: Invalid value: "a b": may not change once set', words, words]
+
+
+def test_ranges_in_the_old_annotation_are_looked_at_when_they_change() -> None:
+    old = service(type="LoadBalancer")
+    old.metadata.annotations = {"service.beta.kubernetes.io/load-balancer-source-ranges": "x"}
+    assert changed(SERVICES, old, {"spec": {"selector": {"a": "b"}}})[1] == []
+
+
+def test_node_ports_that_the_client_named_anew_stay_and_are_refused() -> None:
+    old = service(type="NodePort", ports=[{"port": 80, "name": "a"}, {"port": 81, "name": "b"}])
+    old.spec.ports[0].nodePort, old.spec.ports[1].nodePort = 30001, 30002
+    ports = [{"port": 80, "name": "a", "nodePort": 30001}]
+    new, errors = changed(SERVICES, old, {"spec": {"type": "ClusterIP", "ports": ports}})
+    assert ([port.nodePort for port in new.spec.ports], errors) == ([0], [])
+    ports = [{"port": 80, "name": "a", "nodePort": 30003}]
+    assert changed(SERVICES, old, {"spec": {"type": "ClusterIP", "ports": ports}})[1] == [
+        "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"]

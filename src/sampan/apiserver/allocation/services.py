@@ -1,42 +1,30 @@
 """What a Service gets besides what it asks for: IP families, cluster IPs, node ports, a health check port.
 
-Owns `ServiceHook`. Source: kubernetes `pkg/registry/core/service/storage/{alloc,storage}.go`.
+Owns `ServiceHook`, which runs after the kind's strategy has carried over what an update leaves out, and before validation:
+what can't be given out is told of first and alone. Source: kubernetes `pkg/registry/core/service/storage/alloc.go`.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import Any
+from collections.abc import Iterable
 
 from sampan.api import field
-from sampan.api.errors import ApiError, FieldError, InternalError, Invalid
+from sampan.api.core.v1 import Service
+from sampan.api.errors import ApiError, FieldError, InternalError, Invalid, OtherStatus
 from sampan.apiserver.allocation.addresses import Addresses, Unavailable
 from sampan.apiserver.allocation.ports import Ports, ports_of
 from sampan.apiserver.hooks import Claim
+from sampan.kinds.core import service_validate
+from sampan.kinds.core.service_questions import (
+    NO_CLUSTER_IP,
+    allocates_node_ports,
+    needs_cluster_ip,
+    needs_health_check,
+    needs_node_port,
+)
 
-NONE = "None"
-WITH_ADDRESS = ("ClusterIP", "NodePort", "LoadBalancer")
-
-
-def needs_address(service: Any) -> bool:
-    return bool(service.spec.type in WITH_ADDRESS)
-
-
-def is_headless(service: Any) -> bool:
-    return bool(service.spec.clusterIP == NONE or service.spec.clusterIPs[:1] == [NONE])
-
-
-def wants_node_ports(service: Any) -> bool:
-    spec = service.spec
-    return bool(spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is not False))
-
-
-def has_node_ports(service: Any) -> bool:
-    return bool(service.spec.type in ("NodePort", "LoadBalancer"))
-
-
-def needs_health_port(service: Any) -> bool:
-    return bool(service.spec.type == "LoadBalancer" and service.spec.externalTrafficPolicy == "Local")
+_POLICY = "spec.ipFamilyPolicy"
+_OTHER = {"IPv4": "IPv6", "IPv6": "IPv4"}
 
 
 class ServiceHook:
@@ -45,172 +33,179 @@ class ServiceHook:
     def __init__(self, addresses: Addresses, ports: Ports) -> None:
         self._addresses, self._ports = addresses, ports
 
-    def create(self, obj: Any, *, dry_run: bool) -> Claim:
+    def create(self, obj: Service, *, dry_run: bool) -> Claim:
         del dry_run
+        return self._claimed(obj, None)
+
+    def update(self, new: Service, old: Service, *, dry_run: bool) -> Claim:
+        del dry_run
+        return self._claimed(new, old)
+
+    def _claimed(self, new: Service, old: Service | None) -> Claim:
         claim = Claim()
-        normalize(obj, None)
         try:
-            self._families(obj, None)
-            self._allocate_addresses(obj, None, claim)
-            self._allocate_ports(obj, None, claim)
+            if old is None or not _prefers_both_as_before(new, old):
+                self._families(new, old)
+                self._give_addresses(new, old, claim)
+            self._give_ports(new, old, claim)
         except BaseException:
             claim.release()
             raise
         return claim
 
-    def update(self, new: Any, old: Any, *, dry_run: bool) -> Claim:
-        del dry_run
+    def delete(self, obj: Service) -> Claim:
         claim = Claim()
-        normalize(new, old)
-        keep_allocated(new, old)
-        try:
-            self._families(new, old)
-            self._allocate_addresses(new, old, claim)
-            self._allocate_ports(new, old, claim)
-            for port in sorted(ports_of(old) - ports_of(new)):
-                self._ports.release(port, claim)
-        except BaseException:
-            claim.release()
-            raise
-        return claim
-
-    def delete(self, obj: Any) -> Claim:
-        claim = Claim()
-        for text in addresses_of(obj):
-            self._addresses.release(text, claim)
+        if needs_cluster_ip(obj) and not _headless(obj):
+            for text in obj.spec.clusterIPs:
+                self._addresses.release(text, claim)
         for port in sorted(ports_of(obj)):
             self._ports.release(port, claim)
         return claim
 
     # -- families -------------------------------------------------------------------------------------------------
 
-    def _families(self, new: Any, old: Any) -> None:
-        spec = new.spec
-        if not needs_address(new):
-            if old is not None and needs_address(old):
-                spec.ipFamilies, spec.ipFamilyPolicy = [], None
-            return
-        known = self._addresses.families
-        named = [_family(text) for text in spec.clusterIPs if text and text != NONE]
-        spec.ipFamilies = spec.ipFamilies or named
-        found = self._family_errors(new, old)
-        if spec.ipFamilyPolicy is None:
-            several = len(spec.ipFamilies) > 1 or len(named) > 1
-            spec.ipFamilyPolicy = "SingleStack" if not several else "RequireDualStack"
-            if several:
-                found.append(field.invalid("spec.ipFamilyPolicy", None, "must be RequireDualStack or PreferDualStack when "
-                                                                        "multiple IP families are specified"))
-            if is_headless(new) and not spec.selector and not spec.ipFamilies:
-                spec.ipFamilyPolicy = "RequireDualStack"  # somebody else gives it endpoints, of whatever family
-        if found:
-            raise Invalid.of("Service", "", new.metadata.name, found)
-        spec.ipFamilies = spec.ipFamilies or [known[0]]
-        wants_both = spec.ipFamilyPolicy in ("PreferDualStack", "RequireDualStack")
-        if wants_both and len(spec.ipFamilies) == 1 and (len(known) > 1 or (is_headless(new) and not spec.selector)):
-            spec.ipFamilies = [*spec.ipFamilies, "IPv4" if spec.ipFamilies[0] == "IPv6" else "IPv6"]
-        if spec.ipFamilyPolicy == "SingleStack" and old is not None and len(spec.ipFamilies) > 1:
-            spec.ipFamilies, spec.clusterIPs = spec.ipFamilies[:1], spec.clusterIPs[:1]
-
-    def _family_errors(self, new: Any, old: Any) -> list[FieldError]:
-        del old
+    def _families(self, new: Service, old: Service | None) -> None:
         spec, known = new.spec, self._addresses.families
-        found: list[FieldError] = []
-        if is_headless(new) and not spec.selector:
-            return found
-        for index, family in enumerate(spec.ipFamilies):
-            if family in ("IPv4", "IPv6") and family not in known:
-                found.append(field.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
-        if spec.ipFamilyPolicy == "RequireDualStack" and len(known) < 2:
-            found.append(field.invalid("spec.ipFamilyPolicy", spec.ipFamilyPolicy, "this cluster is not configured for dual-stack services"))
+        if not needs_cluster_ip(new):
+            return
+        is_anywhere = spec.clusterIP == NO_CLUSTER_IP and not spec.selector  # somebody else gives it endpoints, of whatever family
+        if spec.ipFamilyPolicy is None:
+            before = old.spec.ipFamilyPolicy if old is not None else None
+            spec.ipFamilyPolicy = before or ("RequireDualStack" if is_anywhere else "SingleStack")
+        _refuse(new, service_validate.cluster_ips(new, old))
+        _refuse(new, [*_reduced(new, old), *_too_many(new), *self._inferred(new)])
+        if not is_anywhere:
+            _refuse(new, self._unknown_families(new))
+        spec.ipFamilies = spec.ipFamilies or [known[0]]
+        if spec.ipFamilyPolicy != "SingleStack" and len(spec.ipFamilies) == 1 and (is_anywhere or len(known) > 1):
+            spec.ipFamilies = [*spec.ipFamilies, _OTHER[spec.ipFamilies[0]]]
+
+    def _inferred(self, service: Service) -> list[FieldError]:
+        """Take families from the addresses that none is named for; those that the cluster lacks are findings."""
+        spec, found = service.spec, []
+        for index, text in enumerate(spec.clusterIPs):
+            if text == NO_CLUSTER_IP:
+                break
+            family = "IPv6" if ":" in text else "IPv4"
+            if index < len(spec.ipFamilies):
+                continue
+            if family in self._addresses.families:
+                spec.ipFamilies = [*spec.ipFamilies, family]
+            else:
+                found.append(field.invalid(f"spec.clusterIPs[{index}]", spec.clusterIPs, f"{family} is not configured on this cluster"))
         return found
+
+    def _unknown_families(self, service: Service) -> list[FieldError]:
+        spec, known = service.spec, self._addresses.families
+        found = []
+        if spec.ipFamilyPolicy == "RequireDualStack" and len(known) < 2:
+            found.append(field.invalid(_POLICY, spec.ipFamilyPolicy, "this cluster is not configured for dual-stack services"))
+        return [*found, *(field.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+                          for index, family in enumerate(spec.ipFamilies) if family not in known)]
 
     # -- addresses ------------------------------------------------------------------------------------------------
 
-    def _allocate_addresses(self, new: Any, old: Any, claim: Claim) -> None:
-        before = addresses_of(old) if old is not None else []
-        if not needs_address(new) or is_headless(new):
-            for text in before:
-                self._addresses.release(text, claim)
+    def _give_addresses(self, new: Service, old: Service | None, claim: Claim) -> None:
+        if old is None or (needs_cluster_ip(new) and not needs_cluster_ip(old)):
+            if needs_cluster_ip(new) and not _headless(new):
+                for index in range(len(new.spec.ipFamilies)):
+                    self._give_address(new, index, claim)
+                new.spec.clusterIP = new.spec.clusterIPs[0]
             return
-        spec = new.spec
-        wanted = list(spec.clusterIPs)
-        for index, family in enumerate(spec.ipFamilies):
-            text = wanted[index] if index < len(wanted) else ""
-            if text and text in before:
-                continue
-            found = self._address(new, text, family, claim)
-            if index < len(wanted):
-                wanted[index] = found
-            else:
-                wanted.append(found)
-        spec.clusterIPs = wanted
-        spec.clusterIP = wanted[0] if wanted else ""
-        for text in before:
-            if text not in wanted:
+        if not needs_cluster_ip(old) or _headless(old):
+            return
+        now, was = new.spec, old.spec
+        if not needs_cluster_ip(new):
+            for text in was.clusterIPs:
                 self._addresses.release(text, claim)
+        elif len(was.ipFamilies) == 1 and len(now.ipFamilies) == 2:
+            self._give_address(new, 1, claim)
+        elif len(was.ipFamilies) == 2 and len(now.ipFamilies) == 1:
+            self._addresses.release(was.clusterIPs[1], claim)
 
-    def _address(self, service: Any, text: str, family: str, claim: Claim) -> str:
+    def _give_address(self, service: Service, index: int, claim: Claim) -> None:
+        """The one that is named there, or any of the family."""
+        spec = service.spec
+        if index == len(spec.clusterIPs):
+            spec.clusterIPs = [*spec.clusterIPs, ""]
+        text = spec.clusterIPs[index]
         try:
-            if not text:
-                return self._addresses.next(family, service, claim)
-            if not _valid(text):
-                return text  # validation says so in its words
-            self._addresses.claim(text, service, claim)
-            return text
+            if text:
+                self._addresses.claim(text, service, claim)
+            else:
+                found = self._addresses.next(spec.ipFamilies[index], service, claim)
+                spec.clusterIPs = [*spec.clusterIPs[:index], found, *spec.clusterIPs[index + 1:]]
         except Unavailable as error:
             if not text:
-                raise InternalError(f"failed to allocate a serviceIP: {error}") from None
-            shown = field.invalid("spec.clusterIPs", [text], f"failed to allocate IP {text}: {error}")
+                raise InternalError(f'failed to allocate a serviceIP for Service "{service.metadata.name}": {error}') from None
+            shown = field.invalid("spec.clusterIPs", spec.clusterIPs, f"failed to allocate IP {text}: {error}")
             raise Invalid.of("Service", "", service.metadata.name, [shown]) from None
 
     # -- ports ----------------------------------------------------------------------------------------------------
 
-    def _allocate_ports(self, new: Any, old: Any, claim: Claim) -> None:
-        before = ports_of(old) if old is not None else set()
-        if has_node_ports(new):
-            self._node_ports(new, before, claim)
-        spec = new.spec
-        if not needs_health_port(new):
-            return
-        if spec.healthCheckNodePort:
-            if spec.healthCheckNodePort not in before:
-                def taken(why: str) -> ApiError:
-                    return InternalError(f"failed to allocate requested HealthCheck NodePort {spec.healthCheckNodePort}: {why}")
+    def _give_ports(self, new: Service, old: Service | None, claim: Claim) -> None:
+        before = set(_node_ports(old)) if old is not None else set()
+        if needs_node_port(new):
+            if old is None:
+                self._first_node_ports(new, claim)
+            else:
+                self._changed_node_ports(new, before, claim)
+            before.difference_update(_node_ports(new))
+        for port in sorted(before):
+            self._ports.release(port, claim)
+        had = old is not None and needs_health_check(old)
+        if needs_health_check(new) and not had:
+            self._health_port(new, claim)
+        elif old is not None and had and not needs_health_check(new):
+            self._ports.release(old.spec.healthCheckNodePort, claim)
 
-                try:
-                    self._ports.claim(spec.healthCheckNodePort, claim, taken)
-                except Unavailable as error:
-                    raise taken(str(error)) from None
-            return
-        try:
-            spec.healthCheckNodePort = self._ports.next(claim)
-        except Unavailable as error:
-            raise InternalError(f"failed to allocate a HealthCheck NodePort {spec.healthCheckNodePort}: {error}") from None
-
-    def _node_ports(self, new: Any, before: set[int], claim: Claim) -> None:
-        """Ports of one service may share a node port when they share the port and differ in the protocol."""
-        claimed: dict[int, set[str]] = {}
-        by_port: dict[int, int] = {}
-        for index, port in enumerate(new.spec.ports):
-            if not port.nodePort:
-                if not wants_node_ports(new):
-                    continue
-                port.nodePort = self._matching(new, port, by_port) or self._next_port(claim)
-                by_port[port.port] = port.nodePort
-                claimed.setdefault(port.nodePort, set()).add(port.protocol)
+    def _first_node_ports(self, service: Service, claim: Claim) -> None:
+        """Ports of one number share a node port, whatever their protocols, unless they name different ones."""
+        given: dict[int, int] = {}
+        ports = service.spec.ports
+        for index, port in enumerate(ports):
+            if not port.nodePort and not allocates_node_ports(service):
                 continue
-            protocols = claimed.setdefault(port.nodePort, set())
-            fresh = not protocols
-            if (fresh and port.nodePort not in before) or port.protocol in protocols:
-                self._claim_port(new, index, port.nodePort, claim)
-            protocols.add(port.protocol)
-            by_port.setdefault(port.port, port.nodePort)
+            shared = given.get(port.port, 0)
+            if not shared:
+                asked = next((one.nodePort for one in ports if one.port == port.port and one.nodePort), 0)
+                if asked:
+                    self._claim_port(service, index, asked, claim)
+                port.nodePort = given[port.port] = asked or self._next_port(claim)
+            elif not port.nodePort:
+                port.nodePort = shared
+            elif port.nodePort != shared:
+                self._claim_port(service, index, port.nodePort, claim)
 
-    @staticmethod
-    def _matching(new: Any, port: Any, by_port: dict[int, int]) -> int:
-        found = by_port.get(port.port, 0)
-        taken = any(other is not port and other.nodePort == found and other.protocol == port.protocol for other in new.spec.ports)
-        return 0 if taken else found
+    def _changed_node_ports(self, service: Service, before: set[int], claim: Claim) -> None:
+        known, seen = set(before), set[tuple[str, int]]()
+        for index, port in enumerate(service.spec.ports):
+            if not port.nodePort and not allocates_node_ports(service):
+                continue
+            if not port.nodePort:
+                port.nodePort = self._next_port(claim)
+            elif port.nodePort not in known:
+                self._claim_port(service, index, port.nodePort, claim)
+                known.add(port.nodePort)
+            if (port.protocol, port.nodePort) in seen:
+                raise OtherStatus(f"duplicate nodePort: {{{port.protocol} {port.nodePort}}}", code=500)
+            seen.add((port.protocol, port.nodePort))
+
+    def _health_port(self, service: Service, claim: Claim) -> None:
+        wanted = service.spec.healthCheckNodePort
+
+        def taken(why: str) -> ApiError:
+            return InternalError(f"failed to allocate requested HealthCheck NodePort {wanted}: {why}")
+
+        try:
+            if wanted:
+                self._ports.claim(wanted, claim, taken)
+            else:
+                service.spec.healthCheckNodePort = self._ports.next(claim)
+        except Unavailable as error:
+            if wanted:
+                raise taken(str(error)) from None
+            raise InternalError(f"failed to allocate a HealthCheck NodePort {wanted}: {error}") from None
 
     def _next_port(self, claim: Claim) -> int:
         try:
@@ -218,9 +213,9 @@ class ServiceHook:
         except Unavailable as error:
             raise InternalError(f"failed to allocate a nodePort: {error}") from None
 
-    def _claim_port(self, new: Any, index: int, port: int, claim: Claim) -> None:
+    def _claim_port(self, service: Service, index: int, port: int, claim: Claim) -> None:
         def taken(why: str) -> ApiError:
-            return Invalid.of("Service", "", new.metadata.name, [field.invalid(f"spec.ports[{index}].nodePort", port, why)])
+            return Invalid.of("Service", "", service.metadata.name, [field.invalid(f"spec.ports[{index}].nodePort", port, why)])
 
         try:
             self._ports.claim(port, claim, taken)
@@ -228,60 +223,40 @@ class ServiceHook:
             raise taken(str(error)) from None
 
 
-def addresses_of(service: Any) -> list[str]:
-    """The cluster IPs that the service holds."""
-    if not needs_address(service) or is_headless(service):
-        return []
-    return [text for text in service.spec.clusterIPs if text and text != NONE]
+def _refuse(service: Service, found: list[FieldError]) -> None:
+    if found:
+        raise Invalid.of("Service", "", service.metadata.name, found)
 
 
-def normalize(new: Any, old: Any) -> None:
-    """`clusterIP` and `clusterIPs[0]` say the same; who sets only one of them means both."""
-    spec = new.spec
-    if old is None:
-        if spec.clusterIP and not spec.clusterIPs:
-            spec.clusterIPs = [spec.clusterIP]
+def _reduced(new: Service, old: Service | None) -> Iterable[FieldError]:
+    """Only SingleStack lets go of the second address and family."""
+    policy = new.spec.ipFamilyPolicy
+    if old is None or policy == "SingleStack":
         return
-    was = old.spec
-    if spec.clusterIP != was.clusterIP:
-        if not spec.clusterIP and spec.clusterIPs == was.clusterIPs:
-            spec.clusterIPs = []
-        elif spec.clusterIP and spec.clusterIPs == was.clusterIPs:
-            spec.clusterIPs = [spec.clusterIP, *spec.clusterIPs[1:]]
-        elif spec.clusterIP and not spec.clusterIPs:
-            spec.clusterIPs = [spec.clusterIP]
-    elif spec.clusterIP and not spec.clusterIPs:
-        spec.clusterIPs = [spec.clusterIP]
+    for name, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        if 0 < len(getattr(new.spec, name)) < len(getattr(old.spec, name)):
+            yield field.invalid(_POLICY, policy, f"must be 'SingleStack' to release the secondary {what}")
 
 
-def keep_allocated(new: Any, old: Any) -> None:
-    """A client that leaves out what was given to a service keeps it."""
-    spec, was = new.spec, old.spec
-    if needs_address(new) and needs_address(old):
-        spec.clusterIP = spec.clusterIP or was.clusterIP
-        if not spec.clusterIPs and spec.clusterIP == was.clusterIP:
-            spec.clusterIPs = list(was.clusterIPs)
-        spec.ipFamilies = spec.ipFamilies or list(was.ipFamilies)
-        spec.ipFamilyPolicy = spec.ipFamilyPolicy or was.ipFamilyPolicy
-    if wants_node_ports(new) and has_node_ports(old):
-        used = {port.nodePort for port in spec.ports if port.nodePort}
-        for port in spec.ports:
-            if port.nodePort:
-                continue
-            same = [one for one in was.ports if one.protocol == port.protocol and one.port == port.port and one.nodePort]
-            if same and same[0].nodePort not in used:
-                port.nodePort = same[0].nodePort
-                used.add(port.nodePort)
-    if needs_health_port(new) and needs_health_port(old) and not spec.healthCheckNodePort:
-        spec.healthCheckNodePort = was.healthCheckNodePort
+def _too_many(service: Service) -> Iterable[FieldError]:
+    spec = service.spec
+    for count, what in ((len(spec.clusterIPs), "cluster IPs"), (len(spec.ipFamilies), "IP families")):
+        if spec.ipFamilyPolicy == "SingleStack" and count == 2:
+            yield field.invalid(_POLICY, spec.ipFamilyPolicy,
+                                f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified")
 
 
-def _valid(text: str) -> bool:
-    try:
-        return bool(ip_address(text))
-    except ValueError:
-        return False
+def _prefers_both_as_before(new: Service, old: Service) -> bool:
+    """A service that prefers two families keeps what it has, whatever the cluster has by now."""
+    now, was = new.spec, old.spec
+    return (now.type == was.type in ("ClusterIP", "NodePort", "LoadBalancer")
+            and now.ipFamilyPolicy == "PreferDualStack" and was.ipFamilyPolicy in (None, "PreferDualStack")
+            and now.clusterIPs == was.clusterIPs and now.ipFamilies == was.ipFamilies)
 
 
-def _family(text: str) -> str:
-    return "IPv6" if ":" in text else "IPv4"
+def _headless(service: Service) -> bool:
+    return service.spec.clusterIPs[:1] == [NO_CLUSTER_IP]
+
+
+def _node_ports(service: Service) -> list[int]:
+    return [port.nodePort for port in service.spec.ports if port.nodePort]

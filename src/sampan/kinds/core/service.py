@@ -85,16 +85,15 @@ def carry_allocated(new: Service, old: Service) -> None:
     if needs_cluster_ip(old) and needs_cluster_ip(new):
         if not spec.clusterIP and was.clusterIP:
             spec.clusterIP = was.clusterIP
-        if not spec.clusterIPs and spec.clusterIP == was.clusterIP:
+        if not spec.clusterIPs:
             spec.clusterIPs = list(was.clusterIPs)
     if needs_node_port(old) and needs_node_port(new):
-        known = {(port.protocol, port.port): port.nodePort for port in was.ports}
+        known = {port.name: port.nodePort for port in was.ports}
         used = {port.nodePort for port in spec.ports}
         for port in spec.ports:
-            kept = known.get((port.protocol, port.port), 0)
-            if not port.nodePort and kept and kept not in used:
+            kept = known.get(port.name, 0)
+            if not port.nodePort and kept not in used:
                 port.nodePort = kept
-                used.add(kept)
     if needs_health_check(old) and needs_health_check(new) and not spec.healthCheckNodePort:
         spec.healthCheckNodePort = was.healthCheckNodePort
 
@@ -107,13 +106,10 @@ def sync_cluster_ips(new: Service, old: Service | None) -> None:
             spec.clusterIPs = [spec.clusterIP]
         return
     was = old.spec
-    same_one, same_all = was.clusterIP == spec.clusterIP, was.clusterIPs == spec.clusterIPs
-    if not same_one and same_all:  # a client that knows only the one
+    if spec.clusterIP == was.clusterIP:
+        spec.clusterIPs = spec.clusterIPs or list(was.clusterIPs)
+    elif spec.clusterIPs == was.clusterIPs:  # a client that knows only the one
         spec.clusterIPs = [spec.clusterIP] if spec.clusterIP else []
-    elif not spec.clusterIP and not same_one and spec.clusterIPs and spec.clusterIPs[0] == was.clusterIP:
-        spec.clusterIPs = []
-    elif same_one and not same_all and spec.clusterIP and not spec.clusterIPs and was.clusterIPs:
-        pass  # validation says that it cannot be
 
 
 def drop_what_the_type_lacks(new: Service, old: Service) -> None:
@@ -126,7 +122,7 @@ def drop_what_the_type_lacks(new: Service, old: Service) -> None:
             spec.ipFamilies = []
         if spec.ipFamilyPolicy == was.ipFamilyPolicy:
             spec.ipFamilyPolicy = None
-    if needs_node_port(old) and not needs_node_port(new) and _node_ports(new) == _node_ports(old):
+    if needs_node_port(old) and not needs_node_port(new) and _node_ports(new) <= _node_ports(old):
         for port in spec.ports:
             port.nodePort = 0
     if needs_health_check(old) and not needs_health_check(new) and spec.healthCheckNodePort == was.healthCheckNodePort:
@@ -145,8 +141,8 @@ def drop_what_the_type_lacks(new: Service, old: Service) -> None:
         new.status = type(new.status)(conditions=new.status.conditions)
 
 
-def _node_ports(service: Service) -> list[int]:
-    return sorted(port.nodePort for port in service.spec.ports)
+def _node_ports(service: Service) -> set[int]:
+    return {port.nodePort for port in service.spec.ports if port.nodePort}
 
 
 def trim_for_single_stack(new: Service, old: Service) -> None:

@@ -14,11 +14,16 @@ def is_headless(service: Service) -> bool:
 
 def needs_cluster_ip(service: Service) -> bool:
     """Its type has an address (which may be None)."""
-    return service.spec.type in ("ClusterIP", "NodePort", "LoadBalancer")
+    return service.spec.type != "ExternalName"
 
 
 def needs_node_port(service: Service) -> bool:
-    """Its ports are open on every node."""
+    """Its ports may be open on every node."""
+    return service.spec.type in ("NodePort", "LoadBalancer")
+
+
+def allocates_node_ports(service: Service) -> bool:
+    """Its ports are open on every node, whether it names the node ports or not."""
     spec = service.spec
     return spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocateLoadBalancerNodePorts is not False)
 

@@ -14,7 +14,7 @@ Errors = list[FieldError]
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _POLICIES = ("Cluster", "Local")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _ONE_DAY = 86400
@@ -204,6 +204,8 @@ def _balancer(errors: Errors, service: Service, old: Service | None) -> None:
         path, text = f"metadata.annotations[{_SOURCE_RANGES}]", service.metadata.annotations[_SOURCE_RANGES].strip()
         if not is_balancer:
             errors.append(field.forbidden(path, _ONLY_BALANCERS))
+        if old is not None and old.metadata.annotations.get(_SOURCE_RANGES) == service.metadata.annotations[_SOURCE_RANGES]:
+            text = ""
         for value in text.split(",") if text else ():
             errors += addresses.cidr_for_legacy_field(path, value.strip())
     if spec.allocateLoadBalancerNodePorts is not None and not is_balancer:
@@ -264,6 +266,7 @@ def validate_update(new: Service, old: Service) -> Errors:
             _kept(errors, new, old, "ipFamilies", "ipFamily")
     if new.spec.type == old.spec.type == "LoadBalancer" and new.spec.loadBalancerClass != old.spec.loadBalancerClass:
         errors.append(field.invalid("spec.loadBalancerClass", new.spec.loadBalancerClass, _SET_ONCE))
+    _balancer_class(errors, new)  # as upstream, here and with all the rest
     if needs_health_check(old) and needs_health_check(new) and new.spec.healthCheckNodePort != old.spec.healthCheckNodePort:
         errors.append(field.forbidden("spec.healthCheckNodePort", field.IMMUTABLE))
     return errors
@@ -274,19 +277,19 @@ def _kept(errors: Errors, new: Service, old: Service, name: str, single: str) ->
     was: list[str] = getattr(old.spec, name)
     path = f"spec.{name}"
     if len(now) == len(was):
-        errors += [field.invalid(f"{path}[{index if name == 'clusterIPs' else 0}]", now, _SET_ONCE)
+        errors += [field.invalid(f"{path}[{index if name == 'clusterIPs' else 0}]", now or None, _SET_ONCE)
                    for index, (one, before) in enumerate(zip(now, was, strict=True)) if one != before]
         return
     if len(was) > len(now):
         if not new.spec.clusterIPs:
-            errors.append(field.invalid(f"{path}[0]", now, f"primary {single} can not be unset"))
+            errors.append(field.invalid(f"{path}[0]", now or None, f"primary {single} can not be unset"))
         if now and now[0] != was[0]:
-            errors.append(field.invalid(f"{path}[0]", now, _SET_ONCE))
+            errors.append(field.invalid(f"{path}[0]", new.spec.clusterIPs or None, _SET_ONCE))
         if len(now) == 1 and new.spec.ipFamilyPolicy != "SingleStack":
             errors.append(field.invalid("spec.ipFamilyPolicy", new.spec.ipFamilyPolicy,
                                         f"must be set to 'SingleStack' when releasing the secondary {single}"))
     elif was and now[0] != was[0]:
-        errors.append(field.invalid(f"{path}[0]", now, _SET_ONCE))
+        errors.append(field.invalid(f"{path}[0]", new.spec.clusterIPs or None, _SET_ONCE))
 
 
 def validate_status(new: Service, old: Service) -> Errors:
