@@ -7,10 +7,11 @@ from pathlib import Path
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
+from sampan.api.core.v1 import Pod
 from sampan.api.resources import LEASES, NODES, PODS
 from sampan.apiserver.request import User
 from sampan.client.base import Client
-from sampan.cluster.fleet import AT_ONCE, Fleet, FleetSettings
+from sampan.cluster.fleet import AT_ONCE, EVENT_BURST, EVENT_RATE, Fleet, FleetSettings, OrdinaryEvents
 from sampan.control.informer import Informers
 from sampan.testing import waiting
 from sampan.testing.server import running_server
@@ -48,5 +49,31 @@ def test_every_node_registers_and_runs_its_pods(tmp_path: Path) -> None:
             assert [pod.status.phase for pod in pods] == ["Running"] * 6
             assert len({pod.status.podIP for pod in pods}) == 6
             await tasks.stop()
+
+    waiting.run(check())
+
+
+def test_ordinary_events_are_told_up_to_a_rate_and_trouble_always() -> None:
+    async def check() -> None:
+        clock = VirtualClock()
+        # given the events of two nodes
+        ordinary, told = OrdinaryEvents(clock), list[str]()
+        first, second = (ordinary.pass_on(lambda _about, _kind, reason, _message: told.append(reason)) for _ in range(2))
+        pod = Pod()
+        # when they tell more than a burst
+        for _ in range(EVENT_BURST):
+            first(pod, "Normal", "Started", "")
+            second(pod, "Normal", "Started", "")
+        # then a burst has been told of both together, and the rest is counted
+        assert (len(told), ordinary.left_out) == (EVENT_BURST, EVENT_BURST)
+        # but trouble is told
+        second(pod, "Warning", "BackOff", "")
+        assert told[-1] == "BackOff"
+        # when time goes by
+        await clock.advance(2)
+        for _ in range(100):
+            first(pod, "Normal", "Created", "")
+        # then as many are told as that time allows
+        assert told.count("Created") == int(2 * EVENT_RATE)
 
     waiting.run(check())

@@ -50,7 +50,7 @@ class OneNode:
         settings = NodeSettings(name=NODE, root=self.root, log_root=self.root / "logs", ips=("192.0.2.7",),
                                 manage_cgroups=False, manage_mounts=False)
         agent = NodeAgent(self.client, self.runtime, settings, informers, clock=self.clock, identity=self.identity,
-                          event=lambda _about, _kind, reason, message: self.events.append((reason, message)), runtime_scheme="simulated")
+                          event=lambda _about, _kind, reason, message: self.events.append((reason, message)))
 
         self.agent = agent
 

@@ -125,3 +125,40 @@ def test_what_others_wrote_over_it_is_written_again() -> None:
         assert await ready(server) == ("True", "", "")
 
     run(test)
+
+
+def test_a_passing_status_waits_for_the_next_one_but_not_for_ever() -> None:
+    async def test(server: RunningServer, clock: VirtualClock, client: Failing, _: StatusWriter) -> None:
+        async with Tasks() as tasks:
+            writer = StatusWriter(client, tasks, clock=clock, gather_seconds=1.0)  # type: ignore[arg-type]
+            pod = await made(server)
+            writes = ("patch", "pods", "p")
+            # given a status that is about to change
+            writer.put(pod, status(BROKEN), passing=True)
+            await clock.advance(0.5)
+            assert client.calls.count(writes) == 0
+            # when it has changed
+            writer.put(pod, status(WELL))
+            await clock.turns(20)
+            # then one write tells of both, and none comes later
+            assert await ready(server) == ("True", "", "")
+            await clock.advance(2)
+            assert client.calls.count(writes) == 1
+            # when one does not change for long
+            writer.put(pod, status(BROKEN), passing=True)
+            await clock.advance(1.1)
+            # then it is written as it is
+            assert await ready(server) == ("False", "ContainersNotReady", "not yet")
+            # when one becomes again what was written
+            writer.put(pod, status(WELL), passing=True)
+            writer.put(pod, status(BROKEN), passing=True)
+            await clock.advance(2)
+            # then there is nothing to write
+            assert client.calls.count(writes) == 2
+            # when the pod's end is near
+            writer.put(pod, status(WELL), passing=True)
+            await writer.flush(pod.metadata.uid)
+            # then it is written at once
+            assert client.calls.count(writes) == 3
+
+    run(test)

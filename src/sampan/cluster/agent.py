@@ -133,8 +133,7 @@ async def serve(config: AgentConfig, ready: Callable[[], None] = lambda: None) -
                 recorder.record(about, kind, reason, message)
 
             settings = node_settings(config, ip)
-            agent = NodeAgent(client, runtime, settings, informers, clock=clock, identity=identity, event=event,
-                              runtime_scheme="simulated" if config.simulated else "containerd")
+            agent = NodeAgent(client, runtime, settings, informers, clock=clock, identity=identity, event=event)
             served = Served(agent, runtime, Gate(client, config.node, clock=clock))
             server = NodeServer(lambda _: served, clock=clock)
             tasks.start(recorder.run(), "events")

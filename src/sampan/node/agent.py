@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
@@ -20,6 +22,7 @@ from sampan.api.resources import PODS, SERVICES
 from sampan.client.base import Client
 from sampan.control.indexes import by_namespace
 from sampan.control.informer import Informers
+from sampan.control.parts import Followed
 from sampan.lib.clock import Identity
 from sampan.node.cgroups import Cgroups
 from sampan.node.config import NodeSettings
@@ -29,7 +32,7 @@ from sampan.node.images import ImagePuller
 from sampan.node.observe import Observer
 from sampan.node.podworker import Node, PodWorker
 from sampan.node.probes.manager import Prober
-from sampan.node.references import References
+from sampan.node.references import ObjectWatches, References
 from sampan.node.registration import Registration
 from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.errors import RuntimeFault
@@ -45,24 +48,37 @@ RETRY_SECONDS = 2.0
 EventSink = Callable[[Pod, str, str, str], None]  # about, Normal or Warning, reason, message
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What the nodes of one process have together: this node's part of all pods, and the watches of single objects."""
+
+    pods: Followed[Pod]
+    watches: ObjectWatches
+
+
 class NodeAgent:
     """One node. `run` works until cancelled; containers go on without it."""
 
     def __init__(self, client: Client, runtime: Runtime, settings: NodeSettings, informers: Informers, *,
-                 clock: AsyncClock, identity: Identity, event: EventSink, runtime_scheme: str = "containerd") -> None:
+                 clock: AsyncClock, identity: Identity, event: EventSink,
+                 shared: Shared | None = None) -> None:
+        """`shared` None: the node watches its pods and their objects by itself."""
         self._client, self._runtime, self.settings, self._clock, self._event = client, runtime, settings, clock, event
-        self._identity, self._scheme = identity, runtime_scheme
+        self._identity = identity
         self._tasks = Tasks()
         self._workers: dict[str, PodWorker] = {}
-        self._pods = informers.of(PODS, fields=f"spec.nodeName={settings.name}")
+        self._shared = shared
+        self._pods: Followed[Pod] = informers.of(PODS, fields=f"spec.nodeName={settings.name}") if shared is None else shared.pods
         self._services = informers.of(SERVICES)
         self._by_namespace = self._services.index(by_namespace)
         self.registration = Registration(client, runtime, settings, clock=clock, identity=identity)
         self.registered = asyncio.Event()
+        self._facts = NodeFacts(settings.name, settings.ips, {"pods": settings.most_pods, **self.registration.capacity})
+        self._resolver = _ResolvConf(settings.resolv_conf)
 
     def facts(self) -> NodeFacts:
         """What pods may know of the node."""
-        return NodeFacts(self.settings.name, self.settings.ips, {"pods": self.settings.most_pods, **self.registration.capacity})
+        return self._facts
 
     def pods(self) -> Iterable[Pod]:
         """The pods that this agent works for, as the API has them."""
@@ -81,9 +97,7 @@ class NodeAgent:
             tasks.start(self.registration.run(), "node lease and status")
             await self._pods.synced.wait()
             await self._services.synced.wait()
-            self._pods.on_change(lambda old, new: self._changed(node, old, new))
-            for pod in self._pods.items():
-                self._changed(node, None, pod)
+            self._pods.on_change(lambda old, new: self._changed(node, old, new))  # tells of those that are there, too
             await self._stop_orphans(node)
             tasks.start(node.observer.run(), "runtime events")
             self.registered.set()
@@ -99,8 +113,9 @@ class NodeAgent:
                 await self._clock.sleep(RETRY_SECONDS)
 
     def _sources(self, tasks: Tasks) -> tuple[Sources, References]:
-        references = References(self._client, tasks, clock=self._clock, identity=self._identity,
-                                changed=lambda uid: self._wake(uid, volumes=True))
+        watches = self._shared.watches if self._shared is not None else ObjectWatches(
+            self._client, tasks, clock=self._clock, identity=self._identity)
+        references = References(watches, lambda uid: self._wake(uid, volumes=True))
         return Sources(references.config_map, references.secret, self._services_of), references
 
     def _services_of(self, namespace: str) -> list[Service]:
@@ -117,15 +132,11 @@ class NodeAgent:
             volumes=VolumeManager(self._client, sources, settings, clock=self._clock, facts=self.facts),
             references=references, sources=sources,
             writer=StatusWriter(self._client, tasks, clock=self._clock, gather_seconds=settings.gather_seconds),
-            facts=self.facts, host_dns=self._host_dns, event=self._event,
+            facts=self.facts, host_dns=self._resolver.read, event=self._event,
             starting=asyncio.Semaphore(settings.start_at_once),
             cgroups=Cgroups() if settings.manage_cgroups else None,
-            runtime_scheme=self._scheme,
+            runtime_scheme=self.registration.runtime_name,
             memory_bytes=self.registration.capacity.get("memory", 0))
-
-    def _host_dns(self) -> DNSConfig:
-        path = self.settings.resolv_conf
-        return parse_resolv_conf(path.read_text()) if path.is_file() else DNSConfig()
 
     def _wake(self, uid: str, *, volumes: bool = False) -> None:
         if (worker := self._workers.get(uid)) is not None:
@@ -169,3 +180,22 @@ class NodeAgent:
                 self._start(node, worker)
         for uid in node.volumes.known() - self._workers.keys():
             await asyncio.to_thread(node.volumes.tear_down, uid)
+
+
+class _ResolvConf:
+    """The machine's resolv.conf, read again only when it is another file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[object, DNSConfig] = (None, DNSConfig())
+
+    def read(self) -> DNSConfig:
+        """What it says now; nothing where there is none."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return DNSConfig()
+        mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if self._known[0] != mark:
+            self._known = (mark, parse_resolv_conf(self._path.read_text()))
+        return self._known[1]

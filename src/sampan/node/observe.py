@@ -127,6 +127,8 @@ class Observer:
 
 def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str], Path], log_tail: Callable[[ContainerView], bytes]) -> Observed:
     """Termination messages put in, from the file that the container wrote or, where it asks for that, its log's end."""
+    if all(view.state != "exited" for views in observed.containers.values() for view in views):
+        return observed
     specs = {c.name: c for c in [*pod.spec.initContainers, *(pod.spec.containers or ()), *pod.spec.ephemeralContainers]}
 
     def told(view: ContainerView) -> ContainerView:

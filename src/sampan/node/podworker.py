@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
 LEAST_GRACE_SECONDS = 1
 MOST_RETRY_SECONDS = 60.0
+CREATING = ("ContainerCreating", "")
 HOSTS_PATH, MESSAGE_PATH = "/etc/hosts", "/dev/termination-log"
 
 
@@ -80,7 +81,8 @@ class Node:
     event: Callable[[Pod, str, str, str], None]
     starting: asyncio.Semaphore
     cgroups: Cgroups | None = None
-    runtime_scheme: str = "containerd"
+    runtime_scheme: str = ""
+    """Of container ids: the runtime's own name."""
     memory_bytes: int = 0
 
 
@@ -100,10 +102,13 @@ class PodWorker:
         self._volumes_ready = False
         self._volumes_stale = True
         self._probed: set[str] = set()
+        self._sandbox: PodSandboxSpec | None = None
 
     def update(self, pod: Pod) -> None:
         """The API's newest version of the pod."""
-        self._pod = pod
+        before, self._pod = self._pod, pod
+        if is_echo(before, pod, self._status):
+            return
         self._node.references.hold(pod)
         self._wake.set()
 
@@ -128,6 +133,7 @@ class PodWorker:
         try:
             while True:
                 await self._wake.wait()
+                await asyncio.sleep(0)  # what the runtime tells of our own last turn is no reason for one more
                 self._wake.clear()
                 if timer is not None:
                     timer.cancel()
@@ -168,7 +174,7 @@ class PodWorker:
         view = self._view(pod, observed)
         actions = decide(view)
         self._waiting = {name: why for name, why in self._waiting.items() if name in self._wanting(actions)}
-        await self._report(view, {**self._waiting, **actions.waiting})
+        self._report(view, {**self._waiting, **actions.waiting}, passing=actions.create_sandbox or bool(actions.starts))
         if actions.finished:
             return await self._finish(pod, observed)
         again = actions.requeue_seconds
@@ -205,7 +211,7 @@ class PodWorker:
         return PodView(pod=known, now=self._node.clock.now(), sandbox=observed.sandbox, containers=observed.containers,
                        backoff=self._backoff, verdict=self._node.prober.verdict)
 
-    async def _report(self, view: PodView, waiting: dict[str, tuple[str, str]]) -> None:
+    def _report(self, view: PodView, waiting: dict[str, tuple[str, str]], *, passing: bool) -> None:
         ended = None
         if deadline_passed(view) and view.pod.status.phase not in ("Succeeded", "Failed"):
             ended = Ended("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
@@ -213,7 +219,7 @@ class PodWorker:
         facts = self._node.facts()
         self._status = pod_status(view, waiting, facts.ips, self._node.runtime_scheme, ended)
         if not self._orphaned:
-            self._node.writer.put(self._pod, self._status)
+            self._node.writer.put(self._pod, self._status, passing=passing)
 
     # sandbox
 
@@ -226,7 +232,7 @@ class PodWorker:
         self._volumes_ready, self._volumes_stale = True, False
         if node.cgroups is not None:
             node.cgroups.make(cgroup_path(node.settings.cgroup_root, pod), pod_resources(pod))
-        spec = self._sandbox_spec(pod, actions.sandbox_attempt)
+        spec = self._sandbox = self._sandbox_spec(pod, actions.sandbox_attempt)
         if node.settings.files:
             Path(spec.log_directory).mkdir(parents=True, exist_ok=True)
         async with node.starting:
@@ -234,6 +240,8 @@ class PodWorker:
         self._wake.set()
 
     def _sandbox_spec(self, pod: Pod, attempt: int) -> PodSandboxSpec:
+        if self._sandbox is not None and self._sandbox.attempt == attempt:
+            return self._sandbox
         settings = self._node.settings
         dns = dns_config(pod, cluster_dns=settings.cluster_dns, domain=settings.cluster_domain, host=self._node.host_dns())
         return sandbox_spec(pod, attempt, dns, settings)
@@ -307,7 +315,8 @@ class PodWorker:
     def _wait(self, container: Container, reason: str, message: str) -> None:
         if self._waiting.get(container.name) != (reason, message):
             self._waiting[container.name] = (reason, message)
-            self._wake.set()  # report it
+            if (reason, message) != CREATING:  # that is what is said of it without a reason
+                self._wake.set()  # report it
 
     @staticmethod
     def _target(pod: Pod, container: Container, observed: Observed) -> str:
@@ -438,6 +447,7 @@ class PodWorker:
             node.volumes.tear_down(self.uid)
         if not self._orphaned:
             await node.writer.delete(pod)
+        node.writer.forget(self.uid)
         for container_id in self._probed:
             node.prober.forget(container_id)
         node.images.forget(self.uid)
@@ -450,6 +460,17 @@ class PodWorker:
         shutil.rmtree(self._node.settings.log_root / log_folder(pod), ignore_errors=True)
         if self._node.cgroups is not None:
             self._node.cgroups.remove(cgroup_path(self._node.settings.cgroup_root, pod))
+
+
+def is_echo(before: Pod, after: Pod, said: PodStatus) -> bool:
+    """Whether a pod's newer version tells its node no more than what the node itself has said. Pure.
+
+    Source: kubelet `pkg/kubelet/config/config.go` (checkAndUpdatePod: a change of the status alone is no update).
+    """
+    old, new = before.metadata, after.metadata
+    return (after.status == said and old.uid == new.uid and old.deletionTimestamp == new.deletionTimestamp
+            and old.deletionGracePeriodSeconds == new.deletionGracePeriodSeconds
+            and old.labels == new.labels and old.annotations == new.annotations and before.spec == after.spec)
 
 
 def _sooner(first: float | None, second: float | None) -> float | None:

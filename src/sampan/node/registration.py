@@ -154,7 +154,7 @@ class Registration:
         self._client, self._runtime, self._settings, self._clock, self._pressure = client, runtime, settings, clock, pressure
         self._identity = identity
         self._capacity = dict(settings.capacity) or machine_capacity(settings.root)
-        self._runtime_version = "unknown"
+        self.runtime_name, self._runtime_version = "", ""
         self.node: Node | None = None
 
     @property
@@ -165,7 +165,7 @@ class Registration:
     async def register(self) -> Node:
         """Make the Node object, or take over the one that is there."""
         version = await self._runtime.version()
-        self._runtime_version = f"{version.name}://{version.version}"
+        self.runtime_name, self._runtime_version = version.name, f"{version.name}://{version.version}"
         settings = self._settings
         labels = {"kubernetes.io/hostname": settings.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture(),
                   "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": architecture(), **settings.labels}

@@ -1,5 +1,7 @@
 """Writes pods' statuses: only what changed, one write at a time a pod, the newest wins.
 
+A status that its node is about to change by itself (`passing`) may wait for the next one, so that one write tells of both.
+
 Source: kubelet `pkg/kubelet/status/status_manager.go`.
 """
 
@@ -29,16 +31,17 @@ class StatusWriter:
     """The statuses of one node's pods on their way to the API."""
 
     def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock, gather_seconds: float = 0.0) -> None:
-        """`gather_seconds`: a status waits so long for the next one."""
+        """`gather_seconds`: the longest that a passing status waits."""
         self._client, self._tasks, self._clock, self._gather_seconds = client, tasks, clock, gather_seconds
         self._wanted: dict[str, tuple[Pod, bytes]] = {}
         self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
         self._revisions: dict[str, int] = {}  # of what was written
         self._uncertain: set[str] = set()  # whose last write was not answered well
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}  # of which a passing status is known
 
-    def put(self, pod: Pod, status: PodStatus) -> None:
-        """Report this status soon."""
+    def put(self, pod: Pod, status: PodStatus, *, passing: bool = False) -> None:
+        """Report this status: at once, or, where it is `passing`, when the next one is known or has not come for long."""
         uid = pod.metadata.uid
         wanted = codec.encode(status)
         revision = revision_of(pod)
@@ -49,10 +52,17 @@ class StatusWriter:
             self._wanted[uid] = (pod, wanted)
         elif wanted != self._written[uid]:
             self._wanted[uid] = (pod, wanted)
-            self._running[uid] = self._tasks.start(self._write(uid), f"status {pod.metadata.name}", keep_going=True)
+            if not passing or not self._gather_seconds:
+                self._begin(uid)
+            elif uid not in self._waiting:
+                self._waiting[uid] = self._tasks.start(self._wait(uid), f"passing status {pod.metadata.name}", keep_going=True)
+        elif self._wanted.pop(uid, None) is not None:  # what passed has come back to what it was
+            self._stop_waiting(uid)
 
     async def flush(self, uid: str) -> None:
         """Return when what was put has been written."""
+        if uid in self._waiting:
+            self._begin(uid)
         while (task := self._running.get(uid)) is not None:
             await asyncio.wait([task])
 
@@ -64,15 +74,31 @@ class StatusWriter:
                                       DeleteOptions(grace_period_seconds=0, uid=uid))
         except (NotFound, Conflict):
             pass  # somebody was faster, or the name belongs to another pod by now
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone from here."""
+        self._stop_waiting(uid)
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
         self._revisions.pop(uid, None)
         self._uncertain.discard(uid)
 
+    async def _wait(self, uid: str) -> None:
+        await self._clock.sleep(self._gather_seconds)
+        del self._waiting[uid]
+        self._begin(uid)
+
+    def _stop_waiting(self, uid: str) -> None:
+        if (task := self._waiting.pop(uid, None)) is not None:
+            task.cancel()
+
+    def _begin(self, uid: str) -> None:
+        self._stop_waiting(uid)
+        if uid not in self._running:
+            self._running[uid] = self._tasks.start(self._write(uid), f"status {uid}", keep_going=True)
+
     async def _write(self, uid: str) -> None:
         try:
-            if self._gather_seconds:
-                await self._clock.sleep(self._gather_seconds)
             while (found := self._wanted.pop(uid, None)) is not None:
                 pod, wanted = found
                 try:
@@ -86,7 +112,6 @@ class StatusWriter:
                     self._wanted.setdefault(uid, found)
         finally:
             self._running.pop(uid, None)
-
 
     async def _one(self, uid: str, pod: Pod, wanted: bytes) -> None:
         name, namespace = pod.metadata.name, pod.metadata.namespace

@@ -47,6 +47,7 @@ from sampan.node.runtimes.status import (
     SandboxStatus,
     State,
 )
+from sampan.node.specs import POD_UID
 
 LOG_BYTES = 1 << 20
 QUEUED_EVENTS = 256
@@ -100,6 +101,7 @@ class SimulatedRuntime(ImageStore):
         super().__init__(clock, images or SimulatedImages())
         self._identity = identity
         self._sandboxes: dict[str, _Sandbox] = {}
+        self._of_pods: dict[str, list[_Sandbox]] = {}
         self._containers: dict[str, _Container] = {}
         self._logs: dict[str, _Log] = {}
         self._names: set[tuple[str, str, int]] = set()
@@ -127,6 +129,7 @@ class SimulatedRuntime(ImageStore):
         if spec.security.network is not Namespace.NODE:
             made.ip = self._addresses.take()
         self._sandboxes[made.id] = made
+        self._of_pods.setdefault(spec.uid, []).append(made)
         self._tell(EventKind.STARTED, made.id, made.id)
         return made.id
 
@@ -150,6 +153,10 @@ class SimulatedRuntime(ImageStore):
         for container in list(found.containers):
             await self.remove_container(container.id)
             self._logs.pop(self._log_path(container), None)
+        of_pod = self._of_pods[found.spec.uid]
+        of_pod.remove(found)
+        if not of_pod:
+            del self._of_pods[found.spec.uid]
         self._names.discard((found.spec.uid, "", found.spec.attempt))
         self._tell(EventKind.DELETED, found.id, found.id)
 
@@ -159,7 +166,7 @@ class SimulatedRuntime(ImageStore):
 
     async def list_sandboxes(self, labels: Mapping[str, str] | None = None) -> Sequence[Sandbox]:
         self._fault("list_sandboxes")
-        return [_seen_sandbox(item) for item in self._sandboxes.values() if _carries(item.spec.labels, labels)]
+        return [_seen_sandbox(item) for item in self._among(labels) if _carries(item.spec.labels, labels)]
 
     async def update_sandbox_resources(self, sandbox_id: str, resources: Resources) -> None:
         self._sandbox(sandbox_id)
@@ -232,12 +239,9 @@ class SimulatedRuntime(ImageStore):
     async def list_containers(self, sandbox_id: str = "",
                               labels: Mapping[str, str] | None = None) -> Sequence[Container]:
         self._fault("list_containers")
-        if sandbox_id:
-            owner = self._sandboxes.get(sandbox_id)
-            among: Sequence[_Container] = owner.containers if owner else ()
-        else:
-            among = list(self._containers.values())
-        return [self._seen(item) for item in among if _carries(item.spec.labels, labels)]
+        owner = self._sandboxes.get(sandbox_id)
+        owners = self._among(labels) if not sandbox_id else [owner] if owner is not None else []
+        return [self._seen(item) for one in owners for item in one.containers if _carries(item.spec.labels, labels)]
 
     async def update_container_resources(self, container_id: str, resources: Resources) -> None:
         self._fault("update_container_resources")
@@ -418,6 +422,11 @@ class SimulatedRuntime(ImageStore):
         return emit
 
     # records
+
+    def _among(self, labels: Mapping[str, str] | None) -> list[_Sandbox]:
+        """Those that may carry the labels: of one pod, if they name it."""
+        uid = (labels or {}).get(POD_UID)
+        return list(self._sandboxes.values() if uid is None else self._of_pods.get(uid, ()))
 
     def _sandbox(self, sandbox_id: str) -> _Sandbox:
         if (found := self._sandboxes.get(sandbox_id)) is None:
