@@ -46,6 +46,7 @@ from sampan.testing.server import running_server
 KINDS: dict[str, Resource[Any]] = {one.kind: one for one in reversed(ALL)}
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 GENERATED = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}$")
+HASH = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{8,10}\b")
 ERRORS: dict[str, type[ApiError]] = {"Conflict": Conflict, "NotFound": NotFound, "Unavailable": ServiceUnavailable}
 
 
@@ -53,13 +54,13 @@ class Play:
     """One transcript's world. `build(world)` makes the controllers."""
 
     def __init__(self, world: World, build: Callable[[World], Sequence[Any]], tasks: Tasks) -> None:
-        self._world, self._build, self._tasks = world, build, tasks
+        self.world, self._build, self._tasks = world, build, tasks
         self._running: list[asyncio.Task[Any]] = []
         self._told: set[str] = set()
         self._late, self._clock = Late(world.client), Jumping(world.clock)
 
     async def start(self) -> None:
-        world = self._world
+        world = self.world
         world.informers = Informers(self._late, clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
         world.context = Context(world.client, world.informers, self._clock, world.identity)  # type: ignore[arg-type]
         world.controllers = list(self._build(world))
@@ -70,7 +71,7 @@ class Play:
     async def command(self, block: Block) -> str:
         said = await getattr(self, block.name)(block)
         if block.name not in ("show", "events"):
-            await self._world.settle()
+            await self.world.settle()
         return said or "ok"
 
     async def apply(self, block: Block) -> str:
@@ -81,17 +82,17 @@ class Play:
             for ref in meta.get("ownerReferences") or ():
                 if "uid" not in ref:
                     owner = KINDS[ref["kind"]]
-                    found = await self._world.get(owner, ref["name"], ref.pop("in", namespace))
+                    found = await self.world.get(owner, ref["name"], ref.pop("in", namespace))
                     ref.update(apiVersion=owner.group_version, uid=found.metadata.uid)
             try:
-                if await self._world.get(resource, meta["name"], namespace) is None:
-                    await self._world.server.client.create(resource, codec.convert(resource.wire, body))
+                if await self.world.get(resource, meta["name"], namespace) is None:
+                    await self.world.server.client.create(resource, codec.convert(resource.wire, body))
                 else:
-                    await self._world.server.client.patch(resource, meta["name"], namespace, body)
+                    await self.world.server.client.patch(resource, meta["name"], namespace, body)
             except ApiError as error:
                 return error.message
             if "status" in value:
-                await self._world.server.client.patch(resource, meta["name"], namespace, {"status": value["status"]}, subresource="status")
+                await self.world.server.client.patch(resource, meta["name"], namespace, {"status": value["status"]}, subresource="status")
         return ""
 
     async def status(self, block: Block) -> None:
@@ -103,13 +104,13 @@ class Play:
     async def _merge(self, block: Block, body: Any, subresource: str) -> None:
         resource = KINDS[block.words[0]]
         namespace = block.get("in", "default") if resource.namespaced else ""
-        await self._world.server.client.patch(resource, await self._full(block, resource, namespace), namespace, body, subresource=subresource)
+        await self.world.server.client.patch(resource, await self._full(block, resource, namespace), namespace, body, subresource=subresource)
 
     async def _full(self, block: Block, resource: Resource[Any], namespace: str) -> str:
         name, (path, _, value) = block.words[1], block.get("where").partition(":")
         if not name.endswith("*"):
             return name
-        found = (await self._world.server.client.list(resource, namespace)).items
+        found = (await self.world.server.client.list(resource, namespace)).items
         return str(next(one.metadata.name for one in found
                         if one.metadata.generateName == name[:-1] and (not path or shown(one, path) == value)))
 
@@ -119,11 +120,11 @@ class Play:
         grace = {"grace_period_seconds": block.number("grace")} if "grace" in block.args else {}
         options: dict[str, Any] = {**grace, **({"propagation": block.get("propagation")} if "propagation" in block.args else {})}
         name = await self._full(block, resource, namespace)
-        await self._world.server.client.delete(resource, name, namespace, DeleteOptions(**options))
+        await self.world.server.client.delete(resource, name, namespace, DeleteOptions(**options))
 
     async def wait(self, block: Block) -> None:
-        await self._world.settle()
-        await self._world.clock.advance(float(block.words[0]))
+        await self.world.settle()
+        await self.world.clock.advance(float(block.words[0]))
 
     async def fail(self, block: Block) -> None:
         verb, resource, left = block.words[0], KINDS[block.words[1]], [block.number("times", 1)]
@@ -135,7 +136,7 @@ class Play:
             left[0] -= 1
             return error("played by the test")
 
-        self._world.client.fail = fail
+        self.world.client.fail = fail
 
     async def hold(self, block: Block) -> None:
         self._late.held |= {KINDS[word].plural for word in block.words}
@@ -155,20 +156,20 @@ class Play:
     async def show(self, block: Block) -> str:
         resource, fields = KINDS[block.words[0]], block.words[1:]
         namespace = block.get("in", "default") if resource.namespaced else ""
-        found = (await self._world.server.client.list(resource, namespace)).items
+        found = (await self.world.server.client.list(resource, namespace)).items
         lines = [" ".join([named(one), *(f"{path}={shown(one, path)}" for path in fields)])
                  for one in found if block.get("name", one.metadata.name) in (one.metadata.name, named(one))]
         return "\n".join(sorted(lines)) or "none"
 
     async def events(self, _: Block) -> str:
-        found = await self._world.all(EVENTS)
+        found = await self.world.all(EVENTS)
         lines = []
         for one in sorted(found, key=lambda event: event.metadata.name):
             key = f"{one.metadata.uid} {one.count}"
             if key not in self._told:
                 self._told.add(key)
                 about = GENERATED.sub("*", one.involvedObject.name)
-                message = GENERATED.sub("*", one.message) if " pod: " in one.message else one.message
+                message = HASH.sub("*", GENERATED.sub("*", one.message) if " pod: " in one.message else one.message)
                 lines.append(f"{one.involvedObject.kind} {about}: {one.type} {one.reason}: {message}")
         return "\n".join(sorted(lines)) or "none"
 
@@ -189,15 +190,15 @@ def shown(obj: Any, path: str) -> str:
     return value if isinstance(value, str) else UID.sub("*", codec.encode(value).decode())
 
 
-def play(path: Path, build: Callable[[World], Sequence[Any]]) -> None:
-    """Play one transcript from beginning to end."""
+def play(path: Path, build: Callable[[World], Sequence[Any]], stage_of: type[Play] = Play) -> None:
+    """Play one transcript from beginning to end; `stage_of` may know more commands."""
     async def main() -> None:
         clock = VirtualClock()
         async with running_server(clock=clock) as server, Tasks() as tasks:
             world = World(server, clock)
             if await world.get(NAMESPACES, "default") is None:
                 await world.make(NAMESPACES, {"metadata": {"name": "default"}})
-            stage = Play(world, build, tasks)
+            stage = stage_of(world, build, tasks)
             await stage.start()
             loop = asyncio.get_running_loop()
             await asyncio.to_thread(run, path, lambda block: asyncio.run_coroutine_threadsafe(stage.command(block), loop).result())

@@ -6,12 +6,17 @@ import base64
 import hashlib
 import hmac
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import CONFIG_MAPS, NAMESPACES, SECRETS
 from sampan.api.scalars import Time
 from sampan.controllers.bootstraptokens.controller import BootstrapSigner, TokenCleaner
+from sampan.testing.datadriven import transcripts
 
 
 def build(w: World) -> list[Any]:
@@ -101,3 +106,8 @@ def test_a_map_without_a_kubeconfig_is_left_alone() -> None:
         assert await data(w) == {"other": "x"}
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [TokenCleaner(world.context), BootstrapSigner(world.context)])

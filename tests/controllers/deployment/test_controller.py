@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import Play, play
 from sampan.api.resources import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS
 from sampan.controllers.deployment.controller import DeploymentController
 from sampan.controllers.replicaset.controller import ReplicaSetController
+from sampan.testing.datadriven import Block, transcripts
 
 
 def template(image: str) -> dict[str, Any]:
@@ -178,3 +183,29 @@ def test_a_foreign_replica_set_of_the_same_name_makes_another_hash() -> None:
         assert len(await world.all(PODS)) == 4
 
     run(build, scenario)
+
+
+class Stage(Play):
+    """`sets` shows ReplicaSets by their age; `serve` does what their controller and the nodes do: every pod that is wanted is available."""
+
+    async def _sets(self) -> list[Any]:
+        return sorted(await self.world.all(REPLICA_SETS), key=lambda one: (one.metadata.creationTimestamp, one.spec.template.spec.containers[0].image))
+
+    async def sets(self, _: Block) -> str:
+        lines = []
+        for one in await self._sets():
+            note = {key.removeprefix("deployment.kubernetes.io/"): value for key, value in sorted(one.metadata.annotations.items())}
+            lines.append(f"{one.spec.template.spec.containers[0].image} size={one.spec.replicas} available={one.status.availableReplicas} "
+                         + " ".join(f"{key}={value}" for key, value in note.items()))
+        return "\n".join(lines) or "none"
+
+    async def serve(self, _: Block) -> None:
+        for one in await self._sets():
+            size = one.spec.replicas
+            await self.world.patch(REPLICA_SETS, one.metadata.name, {"status": {
+                "replicas": size, "readyReplicas": size, "availableReplicas": size, "observedGeneration": one.metadata.generation}}, subresource="status")
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "plays"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [DeploymentController(world.context)], Stage)

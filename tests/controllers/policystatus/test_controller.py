@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import VALIDATING_ADMISSION_POLICIES
 from sampan.controllers.policystatus.controller import PolicyStatusController
+from sampan.testing.datadriven import transcripts
 
 
 async def policy(w: World, *validations: dict[str, str], resources: list[str] | None = None, groups: list[str] | None = None, **spec: Any) -> Any:
@@ -78,3 +83,8 @@ def test_a_change_is_checked_anew() -> None:
         assert (status.observedGeneration, status.typeChecking.expressionWarnings) == (2, [])
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, build)

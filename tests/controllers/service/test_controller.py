@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import Play
+from controllers.play import play as play_on_stage
 from sampan.api.core.v1 import LoadBalancerIngress, Node, Service
 from sampan.api.resources import EVENTS, NODES, SERVICES
 from sampan.controllers.service.controller import ServiceController
 from sampan.lib.errors import SampanError
+from sampan.testing.datadriven import Block, transcripts
 
 
 class Balancers:
@@ -127,3 +133,24 @@ def test_a_provider_that_is_full_is_asked_again() -> None:
         assert [one.ip for one in (await w.get(SERVICES, "web")).status.loadBalancer.ingress] == ["192.0.2.10"]
 
     play(scenario)
+
+
+class Stage(Play):
+    """`balancers` shows what is served and by which nodes; after `full` the provider has none, until `empty`."""
+
+    provider = Balancers()
+
+    async def balancers(self, _: Block) -> str:
+        return "\n".join(f"{name}: {' '.join(nodes)}" for name, nodes in sorted(self.provider.served.items())) or "none"
+
+    async def full(self, _: Block) -> None:
+        self.provider.full = True
+
+    async def empty(self, _: Block) -> None:
+        self.provider.full = False
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    Stage.provider = Balancers()
+    play_on_stage(path, lambda w: [ServiceController(w.context, Stage.provider)], Stage)

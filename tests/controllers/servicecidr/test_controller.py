@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import IP_ADDRESSES, SERVICE_CIDRS
 from sampan.controllers.servicecidr.controller import ServiceCidrController
+from sampan.testing.datadriven import transcripts
 
 ALLOCATED = {"ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io", "ipaddress.kubernetes.io/ip-family": "IPv4"}
 
@@ -96,3 +101,8 @@ def test_it_goes_on_after_a_crash_between_protection_and_status() -> None:
         assert (await ready(w, "half"))[0] == "True"
 
     run(build, scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [ServiceCidrController(world.context)])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controllers.harness import World, run
+from controllers.play import play
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES
 from sampan.controllers.volumeprotection.controller import (
     AttributesClassProtectionController,
@@ -12,6 +16,7 @@ from sampan.controllers.volumeprotection.controller import (
     VolumeProtectionController,
 )
 from sampan.controllers.volumeprotection.decide import VAC_FINALIZER
+from sampan.testing.datadriven import transcripts
 
 
 def build(world: World) -> list[Any]:
@@ -100,3 +105,9 @@ def test_a_claim_stays_as_long_as_a_pod_uses_it() -> None:
         assert await world.get(PERSISTENT_VOLUME_CLAIMS, "c") is None
 
     run(lambda world: [ClaimProtectionController(world.context)], scenario)
+
+
+@pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    play(path, lambda world: [ClaimProtectionController(world.context), VolumeProtectionController(world.context),
+                              AttributesClassProtectionController(world.context)])
