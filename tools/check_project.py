@@ -1,7 +1,7 @@
 """What the project holds itself to besides lint and types.
 
 - Every folder of modules has tests in the mirrored folder, but for generated and listed ones.
-- Every controller that is listed has tests (or transcripts) in the folder that mirrors its own, and a page in `docs/controllers`.
+- Every controller that is listed has tests and transcripts in the folder that mirrors its own, and a page in `docs/controllers`.
 - Modules over 500 lines are listed with a reason in `tools/long_modules.txt`.
 - No machine's paths and no download addresses in tracked files.
 """
@@ -76,6 +76,8 @@ def controllers() -> list[str]:
             folder = ROOT.joinpath("tests", *packages[make.id])
             if not list(folder.glob("test_*.py")):
                 out.append(f"{name.value}: no test in {folder.relative_to(ROOT)}")
+            if not list(folder.glob("*/*.txt")):
+                out.append(f"{name.value}: no transcript below {folder.relative_to(ROOT)}")
             if not (ROOT / "docs" / "controllers" / f"{name.value}.md").exists():
                 out.append(f"{name.value}: write docs/controllers/{name.value}.md")
     return out
