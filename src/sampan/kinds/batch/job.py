@@ -221,7 +221,7 @@ def _template(new: Job, old: Job) -> Findings:
     if _can_change(old):
         same = _without_directives(changed).spec == _without_directives(was).spec
         return [] if same else [field.invalid("spec.template.spec", internal(changed.spec), field.IMMUTABLE)]
-    shown = {**codec.to_builtins(new.spec.template.metadata), "Spec": internal(new.spec.template.spec)}
+    shown = {**internal(new.spec.template.metadata), "Spec": internal(new.spec.template.spec)}
     return [field.invalid("spec.template", shown, field.IMMUTABLE)]
 
 

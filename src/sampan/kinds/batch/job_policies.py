@@ -133,7 +133,7 @@ def validate_success_policy(spec: JobSpec, path: str) -> Findings:
         return []
     rules, at = spec.successPolicy.rules or [], f"{path}.successPolicy"
     if spec.completionMode != "Indexed":
-        return [field.invalid(at, internal(spec.successPolicy), "requires indexed completion mode")]
+        return [field.invalid(at, {"Rules": internal(rules) or []}, "requires indexed completion mode")]
     if not rules:
         return [field.required(f"{at}.rules", "at least one rules must be specified when the successPolicy is specified")]
     out: Findings = []

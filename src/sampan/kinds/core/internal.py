@@ -34,12 +34,20 @@ def internal(value: Any) -> Any:
     """A Struct as a dict under Go's names, empty lists and maps as null."""
     if isinstance(value, Struct):
         # metadata's types have but one form
-        return codec.to_builtins(value) if type(value).__module__.startswith("sampan.api.meta.") else _struct(value)
+        return _meta(value) if type(value).__module__.startswith("sampan.api.meta.") else _struct(value)
     if isinstance(value, list):
         return [internal(one) for one in value] or None
     if isinstance(value, dict):
         return {key: internal(value[key]) for key in sorted(value)} or None
     return str(value) if isinstance(value, str) else value
+
+
+def _meta(value: Struct) -> Any:
+    shown = codec.to_builtins(value)
+    for name, inner in shown.items():
+        if isinstance(getattr(value, name, None), dict):
+            shown[name] = dict(sorted(inner.items()))
+    return shown
 
 
 def _struct(value: Struct) -> dict[str, Any]:
