@@ -27,7 +27,7 @@ UNLIMITED = np.iinfo(np.int64).max
 
 class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
-    events: frozenset[What] = frozenset(("node", "csi node", "pod gone", "pod changed", "volume claim", "attachment"))
+    events: frozenset[What] = frozenset(("node", "csi node", "pod added", "pod gone", "pod changed", "volume", "volume claim", "attachment"))
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not pod.claims:
@@ -47,8 +47,12 @@ class NodeVolumeLimits(Plugin):
         return Verdict(~full, (Reason(EXCEEDED, full, resolvable=True),)) if full.any() else None
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        if change.what == "pod added" and change.pod is not None:  # a volume that is there already needs no room
+            return change.pod.namespace == pod.namespace and not set(change.pod.claims).isdisjoint(pod.claims)
         if change.pod is not None:
             return bool(change.pod.claims)
+        if change.what == "volume":  # one that is gone needs no room
+            return snapshot.world.get(PERSISTENT_VOLUMES, change.key[1]) is None
         if change.what == "volume claim":
             return change.key[0] == pod.namespace and change.key[1] in pod.claims
         return super().helps(change, pod, snapshot)
