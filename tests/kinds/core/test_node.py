@@ -31,6 +31,12 @@ def test_a_node_is_printed_with_its_state_roles_and_kernel() -> None:
         "6.1 (amd64)", "10.1.0.1", "<none>", "<unknown>")
 
 
+def test_a_kernel_that_is_not_known_is_printed_with_what_it_runs_on() -> None:
+    made = created(NODES, {"metadata": {"name": "n"}, "status": {"nodeInfo": {"architecture": "arm64"}}})
+    cells = {column.name: column.value(made, NOW) for column in nodes.KIND.columns}
+    assert cells["Kernel-Version"] == "<unknown> (arm64)"
+
+
 def test_taints_are_unique_by_key_and_effect() -> None:
     twice = BODY | {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}] * 2}}
     assert findings(NODES, twice) == [

@@ -41,6 +41,8 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
     (INITIALIZED | {"phase": "Running", "containerStatuses": [status("a", **DONE), status("b", ready=True, **RUNNING)]},
      ["2/3", "NotReady", "0"]),
     ({"phase": "Succeeded", "containerStatuses": [status("a", **DONE), status("b", **DONE)]}, ["0/3", "Completed", "0"]),
+    ({"phase": "Failed", "containerStatuses": [status("a", **DONE), status("b", state={"terminated": {
+        "exitCode": 3, "reason": "Error"}})]}, ["0/3", "Error", "0"]),
     ({"phase": "Failed", "reason": "Evicted"}, ["0/3", "Evicted", "0"]),
     ({"phase": "Failed", "containerStatuses": [status("a", state={"terminated": {"exitCode": 0, "signal": 9}})]}, ["0/3", "Signal:9", "0"]),
     ({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]},

@@ -140,7 +140,10 @@ def test_an_event_is_seen_when_its_series_was() -> None:
 
 def test_endpoints_are_cut_after_three() -> None:
     made = created(resources.ENDPOINTS, {"subsets": [{"addresses": [{"ip": f"10.0.0.{n}"} for n in range(5)], "ports": [{"port": 80}]}]})
-    assert kind_of(resources.ENDPOINTS).columns[1].value(made, NOW) == "10.0.0.0:80,10.0.0.1:80,10.0.0.2:80 + 2 more..."
+    shown = kind_of(resources.ENDPOINTS).columns[1].value
+    assert shown(made, NOW) == "10.0.0.0:80,10.0.0.1:80,10.0.0.2:80 + 2 more..."
+    assert shown(created(resources.ENDPOINTS, {}), NOW) == "<none>"
+    assert shown(created(resources.ENDPOINTS, {"subsets": [{"notReadyAddresses": [{"ip": "10.0.0.1"}]}]}), NOW) == ""
 
 
 def test_a_volume_stays_what_it_is() -> None:

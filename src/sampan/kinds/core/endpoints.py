@@ -67,6 +67,8 @@ def _ports(errors: list[FieldError], subset: EndpointSubset, path: str) -> None:
 
 
 def _shown(endpoints: Endpoints, _: datetime) -> str:
+    if not endpoints.subsets:
+        return NONE
     found = []
     for subset in endpoints.subsets:
         if subset.ports:
@@ -74,8 +76,6 @@ def _shown(endpoints: Endpoints, _: datetime) -> str:
                       for port in subset.ports for one in subset.addresses]
         else:
             found += [one.ip for one in subset.addresses]
-    if not found:
-        return NONE
     shown = ",".join(found[:_SHOWN])
     return f"{shown} + {len(found) - _SHOWN} more..." if len(found) > _SHOWN else shown
 

@@ -201,9 +201,8 @@ def _status(node: Node, _: datetime) -> str:
 
 def _kernel(node: Node, _: datetime) -> str:
     info = node.status.nodeInfo
-    if not info.kernelVersion:
-        return UNKNOWN
-    return f"{info.kernelVersion} ({info.architecture})" if info.architecture else info.kernelVersion
+    shown = info.kernelVersion or UNKNOWN
+    return f"{shown} ({info.architecture})" if info.architecture else shown
 
 
 def _info(name: str) -> Any:

@@ -168,6 +168,11 @@ def _phase(claim: PersistentVolumeClaim) -> str:
     return "Terminating" if claim.metadata.deletionTimestamp is not None else claim.status.phase
 
 
+def _attributes_class(claim: PersistentVolumeClaim) -> str:
+    name = claim.spec.volumeAttributesClassName
+    return "<unset>" if name is None else name
+
+
 KIND: Kind[PersistentVolumeClaim] = Kind(
     resource=PERSISTENT_VOLUME_CLAIMS,
     default=default,
@@ -183,7 +188,7 @@ KIND: Kind[PersistentVolumeClaim] = Kind(
         Column("Capacity", lambda claim, _: claim.status.capacity.get("storage", "0") if claim.spec.volumeName else ""),
         Column("Access Modes", lambda claim, _: short_modes(claim.status.accessModes) if claim.spec.volumeName else ""),
         Column("StorageClass", lambda claim, _: class_of(claim) or ""),
-        Column("VolumeAttributesClass", lambda claim, _: claim.spec.volumeAttributesClassName or "<unset>"),
+        Column("VolumeAttributesClass", lambda claim, _: _attributes_class(claim)),
         Column("Age", age),
         Column("VolumeMode", lambda claim, _: claim.spec.volumeMode or "<unset>", priority=1),
     ),

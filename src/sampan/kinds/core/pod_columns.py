@@ -46,17 +46,21 @@ def _initializing(pod: Pod) -> tuple[str, int]:
 
 def _running(pod: Pod, reason: str) -> tuple[str, int]:
     """What the regular containers make of the reason, and how many are ready."""
-    ready = 0
+    ready, failed = 0, ""
     for status in reversed(pod.status.containerStatuses):
         state = status.state
         if state.waiting is not None and state.waiting.reason:
             reason = state.waiting.reason
         elif state.terminated is not None:
             reason = _ended(state.terminated)
+            failed = reason if state.terminated.exitCode else failed
         elif status.ready and state.running is not None:
             ready += 1
-    if reason == "Completed" and ready:
-        reason = "Running" if is_true(pod.status.conditions, "Ready") else "NotReady"
+    if reason == "Completed":
+        if ready and is_true(pod.status.conditions, "Ready"):
+            reason = "Running"
+        else:
+            reason = failed or ("NotReady" if ready else reason)
     return reason, ready
 
 

@@ -144,7 +144,7 @@ def _column(*, limits: bool) -> Any:
     def shown(quota: ResourceQuota, _: datetime) -> str:
         hard, used = quota.status.hard, quota.status.used
         return ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in sorted(hard)
-                         if name.startswith("limits") is limits)
+                         if name.startswith("limits.") is limits)
 
     return shown
 
