@@ -36,7 +36,7 @@ class PodTopologyLabels:
         entry = self._nodes.get("", name) if name else None
         if entry is None:
             return
-        labels = entry.object.metadata.labels
+        labels = entry.labels
         found = {key: labels[key] for key in KEYS if key in labels}
         if found:
             request.object.metadata.labels = request.object.metadata.labels | found

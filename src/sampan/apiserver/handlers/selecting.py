@@ -40,7 +40,7 @@ def selection(served: Served, namespace: str, options: ListOptions, *, name: str
     if options.fields:
         fields = _fields(served, options.fields)
         name = name or fields.exact("metadata.name") or ""
-        indexed = fields.exact(INDEXED.get(served.resource.plural, "")) or "" if served.resource.group == "" else ""
+        indexed = fields.exact(_indexed(served)) or ""
         lifted = int(bool(name)) + int(bool(indexed))
         if len(fields.terms) != lifted:
             checks.append(fields.compile(_getters(served)))
@@ -79,14 +79,22 @@ def _getters(served: Served) -> dict[str, Callable[[Any], str]]:
     }
     for name, getter in served.kind.fields.items():
         own[name] = _through(served, getter)
+    if (field := _indexed(served)) in own:
+        own[field] = lambda entry: entry.indexed
     return own
 
 
+def _indexed(served: Served) -> str:
+    """The field that the cache of this resource is indexed by; empty: none."""
+    return INDEXED.get(served.resource.plural, "") if served.resource.group == "" else ""
+
+
 def _through(served: Served, getter: Callable[[Any], str]) -> Callable[[Any], str]:
+    # whoever selects looks at many objects once: what is decoded for it is not kept
     outward = served.outward
     if outward is None:
-        return lambda entry: getter(entry.object)
-    return lambda entry: getter(outward(entry.object))
+        return lambda entry: getter(entry.peek())
+    return lambda entry: getter(outward(entry.peek()))
 
 
 def unknown_field(served: Served, name: str) -> str:
