@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.harness import World
 from sampan.control.controller import Context
+
+Build = Callable[[World], Sequence[Any]]
 
 
 class Jumping:
@@ -24,8 +27,13 @@ class Jumping:
         return moment
 
 
-def jumping(world: World) -> Jumping:
-    """Have the world's controllers look at a clock that jumps; call it before they are made."""
-    clock = Jumping(world.clock)
-    world.context = Context(world.context.client, world.informers, clock, world.identity)  # type: ignore[arg-type]
-    return clock
+def with_jumps(build: Build) -> tuple[Build, list[Jumping]]:
+    """The same controllers with a clock that jumps, and the list that this will be in."""
+    clocks: list[Jumping] = []
+
+    def jumping(world: World) -> Sequence[Any]:
+        clocks.append(Jumping(world.clock))
+        world.context = Context(world.context.client, world.informers, clocks[0], world.identity)
+        return build(world)
+
+    return jumping, clocks

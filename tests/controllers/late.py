@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from controllers.harness import World
 from sampan.control.controller import Context
 from sampan.control.informer import Informers
+
+Build = Callable[[World], Sequence[Any]]
 
 
 class Late:
@@ -44,9 +46,14 @@ class Late:
             self._open.notify_all()
 
 
-def lagging(world: World) -> Late:
-    """Have the world's informers listen through a `Late` client; call it before controllers are made."""
-    late = Late(world.client)
-    world.informers = Informers(late, clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
-    world.context = Context(world.client, world.informers, world.clock, world.identity)  # type: ignore[arg-type]
-    return late
+def with_lag(build: Build) -> tuple[Build, list[Late]]:
+    """The same controllers with informers that listen through a `Late` client, and the list that this will be in."""
+    lates: list[Late] = []
+
+    def lagging(world: World) -> Sequence[Any]:
+        lates.append(Late(world.client))
+        world.informers = Informers(lates[0], clock=world.clock, identity=world.identity)  # type: ignore[arg-type]
+        world.context = Context(world.client, world.informers, world.clock, world.identity)  # type: ignore[arg-type]
+        return build(world)
+
+    return lagging, lates

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
-from controllers.jumps import Jumping, jumping
+from controllers.jumps import with_jumps
 from sampan.api.resources import EVENTS, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from sampan.controllers.devicetainteviction.controller import DeviceTaintEvictionController
 
@@ -108,11 +108,7 @@ def test_a_pod_that_gets_a_tainted_device_leaves_too() -> None:
 
 
 def test_a_clock_that_is_set_moves_the_time_but_loses_no_pod() -> None:
-    clocks: list[Jumping] = []
-
-    def made(world: World) -> list[Any]:
-        clocks.append(jumping(world))
-        return build(world)
+    set_ones, clocks = with_jumps(build)
 
     async def scenario(world: World) -> None:
         # given a pod that has a minute left
@@ -129,4 +125,4 @@ def test_a_clock_that_is_set_moves_the_time_but_loses_no_pod() -> None:
         await world.settle()
         assert await world.get(PODS, "web") is None
 
-    run(made, scenario)
+    run(set_ones, scenario)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controllers.harness import World, run
-from controllers.late import Late, lagging
+from controllers.late import with_lag
 from controllers.play import play
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, SECRETS
@@ -155,11 +155,7 @@ def test_custom_resources_are_collected_too() -> None:
 
 
 def test_an_orphan_stays_although_the_cache_still_has_it_with_its_owner() -> None:
-    caches: list[Late] = []
-
-    def late(world: World) -> list[Any]:
-        caches.append(lagging(world))
-        return build(world)
+    lagging_ones, caches = with_lag(build)
 
     async def scenario(world: World) -> None:
         # given an owner that is deleted without what it owns, and a cache that does not see that the reference was taken away
@@ -176,7 +172,7 @@ def test_an_orphan_stays_although_the_cache_still_has_it_with_its_owner() -> Non
         # then
         assert (await world.get(SECRETS, "kept")).metadata.ownerReferences == []
 
-    run(late, scenario)
+    run(lagging_ones, scenario)
 
 
 @pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)

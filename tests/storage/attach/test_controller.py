@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.harness import World, run
-from controllers.jumps import Jumping, jumping
-from controllers.late import Late, lagging
+from controllers.jumps import with_jumps
+from controllers.late import with_lag
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import InternalError
 from sampan.api.resources import (
@@ -156,11 +156,7 @@ def test_two_nodes_never_get_one_volume_at_once() -> None:
 
 
 def test_a_cache_that_lags_gives_no_volume_away_twice() -> None:
-    lates: list[Late] = []
-
-    def build(world: World) -> list[Any]:
-        lates.append(lagging(world))
-        return both(world)
+    lagging_ones, lates = with_lag(both)
 
     async def scenario(world: World) -> None:
         # given
@@ -183,7 +179,7 @@ def test_a_cache_that_lags_gives_no_volume_away_twice() -> None:
         assert await places(world) == ["n0"]
         assert [name for name, reason in await events(world) if reason == "FailedAttachVolume"] == ["p1", "p2"]
 
-    run(build, scenario)
+    run(lagging_ones, scenario)
 
 
 def test_a_shared_volume_is_attached_everywhere() -> None:
@@ -227,11 +223,7 @@ def test_an_out_of_service_node_loses_its_volumes_at_once_a_silent_one_after_a_w
 
 
 def test_a_clock_that_is_set_neither_hurries_nor_delays_a_detachment() -> None:
-    clocks: list[Jumping] = []
-
-    def build(world: World) -> list[Any]:
-        clocks.append(jumping(world))
-        return both(world)
+    set_ones, clocks = with_jumps(both)
 
     async def scenario(world: World) -> None:
         # given a silent node that has a volume mounted which no pod needs
@@ -249,7 +241,7 @@ def test_a_clock_that_is_set_neither_hurries_nor_delays_a_detachment() -> None:
         # then it is six minutes
         assert await places(world) == []
 
-    run(build, scenario)
+    run(set_ones, scenario)
 
 
 def test_what_a_driver_needs_no_attachment_for_is_not_attached() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.harness import World, run
-from controllers.late import Late, lagging
+from controllers.late import with_lag
 from sampan.api.errors import InternalError
 from sampan.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from sampan.control.volumes import IN_TREE_FINALIZER, PROVISIONER
@@ -75,11 +75,7 @@ def test_each_claim_gets_a_volume_of_its_own_and_nothing_conflicts() -> None:
 
 
 def test_a_cache_that_lags_makes_no_write_in_vain() -> None:
-    lates: list[Late] = []
-
-    def build(world: World) -> list[Any]:
-        lates.append(lagging(world))
-        return binder(world)
+    lagging_ones, lates = with_lag(binder)
 
     async def scenario(world: World) -> None:
         # given two volumes, and two claims that come while nothing is heard of volumes
@@ -98,15 +94,11 @@ def test_a_cache_that_lags_makes_no_write_in_vain() -> None:
         assert [(await claim_of(world, name)).spec.volumeName for name in ("c0", "c1")] == ["v0", "v1"]
         assert len([call for call in world.client.calls if call[1] != "events"]) == 2 + 4 * 2
 
-    run(build, scenario)
+    run(lagging_ones, scenario)
 
 
 def test_a_claim_younger_than_the_cache_keeps_its_volume() -> None:
-    lates: list[Late] = []
-
-    def build(world: World) -> list[Any]:
-        lates.append(lagging(world))
-        return binder(world)
+    lagging_ones, lates = with_lag(binder)
 
     async def scenario(world: World) -> None:
         # given a claim that the cache does not know
@@ -125,7 +117,7 @@ def test_a_claim_younger_than_the_cache_keeps_its_volume() -> None:
         # then
         assert (await claim_of(world, "data")).spec.volumeName == "v"
 
-    run(build, scenario)
+    run(lagging_ones, scenario)
 
 
 def test_a_volume_that_comes_later_is_taken_at_once() -> None:
@@ -356,14 +348,14 @@ def test_a_directory_elsewhere_is_never_removed() -> None:
 
 def test_nothing_is_destroyed_on_the_word_of_a_cache_that_lags() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as base:
-        lates: list[Late] = []
         data = Path(base) / "data"
         data.mkdir()
 
         def build(world: World) -> list[Any]:
-            lates.append(lagging(world))
             return [VolumeBinder(world.context, host_path=HostPath(enabled=True, base=base, off_loop=at_once)), ClaimProtectionController(world.context),
                     VolumeProtectionController(world.context)]
+
+        lagging_ones, lates = with_lag(build)
 
         async def scenario(world: World) -> None:
             # given a released volume, kept for now
@@ -382,4 +374,4 @@ def test_nothing_is_destroyed_on_the_word_of_a_cache_that_lags() -> None:
             # then
             assert data.is_dir()
 
-        run(build, scenario)
+        run(lagging_ones, scenario)
