@@ -89,3 +89,27 @@ def test_scope_and_kind_stay_once_it_is_served() -> None:
     old.status.conditions = [CustomResourceDefinitionCondition(type="Established", status="True")]
     assert changed(CRDS, old, {"spec": {"scope": "Cluster"}})[1] == [
         'spec.scope: Invalid value: "Cluster": field is immutable']
+
+
+def test_the_name_is_told_of_first_and_only_of_a_new_one() -> None:
+    wrong = findings(CRDS, body(name="wrong.name", scope="Odd"))
+    assert [text.split(":")[0] for text in wrong] == ["metadata.name", "spec.scope"]
+    old = created(CRDS, body())
+    assert [text.split(":")[0] for text in changed(CRDS, old, {"spec": {"group": "example.org"}})[1]] == ["spec.group"]
+
+
+def test_each_stored_version_counts_for_one() -> None:
+    assert findings(CRDS, body(version(), version()))[-1] == (
+        'status.storedVersions: Invalid value: ["v1"]: must have the storage version v1')
+
+
+def test_defaults_need_pruning() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "default": 1}}}
+    assert "spec.preserveUnknownFields: Invalid value: true: must be false in order to use defaults in the schema" in findings(
+        CRDS, body(version(schema=schema), preserveUnknownFields=True))
+
+
+def test_a_root_with_too_much_is_shown_as_upstream_holds_it() -> None:
+    found, = findings(CRDS, body(version(schema=OPEN | {"maxProperties": 3}, subresources={"status": {}})))
+    assert found.startswith('spec.validation.openAPIV3Schema: Invalid value: {"ID":"","Schema":"","Ref":null,')
+    assert '"MaxProperties":3,' in found

@@ -26,7 +26,8 @@ def test_a_rule_that_does_not_compile_is_shown_with_its_error() -> None:
 
 def test_rules_are_bools_and_messages_strings() -> None:
     found = _findings({"type": "integer"}, {"rule": "self", "messageExpression": "self"})
-    assert [text.rpartition("}: ")[2] for text in found] == ["must evaluate to bool but got int", "must evaluate to string but got int"]
+    assert [text.rpartition("}: ")[2] for text in found] == [
+        "cel expression must evaluate to a bool", "messageExpression must evaluate to a string"]
 
 
 def test_old_values_are_not_found_again_in_plain_lists() -> None:

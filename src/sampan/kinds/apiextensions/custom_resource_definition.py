@@ -25,7 +25,8 @@ from sampan.api.apiextensions.v1 import (
 )
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from sampan.kinds import checks, meta
-from sampan.kinds.apiextensions import openapi, structural, variants
+from sampan.kinds.apiextensions import internal, openapi, structural, variants
+from sampan.kinds.apiextensions.warn import warnings
 from sampan.kinds.checks import Findings
 from sampan.kinds.kind import Kind, SubKind
 
@@ -109,13 +110,25 @@ def _remember_storage(crd: CustomResourceDefinition) -> None:
 
 
 def validate(crd: CustomResourceDefinition) -> Findings:
-    spec = crd.spec
     out: Findings = []
-    out += _group_and_scope(spec)
+    if crd.metadata.name != f"{crd.spec.names.plural}.{crd.spec.group}":
+        out.append(field.invalid("metadata.name", crd.metadata.name, 'must be spec.names.plural+"."+spec.group'))
+    return out + _all(crd)
+
+
+def judge_update(new: CustomResourceDefinition, old: CustomResourceDefinition) -> Findings:
+    return _all(new) + validate_update(new, old)
+
+
+def _all(crd: CustomResourceDefinition) -> Findings:
+    spec = crd.spec
+    out = _group_and_scope(spec)
     versions = spec.versions or []
     if any(one.schema is None or one.schema.openAPIV3Schema is None for one in versions):
         out += [field.required(f"spec.versions[{index}].schema.openAPIV3Schema") for index, one in enumerate(versions)
                 if one.schema is None or one.schema.openAPIV3Schema is None]
+    if spec.preserveUnknownFields and any("default" in one for version in versions for one in structural.every_schema(_plain(version) or {})):
+        out.append(field.invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema"))
     out += _versions(spec)
     out += [field.required(f"spec.names.{name}") for name in ("plural", "singular", "kind", "listKind")
             if not getattr(spec.names, name)]
@@ -127,10 +140,7 @@ def validate(crd: CustomResourceDefinition) -> Findings:
 
 
 def validate_create(crd: CustomResourceDefinition) -> Findings:
-    out: Findings = []
-    if crd.metadata.name != f"{crd.spec.names.plural}.{crd.spec.group}":
-        out.append(field.invalid("metadata.name", crd.metadata.name, 'must be spec.names.plural+"."+spec.group'))
-    return out + _approval(crd, None) + _preserving(crd, None)
+    return _approval(crd, None) + _preserving(crd, None)
 
 
 def _group_and_scope(spec: CustomResourceDefinitionSpec) -> Findings:
@@ -164,7 +174,7 @@ def _versions(spec: CustomResourceDefinitionSpec) -> Findings:
         if messages := names.dns1035_label(one.name):
             out.append(field.invalid(f"spec.versions[{index}].name", one.name, ",".join(messages)))
         out += _deprecation(one, f"spec.versions[{index}]")
-    if versions and (messages := names.dns1035_label(versions[0].name)):
+    if versions and versions[0].name and (messages := names.dns1035_label(versions[0].name)):
         out.append(field.invalid("spec.version", versions[0].name, ",".join(messages)))
     alike = {name for name in _PLACES if _alike(versions, name)}
     for index, one in enumerate(versions):
@@ -220,7 +230,7 @@ def _schema(schema: dict[str, Any], at: str, *, has_status: bool) -> Findings:
             out.append(field.invalid(f"{at}.type", schema["type"], 'only "object" is allowed as the type at the root of the '
                                                                    "schema if the status subresource is enabled"))
         elif set(schema) - _AT_ROOT_WITH_STATUS:
-            out.append(field.invalid(at, schema, f"only {_AT_ROOT_TEXT} fields are allowed at the root of the schema if the "
+            out.append(field.invalid(at, internal.schema(schema), f"only {_AT_ROOT_TEXT} fields are allowed at the root of the schema if the "
                                                  "status subresource is enabled"))
     if schema.get("nullable"):
         out.append(field.forbidden(f"{at}.nullable", "nullable cannot be true at the root"))
@@ -387,11 +397,14 @@ def _stored_versions(crd: CustomResourceDefinition) -> Findings:
     stored, at = crd.status.storedVersions or [], "status.storedVersions"
     if not stored:
         return [field.invalid(at, None, "must have at least one stored version")]
-    known = {one.name for one in crd.spec.versions or ()}
-    out = [field.invalid(at, stored, f"must have the storage version {one.name}")
-           for one in crd.spec.versions or () if one.storage and one.name not in stored]
+    out: Findings = []
+    left = set(stored)  # each counts for one version
+    for one in crd.spec.versions or ():
+        if one.storage and one.name not in left:
+            out.append(field.invalid(at, stored, f"must have the storage version {one.name}"))
+        left.discard(one.name)
     for index, name in enumerate(stored):
-        if name not in known:
+        if name in left:
             out.append(field.invalid(f"{at}[{index}]", name, f"missing from spec.versions; {name} was previously a storage "
                                      f"version, and must remain in spec.versions until a storage migration ensures no data "
                                      f"remains persisted in {name} and removes {name} from status.storedVersions"))
@@ -458,7 +471,8 @@ KIND: Kind[CustomResourceDefinition] = Kind(
     prepare_update=prepare_update,
     validate=validate,
     validate_create=validate_create,
-    validate_update=validate_update,
+    judge_update=judge_update,
     subkinds=(SubKind("status", meta.keep_spec_and_metadata, validate_status),),
     unconditional_update=False,
+    warnings=warnings,
 )

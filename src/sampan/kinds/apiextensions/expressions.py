@@ -15,14 +15,13 @@ from sampan.api.cel.rules import Rule, compile_rule
 from sampan.api.cel.schemas import REQUEST_MOST, declare
 from sampan.api.cel.types import Type
 from sampan.api.errors import FieldError
+from sampan.kinds.apiextensions import internal
 
 RULES = "x-kubernetes-validations"
 EXPRESSION_LIMIT = 10_000_000
 TOTAL_LIMIT = 100_000_000
 _DEAREST = 4
 _ADVICE = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
-_SHOWN = (("Rule", "rule", ""), ("Message", "message", ""), ("MessageExpression", "messageExpression", ""), ("Reason", "reason", None),
-          ("FieldPath", "fieldPath", ""), ("OptionalOldSelf", "optionalOldSelf", None))
 
 
 class _Level(NamedTuple):
@@ -87,20 +86,26 @@ def _cost(part: Compiled | None, level: _Level, declared: Type) -> int:
 
 
 def _wrong(rule: Rule, where: str, price: tuple[int, int], *, lost: str) -> Iterator[FieldError]:
-    shown = {name: rule.source.get(key, default) for name, key, default in _SHOWN}
+    shown = internal.rule(rule.source)
     if price[0] > EXPRESSION_LIMIT:
         yield field.forbidden(f"{where}.rule", _too_much("estimated rule cost", price[0], EXPRESSION_LIMIT))
     if rule.rule.problem:
-        yield field.invalid(f"{where}.rule", shown, rule.rule.problem)
+        yield field.invalid(f"{where}.rule", shown, "cel expression must evaluate to a bool" if _mistyped(rule.rule) else rule.rule.problem)
     if rule.message is not None and rule.message.problem:
-        yield field.invalid(f"{where}.messageExpression", shown, rule.message.problem)
+        why = "must evaluate to a string" if _mistyped(rule.message) else rule.message.problem
+        yield field.invalid(f"{where}.messageExpression", shown, f"messageExpression {why}")
     elif price[1] > EXPRESSION_LIMIT:
         yield field.forbidden(f"{where}.messageExpression", _too_much("estimated messageExpression cost", price[1], EXPRESSION_LIMIT))
     if rule.uses_old and lost:
         yield field.invalid(f"{where}.rule", rule.source.get("rule"),
                             f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}")
-    if rule.rule.program is not None and not rule.uses_old and (optional := rule.source.get("optionalOldSelf")) is not None:
+    optional = rule.source.get("optionalOldSelf")
+    if optional is not None and not (rule.rule.program is not None and rule.uses_old):
         yield field.invalid(f"{where}.optionalOldSelf", optional, "may not be set if oldSelf is not used in rule")
+
+
+def _mistyped(compiled: Compiled) -> bool:
+    return compiled.problem.startswith("must evaluate to ")
 
 
 def _too_much(name: str, cost: int, limit: int) -> str:

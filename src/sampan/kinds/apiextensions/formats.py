@@ -148,8 +148,12 @@ def known_format(schema: Mapping[str, Any]) -> str:
     form, kind = str(schema.get("format") or ""), schema.get("type", "")
     if not form or schema.get("x-kubernetes-int-or-string"):
         return ""
-    known = form.replace("-", "") in CHECKS if kind in ("", "string") else form in _NUMBERS.get(kind, ())
-    return form if known else ""
+    return form if recognized(form, kind) else ""
+
+
+def recognized(form: str, kind: str) -> bool:
+    """Whether values of the type can be held to the format."""
+    return form.replace("-", "") in CHECKS if kind in ("", "string") else form in _NUMBERS.get(kind, ())
 
 
 def check_of(schema: Mapping[str, Any]) -> Callable[[str], bool] | None:

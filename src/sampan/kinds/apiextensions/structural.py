@@ -7,6 +7,7 @@ Source: apiextensions-apiserver `pkg/apiserver/schema/{validation,complete}.go`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from sampan.api import field
@@ -191,6 +192,19 @@ def _completeness(schema: Schema | None, path: str) -> Findings:
     for name, one in _below(schema):
         out += _completeness(one, f"{path}.{name}")
     return out
+
+
+def every_schema(schema: Schema) -> Iterator[Schema]:
+    """The schema, and every one in it, structural or not."""
+    yield schema
+    inner = [schema.get(name) for name in ("items", "not", "additionalProperties", "additionalItems")]
+    inner += [one for name in ("allOf", "anyOf", "oneOf") for one in schema.get(name) or ()]
+    inner += [one for name in ("properties", "patternProperties", "definitions", "dependencies") for one in (schema.get(name) or {}).values()]
+    for one in inner:
+        if isinstance(one, list):
+            inner.extend(one)
+        elif isinstance(one, dict):
+            yield from every_schema(one)
 
 
 def _below(schema: Schema) -> list[tuple[str, Schema]]:

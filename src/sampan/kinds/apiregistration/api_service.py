@@ -85,7 +85,7 @@ def validate(obj: APIService) -> Findings:
 def validate_status(new: APIService, old: APIService) -> Findings:
     out: Findings = []
     for index, one in enumerate(new.status.conditions):
-        out += checks.one_of(one.status, ("False", "True", "Unknown"), f"status.conditions[{index}].status")
+        out += checks.one_of(one.status, ("True", "False", "Unknown"), f"status.conditions[{index}].status")
     return out
 
 
