@@ -169,7 +169,7 @@ class PodWorker:
 
     async def _turn(self) -> tuple[bool, float | None]:
         node, pod = self._node, self._pod
-        observed = with_messages(await node.observer.observe(self.uid), pod, self._message_file, self._log_tail)
+        observed = await self._observe(pod)
         self._probe(pod, observed)
         view = self._view(pod, observed)
         actions = decide(view)
@@ -185,13 +185,19 @@ class PodWorker:
             self._wake.set()
         if actions.create_sandbox:
             await self._create_sandbox(pod, actions, observed)
-        elif actions.starts and observed.sandbox is not None:
+            # the containers follow at once, as in upstream's SyncPod
+            observed = await self._observe(pod)
+            actions = decide(self._view(pod, observed))
+        if actions.starts and observed.sandbox is not None:
             again = _sooner(again, await self._start_all(pod, actions, observed))
         elif self._volumes_stale and (self._volumes_ready or observed.sandbox is not None):
             await self._refresh_volumes(pod)
         if self._volumes_ready:
             again = _sooner(again, node.volumes.next_refresh_seconds(pod))
         return False, again
+
+    async def _observe(self, pod: Pod) -> Observed:
+        return with_messages(await self._node.observer.observe(self.uid), pod, self._message_file, self._log_tail)
 
     @staticmethod
     def _wanting(actions: Actions) -> set[str]:
