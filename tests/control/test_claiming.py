@@ -35,7 +35,7 @@ def run(scenario: Callable[[FakeClient, Claiming, ReplicaSet], Awaitable[None]])
         owner = await client.create(REPLICA_SETS, ReplicaSet(metadata=ObjectMeta(name="web", namespace="default")))
         async with Tasks() as tasks:
             tasks.start(informers.run(), "informers")
-            await scenario(client, Claiming(client, writer, REPLICA_SETS, PODS), owner)
+            await scenario(client, Claiming(client, writer, REPLICA_SETS, informers.of(PODS)), owner)
 
     asyncio.run(main())
 

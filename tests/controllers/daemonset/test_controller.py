@@ -151,6 +151,24 @@ def test_the_status_follows_a_taint_that_comes_and_goes_while_the_pod_stays() ->
     run(build, scenario)
 
 
+@pytest.mark.parametrize("selector", [{"matchLabels": {"app": "d"}}, {"matchExpressions": [{"key": "app", "operator": "In", "values": ["d"]}]}])
+def test_a_pod_that_nobody_has_is_adopted_by_whatever_selects_it(selector: dict[str, Any]) -> None:
+    async def scenario(world: World) -> None:
+        # given an orphan on the one node, and a pod that is selected by nobody
+        await node(world, "n1")
+        await world.make(PODS, {"metadata": {"name": "orphan", "labels": {"app": "d"}}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}})
+        await world.make(PODS, {"metadata": {"name": "other", "labels": {"app": "e"}}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}})
+        # when
+        await world.make(DAEMON_SETS, {"metadata": {"name": "d"}, "spec": {"selector": selector, "template": template("v1")}})
+        await world.settle()
+        # then
+        owners = {pod.metadata.name: [ref.name for ref in pod.metadata.ownerReferences] for pod in await world.all(PODS)}
+        assert owners["orphan"] == ["d"]
+        assert owners["other"] == []
+
+    run(build, scenario)
+
+
 @pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
 def test_transcript(path: Path) -> None:
     play(path, lambda world: [DaemonSetController(world.context)])

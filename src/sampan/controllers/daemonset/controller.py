@@ -16,9 +16,9 @@ from sampan.api.selectors import of_label_selector
 from sampan.control import history
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
-from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.indexes import by_controller, by_selector
 from sampan.control.key import Key, controller_of, key_of
-from sampan.control.ownership import claim, owner_keys
+from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
 from sampan.control.pods import is_active
 from sampan.controllers.daemonset.decide import look, manage, may_run, node_of, pod_spec, roll, status
@@ -48,12 +48,11 @@ class DaemonSetController(Controller):
         super().__init__(context, workers=workers)
         self._sets, pods = self.informers.of(DAEMON_SETS), self.informers.of(PODS)
         self._nodes, self._revisions = self.informers.of(NODES), self.informers.of(CONTROLLER_REVISIONS)
-        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
         self._on_node = pods.index(by_daemon_and_node)
         self._histories = self._revisions.index(by_controller)
         self._failed: dict[str, dict[str, tuple[int, float]]] = {}  # by the set's uid and the node: how often, and until when
         keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
-        self._claiming = Claiming(self.client, self.writer, DAEMON_SETS, PODS)
+        self._claiming = Claiming(self.client, self.writer, DAEMON_SETS, pods)
         self.loop.watch(self._sets)
         self._sets.on_change(self._set_changed)
         self.loop.watch(pods, keys)
@@ -95,7 +94,7 @@ class DaemonSetController(Controller):
         current = await self._current(key, ds)
         if current is None:
             return Result(0.0)
-        pods = await self._claim(key, ds)
+        pods = await self._claiming.hold(key, ds, of_label_selector(ds.spec.selector).matches, adoptable=is_active)
         state = look(ds, pods, self._nodes.items(), current.metadata.labels[history.HASH_LABEL], self.clock.now())
         plan = manage(state, lambda node: self._patience(ds.metadata.uid, node))
         if not plan.writes and ds.spec.updateStrategy.type == "RollingUpdate":
@@ -151,13 +150,6 @@ class DaemonSetController(Controller):
         await self.writer.do(key, Plan(tuple(history.surplus(old, live, max(0, limit - len(live))))))
 
     # pods
-
-    async def _claim(self, key: Key, ds: DaemonSet) -> list[Pod]:
-        required = ds.spec.selector.matchLabels if ds.spec.selector else {}
-        free = selected(self._orphans, key.namespace, required) if required else []
-        pods = self._by_controller.get(ds.metadata.uid) + free
-        claimed = claim(ds, of_label_selector(ds.spec.selector).matches, pods, adoptable=is_active)
-        return await self._claiming.settle(key, ds, claimed)
 
     def _patience(self, uid: str, node: str) -> float:
         """A pod that fails again and again on a node is replaced ever more slowly."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,9 +13,9 @@ from sampan.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from sampan.api.selectors import of_label_selector
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
-from sampan.control.indexes import by_controller, by_selector, orphans, orphans_by_label, selected
+from sampan.control.indexes import by_controller, by_selector
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import claim, owner_keys
+from sampan.control.ownership import owner_keys
 from sampan.control.pods import is_terminal
 from sampan.controllers.deployment.decide import decide
 from sampan.controllers.deployment.replicasets import same_template
@@ -38,9 +37,8 @@ class DeploymentController(Controller):
         self._deployments, self._sets = self.informers.of(DEPLOYMENTS), self.informers.of(REPLICA_SETS)
         pods = self.informers.of(PODS)
         self._owned, self._pods_of = self._sets.index(by_controller), pods.index(by_controller)
-        self._orphans, self._orphans_by_label = self._sets.index(orphans), self._sets.index(orphans_by_label)
         self._keys = owner_keys(DEPLOYMENTS, self._deployments, self._deployments.index(by_selector), _matches)
-        self._claiming = Claiming(self.client, self.writer, DEPLOYMENTS, REPLICA_SETS)
+        self._claiming = Claiming(self.client, self.writer, DEPLOYMENTS, self._sets)
         self.loop.watch(self._deployments)
         self.loop.watch(self._sets, self._keys)
         self.loop.wait_for(pods)
@@ -65,7 +63,7 @@ class DeploymentController(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
-        sets = await self._claim(key, deployment)
+        sets = await self._claiming.hold(key, deployment, lambda labels: _matches(deployment, labels))
         recreate = deployment.spec.strategy.type == "Recreate"
         pods = {rs.metadata.uid: self._pods_of.get(rs.metadata.uid) for rs in sets} if recreate else {}
         plan = decide(deployment, sets, pods, self.clock.now())
@@ -75,13 +73,6 @@ class DeploymentController(Controller):
                 return await self._collided(key, deployment, write.object)
         outcome.raise_first()
         return Result(plan.requeue_after_seconds)
-
-    async def _claim(self, key: Key, deployment: Deployment) -> list[ReplicaSet]:
-        required = deployment.spec.selector.matchLabels if deployment.spec.selector else {}
-        free: list[Any] = (selected(self._orphans_by_label, key.namespace, required) if required
-                           else self._orphans.get(key.namespace))
-        sets = self._owned.get(deployment.metadata.uid) + free
-        return await self._claiming.settle(key, deployment, claim(deployment, lambda labels: _matches(deployment, labels), sets))
 
     async def _collided(self, key: Key, deployment: Deployment, wanted: ReplicaSet) -> Result:
         """A ReplicaSet of that name exists: ours from before (the cache will tell), or another's: take another hash."""

@@ -6,14 +6,13 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from sampan.api.batch.v1 import Job
-from sampan.api.core.v1 import Pod
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
-from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.indexes import by_selector
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import claim, owner_keys
+from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
 from sampan.control.writer import Outcome
 from sampan.controllers.job.decide import complete, deadline_in, is_complete, look, manage
@@ -41,11 +40,10 @@ class JobController(Controller):
     def __init__(self, context: Context, *, workers: int = 5) -> None:
         super().__init__(context, workers=workers)
         self._jobs, pods = self.informers.of(JOBS), self.informers.of(PODS)
-        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
         self._tracked = pods.index(tracked_by_job)
         self._records: dict[Key, tuple[str, Record]] = {}
         keys = owner_keys(JOBS, self._jobs, self._jobs.index(by_selector), _matches)
-        self._claiming = Claiming(self.client, self.writer, JOBS, PODS)
+        self._claiming = Claiming(self.client, self.writer, JOBS, pods)
         self.loop.watch(self._jobs)
         self.loop.watch(pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
 
@@ -58,7 +56,7 @@ class JobController(Controller):
             return await self._tidy(key, job)
         if not is_ours(job):
             return DONE
-        pods = await self._claim(key, job)
+        pods = await self._claiming.hold(key, job, of_label_selector(job.spec.selector).matches)
         uid, record = self._records.get(key, ("", Record()))
         record = record if uid == job.metadata.uid else Record()
         state = look(job, pods, (), record, self.clock.now())
@@ -89,9 +87,3 @@ class JobController(Controller):
         self._records.pop(key, None)
         await self.writer.do(key, leftovers(self._tracked.get(key)))
         return DONE
-
-    async def _claim(self, key: Key, job: Job) -> list[Pod]:
-        required = job.spec.selector.matchLabels if job.spec.selector else {}
-        free = selected(self._orphans, key.namespace, required) if required else []
-        pods = self._by_controller.get(job.metadata.uid) + free
-        return await self._claiming.settle(key, job, claim(job, of_label_selector(job.spec.selector).matches, pods))

@@ -12,9 +12,9 @@ from sampan.api.errors import ApiError
 from sampan.api.resources import PODS
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
-from sampan.control.indexes import by_controller, by_map_selector, by_selector, orphans, orphans_by_label, selected
+from sampan.control.indexes import by_controller, by_map_selector, by_selector
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import claim, owner_keys
+from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
 from sampan.control.pods import is_active
 from sampan.control.writer import Outcome
@@ -41,8 +41,7 @@ class ReplicaSetController(Controller):
         selectors = self._owners.index(by_selector if self.family is REPLICA_SET else by_map_selector)
         self._siblings = self._owners.index(by_controller)
         self._by_controller = self._pods.index(by_controller)
-        self._orphans, self._orphans_by_label = self._pods.index(orphans), self._pods.index(orphans_by_label)
-        self._claiming = Claiming(self.client, self.writer, resource, PODS)
+        self._claiming = Claiming(self.client, self.writer, resource, self._pods)
         self.loop.watch(self._owners)
         self.loop.watch(self._pods, owner_keys(resource, self._owners, selectors, self.family.matches))
 
@@ -54,7 +53,7 @@ class ReplicaSetController(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
-        pods = await self._claim(key, owner)
+        pods = await self._claiming.hold(key, owner, self.family.matcher(owner), adoptable=is_active)
         plan = decide(self.family, owner, pods, self._related(owner), self.clock.now())
         outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(owner, write, answer))
         outcome.failures = [(write, error) for write, error in outcome.failures if not _namespace_ends(error)]
@@ -62,12 +61,6 @@ class ReplicaSetController(Controller):
         await self.writer.do(key, after)
         outcome.raise_first()
         return Result(after.requeue_after_seconds)
-
-    async def _claim(self, key: Key, owner: Any) -> list[Pod]:
-        required = owner.spec.selector if isinstance(owner.spec.selector, dict) else owner.spec.selector.matchLabels
-        free = selected(self._orphans_by_label, key.namespace, required) if required else self._orphans.get(key.namespace)
-        pods = self._by_controller.get(owner.metadata.uid) + free
-        return await self._claiming.settle(key, owner, claim(owner, self.family.matcher(owner), pods, adoptable=is_active))
 
     def _related(self, owner: Any) -> list[Pod]:
         ref = controller_of(owner)

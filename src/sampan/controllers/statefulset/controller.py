@@ -13,7 +13,7 @@ from sampan.api.selectors import of_label_selector
 from sampan.control import history
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
-from sampan.control.indexes import by_controller, by_selector, orphans_by_label, selected
+from sampan.control.indexes import by_controller, by_selector
 from sampan.control.key import Key
 from sampan.control.ownership import claim, owner_keys
 from sampan.control.pods import is_terminating
@@ -37,9 +37,8 @@ class StatefulSetController(Controller):
         super().__init__(context, workers=workers)
         self._sets, pods = self.informers.of(STATEFUL_SETS), self.informers.of(PODS)
         self._claims, revisions = self.informers.of(PERSISTENT_VOLUME_CLAIMS), self.informers.of(CONTROLLER_REVISIONS)
-        self._by_controller, self._orphans = pods.index(by_controller), pods.index(orphans_by_label)
         self._histories = revisions.index(by_controller)
-        self._claiming = Claiming(self.client, self.writer, STATEFUL_SETS, PODS)
+        self._claiming = Claiming(self.client, self.writer, STATEFUL_SETS, pods)
         self.loop.watch(self._sets)
         self.loop.watch(pods, owner_keys(STATEFUL_SETS, self._sets, self._sets.index(by_selector), _matches))
         self.loop.watch(revisions, owner_keys(STATEFUL_SETS, self._sets, None, _matches))
@@ -106,9 +105,7 @@ class StatefulSetController(Controller):
         await self.writer.do(key, Plan(tuple(history.surplus(self._histories.get(sts.metadata.uid), names, limit))))
 
     async def _claim(self, key: Key, sts: StatefulSet) -> list[Pod]:
-        required = sts.spec.selector.matchLabels if sts.spec.selector else {}
-        free = selected(self._orphans, key.namespace, required) if required else []
-        pods = [pod for pod in self._by_controller.get(sts.metadata.uid) + free if ordinal(sts, pod) is not None]
+        pods = [pod for pod in self._claiming.near(sts) if ordinal(sts, pod) is not None]
         claimed = claim(sts, lambda labels: _matches(sts, labels), pods, adoptable=lambda pod: not is_terminating(pod))
         return await self._claiming.settle(key, sts, claimed)
 
