@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from sampan.api import codec
 from sampan.api.errors import Gone, ServiceUnavailable, Unauthorized
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, PODS
 from sampan.client.base import Client
 from sampan.client.kubeconfig import Access
 from sampan.client.remote import RemoteClient, event_of, listing
-from sampan.testing.client import ClientConformance
+from sampan.testing import waiting
+from sampan.testing.client import ClientConformance, config_map
 from sampan.testing.https import serving
 
 WIDGETS: Resource[dict[str, Any]] = Resource("example.com", "v1", "widgets", "Widget", "widget", namespaced=True)
@@ -75,3 +77,35 @@ def test_items_of_a_list_are_told_what_they_are() -> None:
     assert [(one.kind, one.apiVersion, one.metadata.name) for one in found.items] == [("Pod", "v1", "p")]
     assert [(one["kind"], one["apiVersion"]) for one in custom.items] == [("Widget", "example.com/v1")]
     assert listing(PODS, b'{"items":null}').items == []
+
+
+def test_a_trimmed_copy_has_no_managed_fields_and_its_update_leaves_the_servers() -> None:
+    async def test() -> None:
+        async with serving() as access:
+            whole, trimmed = RemoteClient(access), RemoteClient(access, trim=True)
+            # given an object with fields that somebody manages
+            made = await whole.create(CONFIG_MAPS, config_map("a", k="v"))
+            assert [entry.manager for entry in made.metadata.managedFields] == ["sampan"]
+            # when it is listed and watched
+            (listed,) = (await trimmed.list(CONFIG_MAPS, "default")).items
+            watch = trimmed.watch(CONFIG_MAPS, "default", since="0")
+            event = await anext(aiter(watch))
+            await watch.aclose()  # type: ignore[attr-defined]
+            # then it has none
+            assert listed.metadata.managedFields == event.object.metadata.managedFields == []
+            # and an update of such a copy takes none away
+            changed = codec.clone(listed)
+            changed.data = {"k": "w"}
+            await trimmed.update(CONFIG_MAPS, changed)
+            now = await whole.get(CONFIG_MAPS, "a", "default")
+            assert (now.data, [entry.manager for entry in now.metadata.managedFields]) == ({"k": "w"}, ["sampan"])
+            await whole.close()
+            await trimmed.close()
+
+    waiting.run(test())
+
+
+def test_custom_objects_are_trimmed_too() -> None:
+    line = b'{"type":"ADDED","object":{"kind":"Widget","metadata":{"name":"w","resourceVersion":"8","managedFields":[{"manager":"m"}]}}}'
+    assert event_of(WIDGETS, line, trim=True).object["metadata"] == {"name": "w", "resourceVersion": "8"}
+    assert listing(WIDGETS, b'{"items":[{}]}', trim=True).items == [{"kind": "Widget", "apiVersion": "example.com/v1"}]

@@ -35,10 +35,15 @@ TOKEN_SECONDS = 60.0
 
 
 class RemoteClient(Verbs):
-    """A `Client` for one API server. Make it inside a running loop, `close` it at the end."""
+    """A `Client` for one API server. Make it inside a running loop, `close` it at the end.
 
-    def __init__(self, access: Access, *, agent: str = "sampan") -> None:
-        self.access = access
+    With `trim`, objects of lists and watches come without `metadata.managedFields`: an update leaves those of the server as they
+    are, and copies of whole resources are a good part smaller. Source: kube-controller-manager `app/controllermanager.go` and
+    kube-scheduler `app/server.go`, the transform of their informers.
+    """
+
+    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False) -> None:
+        self.access, self._trim = access, trim
         self._tls = tls_context(access)
         self._headers = {"User-Agent": agent, "Accept": requests.JSON}
         if access.token:
@@ -110,7 +115,7 @@ class RemoteClient(Verbs):
         answer = await self._ask("GET", target)
         if answer.code >= 300:
             raise requests.error_of(answer.code, answer.body)
-        return listing(resource, answer.body)
+        return listing(resource, answer.body, trim=self._trim)
 
     async def watch(
         self, resource: Resource[T], namespace: str = "", *, since: str = "", labels: str = "", fields: str = "",
@@ -126,7 +131,7 @@ class RemoteClient(Verbs):
                 if stream.code >= 300:
                     raise requests.error_of(stream.code, await stream.refusal())
                 async for line in _lines(stream):
-                    yield event_of(resource, line)
+                    yield event_of(resource, line, trim=self._trim)
             finally:
                 stream.close()
         except (TimeoutError, OSError) as error:
@@ -181,7 +186,7 @@ class _Line(msgspec.Struct):
 _page, _line = msgspec.json.Decoder(_Page), msgspec.json.Decoder(_Line)
 
 
-def listing(resource: Resource[T], body: bytes) -> Listing[T]:
+def listing(resource: Resource[T], body: bytes, *, trim: bool = False) -> Listing[T]:
     """A list's items as objects; kind and apiVersion are put back where the list leaves them out."""
     page = _page.decode(body)
     meta = page.metadata or {}
@@ -192,10 +197,12 @@ def listing(resource: Resource[T], body: bytes) -> Listing[T]:
             item.setdefault("apiVersion", resource.group_version)
         else:
             item.kind, item.apiVersion = item.kind or resource.kind, item.apiVersion or resource.group_version
+        if trim:
+            _trim(item)
     return Listing(items, str(meta.get("resourceVersion") or ""), str(meta.get("continue") or ""))
 
 
-def event_of(resource: Resource[T], line: bytes) -> WatchEvent[T]:
+def event_of(resource: Resource[T], line: bytes, *, trim: bool = False) -> WatchEvent[T]:
     """One event.
 
     Raises:
@@ -209,7 +216,16 @@ def event_of(resource: Resource[T], line: bytes) -> WatchEvent[T]:
         revision = str((obj.get("metadata") or {}).get("resourceVersion") or "")
     else:
         revision = obj.metadata.resourceVersion
+    if trim:
+        _trim(obj)
     return WatchEvent(cast("Any", event.type), obj, revision)
+
+
+def _trim(obj: Any) -> None:
+    if isinstance(obj, dict):
+        (obj.get("metadata") or {}).pop("managedFields", None)
+    else:
+        obj.metadata.managedFields = []
 
 
 async def _lines(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -125,7 +125,7 @@ def _run(config: ComponentConfig, start: Start) -> int:
     access = kubeconfig.read(config.kubeconfig)
 
     async def work() -> None:
-        client = RemoteClient(access)
+        client = RemoteClient(access, trim=True)
         try:
             async with Tasks() as tasks:
                 clock = SystemClock()
