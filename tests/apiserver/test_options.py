@@ -24,8 +24,10 @@ def test_numbers_are_read_as_go_reads_them() -> None:
     for text in ("", "x", "5.0", "\u0665"):
         with pytest.raises(BadRequest, match=r"strconv\.ParseInt: parsing .* invalid syntax"):
             integer({"limit": [text]}, "limit")
-    with pytest.raises(BadRequest, match="value out of range"):
-        integer({"limit": [str(2**63)]}, "limit")
+    for text in (str(2**63), "-" + str(2**63 + 1), "1" * 5000):
+        with pytest.raises(BadRequest, match="value out of range"):
+            integer({"limit": [text]}, "limit")
+    assert [integer({"limit": [text]}, "limit") for text in ("+" + "0" * 5000 + "7", str(-2**63), "-0")] == [7, -2**63, 0]
 
 
 def test_booleans_are_true_unless_they_say_no() -> None:

@@ -25,7 +25,8 @@ _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([
 _WRONG_NUMBER = "unable to parse numeric part of quantity"
 _WRONG_SUFFIX = "unable to parse quantity's suffix"
 
-_SCAN = re.compile(r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
+# clients send such texts: each character has one place, so that no text is read twice
+_SCAN = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?((?:[eEinumkKMGTP]+[-+]?[0-9]*|[-+][0-9]*)?)")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
@@ -166,7 +167,7 @@ def _parse(text: str) -> _Parsed:
     stripped = text.strip()
     if not stripped or (match := _SCAN.fullmatch(stripped)) is None:
         raise ValueError(_WRONG_FORMAT)
-    sign, whole, fraction, suffix = match[1], match[2] or "0", match[3] or "", match[4]
+    sign, whole, fraction, suffix = match[1], match[2].lstrip("0") or "0", match[3] or "", match[4]
     exponent, format = _suffix(suffix)
     digits = whole + fraction
     if len(digits) > _MAX_DIGITS:

@@ -6,6 +6,7 @@ Source: `sigs.k8s.io/yaml` and the `go.yaml.in/yaml/v2` below it (`resolve.go`, 
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from typing import Any, NamedTuple
@@ -163,6 +164,8 @@ def _plain_number(text: str) -> Any:
                 return value
     if _FLOAT.fullmatch(plain):
         real = float(plain)
+        if math.isinf(real):
+            return text  # too large for Go's reading, too
         return int(real) if real.is_integer() and abs(real) < 2**53 else real
     return text
 

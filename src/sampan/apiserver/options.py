@@ -46,7 +46,10 @@ def integer(query: Query, name: str) -> int | None:
     digits = text[1:] if text[:1] in ("-", "+") else text
     if not digits.isascii() or not digits.isdigit():
         raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    number = int(text)
+    digits = digits.lstrip("0") or "0"
+    number = int(digits) if len(digits) < 20 else 2**64  # Python refuses to read very long ones
+    if text[0] == "-":
+        number = -number
     if not -(2**63) <= number < 2**63:
         raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
     return number

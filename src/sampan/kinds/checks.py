@@ -52,7 +52,9 @@ def required_name(value: str, check: NameCheck, path: str) -> Findings:
 
 def percent(value: int | str | None) -> int | None:
     """The number before `%`; None when it is not a percentage."""
-    return int(value[:-1]) if isinstance(value, str) and not names.percent(value) else None
+    if not isinstance(value, str) or names.percent(value):
+        return None
+    return int(value[:-1]) if len(value) < 20 else 2**63 - 1  # where Go's reading ends
 
 
 def int_or_percent_value(value: int | str | None) -> int:

@@ -40,7 +40,7 @@ def max_unavailable(obj: DaemonSet, desired: int) -> int:
 def template_generation(obj: DaemonSet) -> int:
     """How often the template changed; 0 when the annotation is missing or no number."""
     text = obj.metadata.annotations.get(TEMPLATE_GENERATION, "")
-    return int(text) if text.isdecimal() and text.isascii() else 0
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 19 else 0
 
 
 def _set_template_generation(obj: DaemonSet, generation: int) -> None:

@@ -24,6 +24,7 @@ _WORDS = {
 }
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_SECONDS = 2**63 / 1e9
 _YEARS_AHEAD = 5
 
 
@@ -148,9 +149,9 @@ def _duration(text: str) -> float:
         return 0.0
     if not rest:
         raise ValueError(f"{failed}invalid duration {quoted}")
-    total = 0.0
-    while rest:
-        match = _DURATION_PART.match(rest)
+    total, at = 0.0, 0
+    while at < len(rest):
+        match = _DURATION_PART.match(rest, at)
         if match is None:
             raise ValueError(f"{failed}invalid duration {quoted}")
         number, unit = match.groups()
@@ -158,7 +159,9 @@ def _duration(text: str) -> float:
             raise ValueError(f"{failed}missing unit in duration {quoted}")
         if unit not in _SECONDS:
             raise ValueError(f"{failed}unknown unit {goprint.quote(unit)} in duration {quoted}")
-        total, rest = total + float(number) * _SECONDS[unit], rest[match.end():]
+        total, at = total + float(number) * _SECONDS[unit], match.end()
+        if total > _MOST_SECONDS:
+            raise ValueError(f"{failed}invalid duration {quoted}")
     return -total if text.startswith("-") else total
 
 

@@ -201,7 +201,7 @@ class SemverValue(Opaque):
 
     def __init__(self, numbers: tuple[int, int, int], pre: tuple[str, ...]) -> None:
         self.numbers = numbers
-        self.order = (numbers, not pre, tuple((not one.isdigit(), int(one) if one.isdigit() else 0, one) for one in pre))
+        self.order = (numbers, not pre, tuple((not one.isdigit(), len(one) if one.isdigit() else 0, one) for one in pre))  # numbers have no leading zeros
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SemverValue) and self.order == other.order

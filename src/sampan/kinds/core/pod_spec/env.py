@@ -5,7 +5,6 @@ Source: kubernetes `pkg/apis/core/validation` (`ValidateEnv`, `ValidateEnvFrom`,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from sampan.api import field, names, quantity
@@ -22,7 +21,6 @@ ENV_FIELDS = frozenset({
 VOLUME_FIELDS = frozenset({"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"})
 
 _ALL_FIELDS = ENV_FIELDS | VOLUME_FIELDS | {"spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host"}
-_SUBSCRIPT = re.compile(r"(.*)\['(.*)'\]", re.DOTALL)
 _AMOUNTS = frozenset({
     f"{side}.{name}" for side in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage")})
 _HUGE_PAGES = ("requests.hugepages-", "limits.hugepages-")
@@ -128,9 +126,8 @@ def object_field(errors: Errors, ref: ObjectFieldSelector, path: str, allowed: C
 
 
 def _unusual_field(errors: Errors, wanted: str, path: str, allowed: Collection[str]) -> None:
-    match = _SUBSCRIPT.fullmatch(wanted)
-    if match is not None:
-        name, key = match.groups()
+    name, subscript, key = wanted.removesuffix("']").rpartition("['")
+    if subscript and wanted.endswith("']"):
         if name in ("metadata.annotations", "metadata.labels"):
             key = key.lower() if name == "metadata.annotations" else key
             errors += field.invalid_each(path, key, names.qualified_name(key))

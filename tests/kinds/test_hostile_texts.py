@@ -1,0 +1,66 @@
+"""Texts that clients choose are read once, however long they are: what reads some part of them again and again would take minutes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sampan.api import quantity
+from sampan.api.apps.v1 import DaemonSet
+from sampan.api.cel.library.kubernetes import to_semver
+from sampan.kinds import checks
+from sampan.kinds.apps import daemon_set
+from sampan.kinds.batch import schedule
+from sampan.kinds.core.pod_spec import cloud_volumes, env
+
+MANY = 300_000
+
+
+def refused(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def call(text: str) -> None:
+        with pytest.raises(ValueError, match=r"^(quantities must match|unable to parse|failed to parse)"):
+            read(text)
+
+    return call
+
+
+def found(judge: Callable[..., None], *more: Any) -> Callable[[str], Any]:
+    def call(text: str) -> None:
+        errors: list[Any] = []
+        judge(errors, text, "at", *more)
+        assert len(errors) == 1
+
+    return call
+
+
+@pytest.mark.parametrize(("read", "text"), [
+    (refused(quantity.canonical), "0" * MANY + "!"), (refused(quantity.canonical), "1" * MANY + "."), (refused(quantity.canonical), "." + "0" * MANY + "e"),
+    (refused(quantity.canonical), "E" * MANY + "1"),
+    (refused(schedule.parse), "@every " + "1s" * MANY + "!"), (refused(schedule.parse), "@every " + "9" * MANY + "h"),
+    (found(env._unusual_field, ()), "['" * MANY + "!"), (found(env._unusual_field, ()), "['" * MANY + "']"),
+    (found(cloud_volumes._initiator, ""), "iqn.2000-01.a:" * MANY + " "),
+], ids=lambda value: value[:24] if isinstance(value, str) else "")
+def test_it_is_refused_at_once(read: Callable[[str], Any], text: str) -> None:
+    read(text)
+
+
+def test_long_numbers_are_read_as_far_as_go_reads_them() -> None:
+    number = "1" * 5000
+    assert checks.percent(f"{number}%") == 2**63 - 1
+    assert to_semver(f"1.0.0-{number}") > to_semver("1.0.0-2")
+    assert to_semver("1.0.0-10") > to_semver("1.0.0-9")
+    obj = DaemonSet()
+    obj.metadata.annotations = {daemon_set.TEMPLATE_GENERATION: number}
+    assert daemon_set.template_generation(obj) == 0
+
+
+def test_subscripts_of_fields_are_the_last_ones() -> None:
+    errors: list[Any] = []
+    for text in ("metadata.labels['a'['b!']", "metadata.labels['a'", "metadata.labels['a!']"):
+        env._unusual_field(errors, text, "at", ())
+    unsupported, unknown, *names = map(str, errors)
+    assert unsupported.endswith("field label does not support subscript: metadata.labels['a'['b!']")
+    assert unknown.endswith("field label not supported: metadata.labels['a'")
+    assert [one.partition(": name part")[0] for one in names] == ['at: Invalid value: "a!"']
