@@ -14,10 +14,11 @@ from sampan.api import codec
 from sampan.api.autoscaling.v1 import Scale
 from sampan.api.autoscaling.v2 import HorizontalPodAutoscaler, MetricSpec
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import ApiError, Conflict, OtherStatus, from_status
+from sampan.api.errors import ApiError, Conflict, OtherStatus
 from sampan.api.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from sampan.api.selectors import Selector, SelectorError, parse_labels
 from sampan.autoscale.hpa import decide as decisions
+from sampan.autoscale.hpa.answers import error_of, unreadable
 from sampan.autoscale.hpa.behavior import History
 from sampan.autoscale.hpa.decide import Outcome, Sampled, Seen, Settings
 from sampan.autoscale.hpa.measure import Unmeasured
@@ -180,12 +181,9 @@ def _scale_of(answer: Answer, title: str) -> Scale:
     Raises:
         ApiError: The answer is none.
     """
-    if answer.code < 300:
-        return codec.decode(Scale, answer.body)
+    if answer.code >= 300:
+        raise error_of(answer, title)
     try:
-        body = codec.loads(answer.body)
-    except codec.DecodeError:
-        body = None
-    if isinstance(body, dict) and body.get("kind") == "Status":
-        raise from_status(body)
-    raise OtherStatus(f"the server could not find the requested resource ({title})", code=answer.code)
+        return codec.decode(Scale, answer.body)
+    except codec.DecodeError as error:
+        raise unreadable("a Scale", error, title) from None

@@ -17,10 +17,11 @@ from msgspec import Struct, field
 
 from sampan.api import codec
 from sampan.api.autoscaling.v2 import CrossVersionObjectReference, MetricIdentifier, MetricSpec
-from sampan.api.errors import ApiError, OtherStatus, from_status
+from sampan.api.errors import ApiError, OtherStatus
 from sampan.api.quantity import milli
 from sampan.api.scalars import Quantity, Time
 from sampan.api.selectors import format_go, format_selector
+from sampan.autoscale.hpa.answers import error_of, unreadable
 from sampan.autoscale.hpa.measure import Sample, Samples, Unmeasured
 from sampan.client.base import Client
 from sampan.control.catalog import Catalog
@@ -206,16 +207,5 @@ class MetricsReader:
             try:
                 return list(codec.decode(wire, answer.body).items or ())
             except codec.DecodeError as error:
-                raise OtherStatus(f"the answer can't be read as a list of metrics: {error} (get {title})", code=500) from None
-        try:
-            body = codec.loads(answer.body)
-        except codec.DecodeError:
-            body = None
-        if isinstance(body, dict) and body.get("kind") == "Status":
-            raise from_status(body)
-        if answer.code == 404:
-            raise OtherStatus(f"the server could not find the requested resource (get {title})", code=404)
-        if answer.code == 503:
-            raise OtherStatus(f"the server is currently unable to handle the request (get {title})", code=503)
-        raise OtherStatus(f"an error on the server ({answer.body[:200].decode('utf-8', 'replace').strip()!r}) has prevented the request from "
-                          f"succeeding (get {title})", code=answer.code)
+                raise unreadable("a list of metrics", error, f"get {title}") from None
+        raise error_of(answer, f"get {title}")
