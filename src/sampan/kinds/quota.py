@@ -15,6 +15,7 @@ from sampan.api.core.v1 import PersistentVolumeClaim, Pod, ResourceQuota, Scoped
 from sampan.api.resourceinfo import Resource
 from sampan.api.scalars import Quantity
 from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
+from sampan.kinds.core.pod_spec.resources import is_pod_level
 
 Amounts = Mapping[str, Quantity]
 ONE = Quantity("1")
@@ -25,7 +26,8 @@ _POD = frozenset(("cpu", "memory", "ephemeral-storage", "requests.cpu", "request
 _MUST_SAY = frozenset(("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"))
 _SERVICE = frozenset(("services", "services.nodeports", "services.loadbalancers", "count/services"))
 _CLASS = ".storageclass.storage.k8s.io/"
-_ATTRIBUTES = ".volumeattributesclass.storage.k8s.io/"
+_DEVICES = ".deviceclass.resource.k8s.io/devices"
+_MOST_DEVICES = 32  # that a claim is given, which may be what a request for all of them comes to
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -49,6 +51,8 @@ def usage(resource: Resource[Any], obj: Any, now: datetime) -> dict[str, Quantit
     """What one object counts, by the names that quotas use."""
     name = resource.plural
     found = {f"count/{resource.group_resource}": ONE}
+    if resource.group_resource == "resourceclaims.resource.k8s.io":
+        return plus(found, _devices(obj))
     if resource.group:
         return found
     if name == "pods":
@@ -69,7 +73,10 @@ def counted(resource: Resource[Any], names: Iterable[str]) -> list[str]:
     if plural == "services":
         return [name for name in names if name in _SERVICE]
     if plural == "persistentvolumeclaims":
-        return [name for name in names if name in (count, plural, "requests.storage") or _CLASS in name or _ATTRIBUTES in name]
+        return [name for name in names if name in (count, plural, "requests.storage")
+                or name.endswith((f"{_CLASS}{plural}", f"{_CLASS}requests.storage"))]
+    if resource.group_resource == "resourceclaims.resource.k8s.io":
+        return [name for name in names if name == count or name.endswith(_DEVICES)]
     return [name for name in names if name == count or (name == plural and name in _ALIASES)]
 
 
@@ -84,8 +91,11 @@ def matches(quota: ResourceQuota, resource: Resource[Any], obj: Any) -> bool:
 
 
 def why_incomplete(resource: Resource[Any], obj: Any, names: Iterable[str]) -> str:
-    """What a pod's containers must say because a quota counts it; "" when they do."""
+    """What a pod's containers must say because a quota counts it; "" when they do, or the whole pod says something."""
     if resource.plural != "pods" or resource.group:
+        return ""
+    whole = obj.spec.resources
+    if whole is not None and any(map(is_pod_level, (*whole.requests, *whole.limits))):
         return ""
     required = _MUST_SAY & set(names)
     lacking: dict[str, set[str]] = {}
@@ -93,9 +103,6 @@ def why_incomplete(resource: Resource[Any], obj: Any, names: Iterable[str]) -> s
         said = _compute(container.resources.requests, container.resources.limits)
         for name in required - said.keys():
             lacking.setdefault(name, set()).add(container.name)
-    if obj.spec.resources is not None:
-        whole = _compute(obj.spec.resources.requests, obj.spec.resources.limits)
-        lacking = {name: containers for name, containers in lacking.items() if name not in whole}
     if not lacking:
         return ""
     return "must specify " + "; ".join(f"{name} for: {','.join(sorted(lacking[name]))}" for name in sorted(lacking))
@@ -123,10 +130,9 @@ def plus(a: Amounts, b: Amounts) -> dict[str, Quantity]:
     return {**a, **{name: quantity.add(a[name], value) if name in a else value for name, value in b.items()}}
 
 
-def minus(a: Amounts, b: Amounts) -> dict[str, Quantity]:
-    """The difference, name by name."""
-    zero = Quantity("0")
-    return {name: quantity.sub(a.get(name, zero), b.get(name, zero)) for name in {**a, **b}}
+def grown(new: Amounts, old: Amounts) -> dict[str, Quantity]:
+    """By how much each name has grown: what has shrunk is not there."""
+    return {name: quantity.sub(value, old.get(name, "0")) for name, value in new.items() if quantity.cmp(value, old.get(name, "0")) > 0}
 
 
 # --- kinds -----------------------------------------------------------------------------------------------------------
@@ -182,19 +188,34 @@ def _claim_usage(claim: PersistentVolumeClaim) -> dict[str, Quantity]:
     allocated = claim.status.allocatedResources.get("storage")
     if asked is not None and allocated is not None and quantity.cmp(allocated, asked) > 0:
         asked = allocated
-    storage_class = claim.metadata.annotations.get(BETA_CLASS) or claim.spec.storageClassName
-    heads = [f"{storage_class}{_CLASS}"] if storage_class else []
-    if claim.spec.volumeAttributesClassName:
-        heads.append(f"{claim.spec.volumeAttributesClassName}{_ATTRIBUTES}")
-    for head in heads:
-        found[f"{head}persistentvolumeclaims"] = ONE
+    storage_class = claim.metadata.annotations.get(BETA_CLASS, claim.spec.storageClassName)
+    if storage_class:
+        found[f"{storage_class}{_CLASS}persistentvolumeclaims"] = ONE
     if asked is not None:
-        for head in ("", *heads):
-            found[f"{head}requests.storage"] = asked
+        found["requests.storage"] = asked
+        if storage_class:
+            found[f"{storage_class}{_CLASS}requests.storage"] = asked
+    return found
+
+
+def _devices(claim: Any) -> dict[str, Quantity]:
+    """The devices of each class; of alternatives the most that any of them asks for."""
+    found: dict[str, Quantity] = {}
+    for request in claim.spec.devices.requests:
+        most: dict[str, int] = {}
+        for one in request.firstAvailable or (getattr(request, "exactly", None) or request,):  # in v1beta1 the request itself says it
+            count = {"ExactCount": one.count, "All": _MOST_DEVICES}.get(one.allocationMode, 0)
+            most[one.deviceClassName] = max(count, most.get(one.deviceClassName, 0))
+        found = plus(found, {f"{name}{_DEVICES}": quantity.of(count) for name, count in most.items()})
     return found
 
 
 # --- scopes ----------------------------------------------------------------------------------------------------------
+
+
+def is_terminating(pod: Pod) -> bool:
+    """Whether a pod is meant to end: it has a deadline."""
+    return pod.spec.activeDeadlineSeconds is not None and pod.spec.activeDeadlineSeconds >= 0
 
 
 def _in_scope(selector: ScopedResourceSelectorRequirement, resource: Resource[Any], obj: Any) -> bool:
@@ -206,7 +227,7 @@ def _in_scope(selector: ScopedResourceSelectorRequirement, resource: Resource[An
         return False
     if scope == "PriorityClass":
         return _selects(selector, obj.spec.priorityClassName)
-    held = {"Terminating": _terminating, "NotTerminating": lambda pod: not _terminating(pod), "BestEffort": _best_effort,
+    held = {"Terminating": is_terminating, "NotTerminating": lambda pod: not is_terminating(pod), "BestEffort": _best_effort,
             "NotBestEffort": lambda pod: not _best_effort(pod), "CrossNamespacePodAffinity": _crosses_namespaces}.get(scope)
     return held is not None and held(obj)
 
@@ -221,10 +242,6 @@ def _selects(selector: ScopedResourceSelectorRequirement, value: str) -> bool:
             return bool(value) and value in selector.values
         case _:
             return not value or value not in selector.values
-
-
-def _terminating(pod: Pod) -> bool:
-    return pod.spec.activeDeadlineSeconds is not None and pod.spec.activeDeadlineSeconds >= 0
 
 
 def _best_effort(pod: Pod) -> bool:

@@ -73,3 +73,17 @@ def test_claims_are_bounded_by_their_request() -> None:
 
 def test_other_namespaces_are_free() -> None:
     admit(_plugin(CONTAINER), ask("CREATE", PODS, pod(**container(resources={"limits": {"cpu": "4"}})), namespace="b"))
+
+
+def test_the_overhead_of_a_pod_is_not_bounded_and_what_it_says_as_a_whole_is() -> None:
+    plugin = _plugin({"type": "Pod", "max": {"cpu": "1"}})
+    own = container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "1"}})
+    admit(plugin, ask("CREATE", PODS, pod(**own, overhead={"cpu": "1"})))
+    assert refusal(plugin, ask("CREATE", PODS, pod(**own, resources={"limits": {"cpu": "2"}}))).endswith(
+        "maximum cpu usage per Pod is 1, but limit is 2")
+
+
+def test_what_is_being_deleted_is_free() -> None:
+    old = pod()
+    old["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    admit(_plugin(CONTAINER), ask("UPDATE", PODS, pod(**container(resources={"limits": {"cpu": "4"}})), old, subresource="resize"))

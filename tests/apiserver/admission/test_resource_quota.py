@@ -8,7 +8,15 @@ import pytest
 from apiserver.admitting import At, admit, ask, container, pod, refusal
 from apiserver.readers import MemoryReaders
 from sampan.api.core.v1 import ResourceQuota as Quota
-from sampan.api.resources import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from sampan.api.resources import (
+    CONFIG_MAPS,
+    EVENTS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    RESOURCE_CLAIMS,
+    RESOURCE_QUOTAS,
+    SERVICES,
+)
 from sampan.apiserver.admission.resource_quota import ResourceQuota
 
 
@@ -105,7 +113,43 @@ def test_an_update_is_charged_by_its_difference() -> None:
     assert world.used == {"services.nodeports": "2"}
     assert "exceeded quota" in refusal(world.plugin, ask("UPDATE", SERVICES, service(3), service(2)))
     admit(world.plugin, ask("UPDATE", SERVICES, service(1), service(2)))
-    assert world.used == {"services.nodeports": "1"}
+    assert world.used == {"services.nodeports": "2"}  # the controller counts what was let go
+
+
+def test_a_deadline_brings_a_pod_into_another_quota() -> None:
+    world = World({"pods": "0"}, scopes=["Terminating"])
+    assert "exceeded quota" in refusal(world.plugin, ask("UPDATE", PODS, pod(activeDeadlineSeconds=5), pod()))
+    admit(world.plugin, ask("UPDATE", PODS, pod(activeDeadlineSeconds=5), pod(activeDeadlineSeconds=6)))
+    admit(world.plugin, ask("UPDATE", PODS, pod(), pod(activeDeadlineSeconds=6)))
+
+
+def test_devices_are_counted_by_their_class_at_the_most_that_they_may_come_to() -> None:
+    either = [{"name": name, "deviceClassName": "gpu", "allocationMode": "ExactCount", "count": count} for name, count in (("a", 2), ("b", 3))]
+    claim = {"metadata": {"name": "c"}, "spec": {"devices": {"requests": [
+        {"name": "one", "exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1}},
+        {"name": "two", "firstAvailable": either}]}}}
+    assert World({"gpu.deviceclass.resource.k8s.io/devices": "3"}).refused(RESOURCE_CLAIMS, claim).endswith(
+        "exceeded quota: q, requested: gpu.deviceclass.resource.k8s.io/devices=4, used: gpu.deviceclass.resource.k8s.io/devices=0, "
+        "limited: gpu.deviceclass.resource.k8s.io/devices=3")
+
+
+def test_events_are_free() -> None:
+    World({"count/events": "0"}).make(EVENTS, {"metadata": {"name": "e"}, "involvedObject": {}})
+
+
+def test_a_pod_that_says_as_a_whole_what_it_needs_need_not_say_it_container_by_container() -> None:
+    World({"requests.cpu": "1", "limits.memory": "1Gi"}).make(PODS, pod(resources={"limits": {"cpu": "1"}}))
+
+
+def test_what_a_claim_was_given_is_charged_and_never_refused() -> None:
+    world = World({"requests.storage": "2Gi"}, {"requests.storage": "1Gi"})
+
+    def claim(given: str) -> dict[str, Any]:
+        return {"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}},
+                "status": {"allocatedResources": {"storage": given}}}
+
+    admit(world.plugin, ask("UPDATE", PERSISTENT_VOLUME_CLAIMS, claim("4Gi"), claim("1Gi"), subresource="status"))
+    assert world.used == {"requests.storage": "4Gi"}
 
 
 @pytest.mark.parametrize(("scope", "spec", "counts"), [

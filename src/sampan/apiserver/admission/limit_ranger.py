@@ -15,7 +15,7 @@ from sampan.api.scalars import Quantity
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.refusal import forbidden
 from sampan.apiserver.watchcache import Readers
-from sampan.kinds.quota import pod_limits, pod_requests
+from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
 
 ANNOTATION = "kubernetes.io/limit-ranger"
 Amounts = Mapping[str, Quantity]
@@ -40,13 +40,15 @@ class LimitRanger:
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Give containers what they leave out."""
-        if request.resource.plural != "pods" or request.operation != "CREATE":
+        if request.resource.plural != "pods" or _is_going(request):
             return
         for limit_range in self._of(request.namespace):
             apply_defaults(request.object, limit_range.metadata.name, limit_range.spec.limits or ())
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Refuse what is out of bounds: all findings of one LimitRange at once."""
+        if _is_going(request):
+            return
         for limit_range in self._of(request.namespace):
             found = findings(request.resource.plural, request.object, limit_range.spec.limits or ())
             found = list(dict.fromkeys(found))
@@ -55,6 +57,11 @@ class LimitRanger:
 
     def _of(self, namespace: str) -> list[Any]:
         return [entry.object for entry in self._ranges.entries(namespace)]
+
+
+def _is_going(request: AdmissionRequest) -> bool:
+    """Whether the object is being deleted: nothing about it matters any more."""
+    return request.old is not None and request.old.metadata.deletionTimestamp is not None
 
 
 def apply_defaults(pod: Pod, name: str, limits: Iterable[LimitRangeItem]) -> None:
@@ -95,8 +102,14 @@ def findings(plural: str, obj: Any, limits: Iterable[LimitRangeItem]) -> list[st
                 resources = container.resources
                 found += _bounds("Container", item, *((resources.requests, resources.limits) if resources else ({}, {})))
         elif item.type == "Pod":
-            found += _bounds("Pod", item, pod_requests(obj), pod_limits(obj))
+            whole = obj.spec.resources or ResourceRequirements()
+            found += _bounds("Pod", item, aggregate_requests(obj.spec) | _of_whole(whole.requests),
+                             aggregate_limits(obj.spec) | _of_whole(whole.limits))
     return found
+
+
+def _of_whole(amounts: Amounts) -> dict[str, Quantity]:
+    return {name: amounts[name] for name in ("cpu", "memory") if name in amounts}
 
 
 def _bounds(kind: str, item: LimitRangeItem, requests: Amounts, limits: Amounts) -> list[str]:

@@ -8,6 +8,7 @@ Source: apiserver `pkg/admission/plugin/resourcequota`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from sampan.api import codec, quantity
@@ -32,6 +33,14 @@ class StatusWriter(Protocol):
         ...
 
 
+_IGNORED = frozenset((
+    "bindings", "componentstatuses", "tokenreviews.authentication.k8s.io", "selfsubjectreviews.authentication.k8s.io",
+    "subjectaccessreviews.authorization.k8s.io", "selfsubjectaccessreviews.authorization.k8s.io",
+    "localsubjectaccessreviews.authorization.k8s.io", "selfsubjectrulesreviews.authorization.k8s.io",
+    "events", "events.events.k8s.io"))
+_UPDATES = frozenset((("services", ""), ("persistentvolumeclaims", ""), ("persistentvolumeclaims", "status"), ("pods", "resize")))
+
+
 class ResourceQuota:
     """The last plugin: nothing is charged that somebody else refuses."""
 
@@ -43,30 +52,37 @@ class ResourceQuota:
         """Set by whoever makes the registry, which in turn needs this plugin; without it nothing is charged."""
 
     def handles(self, request: AdmissionRequest) -> bool:
-        """What is made in a namespace; services, claims and pods' sizes when they change, too."""
-        if not request.resource.namespaced:
+        """What is made in a namespace; services, claims and pods' sizes and deadlines when they change, too."""
+        name = request.resource.group_resource
+        if not request.resource.namespaced or name in _IGNORED:
             return False
-        core = request.resource.plural if not request.resource.group else ""
         if request.operation == "CREATE":
-            return not request.subresource and not request.resource.plural.endswith("reviews")
-        if request.operation == "UPDATE":
-            return (core, request.subresource) in (("services", ""), ("persistentvolumeclaims", ""), ("pods", "resize"))
-        return False
+            return not request.subresource
+        if request.operation != "UPDATE":
+            return False
+        if (name, request.subresource) == ("pods", ""):
+            return counting.is_terminating(request.object) != counting.is_terminating(request.old)
+        return (name, request.subresource) in _UPDATES
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Charge all quotas that match, or refuse."""
         quotas = [entry.object for entry in self._quotas.entries(request.namespace)]
         fitting = [quota for quota in quotas if self._fits(quota, request)]
-        delta = self._delta(request) if fitting else {}
-        if not delta:
+        if not fitting:
             return
+        usage, delta = self._delta(request)
+        charges = []
         for quota in fitting:
-            self._judged(quota, request, delta)
+            # what an update brings into the quota is all new to it
+            is_new = request.operation == "CREATE" or not counting.matches(quota, request.resource, request.old)
+            amounts = {name: value for name, value in (usage if is_new else delta).items() if quantity.cmp(value, "0") != 0}
+            self._judged(quota, request, amounts)
+            if any(name in quota.status.hard for name in amounts):
+                charges.append((quota.metadata.name, amounts))
         if request.dry_run or self.writer is None:
             return
-        for quota in fitting:
-            if any(name in quota.status.hard for name in delta):
-                await self.writer.swap(request.namespace, quota.metadata.name, lambda old: self._judged(old, request, delta))
+        for name, amounts in charges:
+            await self.writer.swap(request.namespace, name, partial(self._judged, request=request, delta=amounts))
 
     def _fits(self, quota: Quota, request: AdmissionRequest) -> bool:
         if not counting.matches(quota, request.resource, request.object):
@@ -79,20 +95,21 @@ class ResourceQuota:
                             final=True)
         return True
 
-    def _delta(self, request: AdmissionRequest) -> dict[str, Any]:
+    def _delta(self, request: AdmissionRequest) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the object counts, and by how much that has grown."""
         now = self._clock.now()
         used = counting.usage(request.resource, request.object, now)
         negative = sorted(name for name, value in used.items() if quantity.cmp(value, "0") < 0)
         if negative:
             raise forbidden(request, f"quota usage is negative for resource(s): {','.join(negative)}", final=True)
-        if request.operation == "UPDATE":
-            used = counting.minus(used, counting.usage(request.resource, request.old, now))
-        return {name: value for name, value in used.items() if quantity.cmp(value, "0") != 0}
+        if request.operation == "CREATE":
+            return used, used
+        return used, counting.grown(used, counting.usage(request.resource, request.old, now))
 
     @staticmethod
     def _judged(quota: Quota, request: AdmissionRequest, delta: dict[str, Any]) -> Quota:
         used, why = counting.charge(quota, delta)
-        if why:
+        if why and request.subresource != "status":
             raise forbidden(request, why, final=True)
         charged = codec.clone(quota)
         charged.status.used = used
