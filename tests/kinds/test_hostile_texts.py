@@ -11,6 +11,7 @@ from sampan.api import quantity
 from sampan.api.apps.v1 import DaemonSet
 from sampan.api.cel.library.kubernetes import to_semver
 from sampan.kinds import checks
+from sampan.kinds.apiextensions import formats
 from sampan.kinds.apps import daemon_set
 from sampan.kinds.batch import schedule
 from sampan.kinds.core.pod_spec import cloud_volumes, env
@@ -22,6 +23,13 @@ def refused(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def call(text: str) -> None:
         with pytest.raises(ValueError, match=r"^(quantities must match|unable to parse|failed to parse)"):
             read(text)
+
+    return call
+
+
+def other(form: str) -> Callable[[str], Any]:
+    def call(text: str) -> None:
+        assert not formats.CHECKS[form](text)
 
     return call
 
@@ -41,6 +49,7 @@ def found(judge: Callable[..., None], *more: Any) -> Callable[[str], Any]:
     (refused(schedule.parse), "@every " + "1s" * MANY + "!"), (refused(schedule.parse), "@every " + "9" * MANY + "h"),
     (found(env._unusual_field, ()), "['" * MANY + "!"), (found(env._unusual_field, ()), "['" * MANY + "']"),
     (found(cloud_volumes._initiator, ""), "iqn.2000-01.a:" * MANY + " "),
+    (other("duration"), "1" * MANY + "!"), (other("duration"), "1.5" * MANY), (other("email"), "a@" * MANY), (other("email"), "(" * 900),
 ], ids=lambda value: value[:24] if isinstance(value, str) else "")
 def test_it_is_refused_at_once(read: Callable[[str], Any], text: str) -> None:
     read(text)
