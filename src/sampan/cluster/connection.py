@@ -1,7 +1,7 @@
 """One network connection: HTTP with the client's certificate, and bounds on what it may hold and how long.
 
-Owns deadlines and sizes of request heads, clients that read nothing, and how many connections there may be. Bodies are
-bounded by `sampan.apiserver.asgi`, handshakes by the event loop (60 s).
+Owns deadlines and sizes of request heads, clients that read nothing, how many connections there may be, and that an answer which is
+there as a whole is written as a whole: one TLS record and one system call, not two of each. Bodies are bounded by `sampan.apiserver.asgi`, handshakes by the event loop (60 s).
 Source: `k8s.io/apiserver/pkg/server/secure_serving.go` and Go's `net/http` for the numbers and answers.
 """
 
@@ -10,12 +10,24 @@ from __future__ import annotations
 import asyncio
 import resource
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 KEY = "sampan.peer_certificate"
+JOINED_BYTES = 64 * 1024
+"""Up to here copying a body behind its head is cheaper than sending the two."""
+_STEERING = frozenset((b"connection", b"transfer-encoding", b"content-length"))
 RESERVED_FILES = 256
 """How many of the process's files are not for connections: the store's, webhooks, kubelets."""
 
@@ -51,6 +63,63 @@ def certificate_of(transport: Any) -> bytes:
     return (tls.getpeercert(True) or b"") if tls is not None else b""
 
 
+@lru_cache(maxsize=512)
+def _line(name: bytes, value: bytes) -> bytes:
+    """A header as it is sent; empty for what uvicorn has to look at itself: what is not allowed, and what steers the connection."""
+    if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name.lower() in _STEERING:
+        return b""
+    return b"%b: %b\r\n" % (name.lower(), value)
+
+
+class Cycle(RequestResponseCycle):
+    """A request and its answer, by uvicorn; the head of the answer waits for the first part of the body."""
+
+    _start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """Send, as ASGI has it.
+
+        Raises:
+            RuntimeError: The message is not one that may come now.
+        """
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._start = message
+            return
+        if self._start is not None:
+            start, self._start = self._start, None
+            if not message.get("more_body") and self._sent_whole(start, message):
+                return
+            await super().send(start)
+        await super().send(message)
+
+    def _sent_whole(self, start: Any, message: Any) -> bool:
+        """Whether head and body are sent; False: this answer is not an ordinary one, and nothing was."""
+        body = message.get("body", b"")
+        if (self.flow.write_paused or self.disconnected or not self.keep_alive or len(body) > JOINED_BYTES
+                or message["type"] != "http.response.body" or self.scope["method"] == "HEAD"):
+            return False
+        length, parts = b"%d" % len(body), [STATUS_LINE[start["status"]]]
+        told = False
+        for name, value in (*self.default_headers, *start.get("headers", ())):
+            if name == b"content-length":
+                if told or value != length:
+                    return False
+                told = True
+                parts.append(b"content-length: %b\r\n" % length)
+            elif line := _line(name, value):
+                parts.append(line)
+            else:
+                return False
+        if not told:
+            return False
+        self.transport.write(b"".join((*parts, b"\r\n", body)))
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        self.on_response()
+        return True
+
+
 class PeerHttp(HttpToolsProtocol):
     """HTTP/1.1 by uvicorn, with the client's certificate in the scope, and bounded."""
 
@@ -82,8 +151,27 @@ class PeerHttp(HttpToolsProtocol):
         self.scope[KEY] = self._peer  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
+        """As uvicorn's own, with our cycle."""
         self._in_head = False
-        super().on_headers_complete()
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(scope, self.transport, self.flow, self.logger, self.access_logger, self.access_log, self.server_state.default_headers,
+                           asyncio.Event(), self.expect_100_continue, version != "1.0" and parser.should_keep_alive(), self.on_response_complete)
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # the client did not wait for the answer to the one before
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
