@@ -65,6 +65,8 @@ T = TypeVar("T")
 
 REPLAYED_AT_ONCE = 1000
 REMOVED_AT_ONCE = 256
+TURNS_MOST = 2
+"""So many turns of the event loop a write waits for others to share its commit: a few microseconds when there are none."""
 # bridges a subscription's reading from disk and its registration; everything older comes from disk
 RECENT = Limits(seconds=3600, bytes=2 << 20, changes=2048)
 
@@ -192,15 +194,19 @@ class SqliteStore:
     def _queue(self, job: Job, decision: Decision | None = None, garbage: Sequence[tuple[int, int]] = ()) -> _Pending:
         pending = _Pending(self._loop.create_future(), decision, garbage)
         self._pending.append(pending)
-        # what is decided in one turn of the loop wakes the writer once, and is one commit
+        # what is decided in one turn of the loop, or in turns that follow one another, wakes the writer once and is one commit
         if not self._outgoing:
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._hand_over, 0, 1)
         self._outgoing.append(job)
         return pending
 
-    def _hand_over(self) -> None:
-        jobs, self._outgoing = self._outgoing, []
-        if jobs:
+    def _hand_over(self, before: int, turns: int) -> None:
+        """Give the writer what there is, or wait one turn more if this one has brought some."""
+        jobs = self._outgoing
+        if before < len(jobs) and turns < TURNS_MOST:
+            self._loop.call_soon(self._hand_over, len(jobs), turns + 1)
+        elif jobs:
+            self._outgoing = []
             self._writer.put(jobs)
 
     async def _expire(self, due: Sequence[tuple[str, int]]) -> None:
