@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kinds.core.making import pod
+from kinds.core.making import changed, pod
 from sampan.api.core.v1 import ContainerStatus, PodCondition, ResourceRequirements, Taint
+from sampan.api.resources import PODS
 from sampan.api.scalars import Quantity, Time
 from sampan.kinds.core import pod as questions
 
@@ -124,3 +125,15 @@ def test_a_pod_is_ready_active_ended_or_leaving() -> None:
     assert (questions.is_active(made), questions.is_ready(made), questions.is_terminating(made)) == (False, True, True)
     made.status.phase = "Succeeded"
     assert questions.is_terminal(made)
+
+
+def test_an_update_judges_a_spec_that_changed_and_leaves_alone_what_was_judged_when_it_was_written() -> None:
+    # given a pod that was stored when more was allowed
+    old = pod()
+    old.spec.dnsPolicy = "Any"
+    # then its labels may change, its spec may not without being judged whole
+    assert changed(PODS, old, {"metadata": {"labels": {"a": "b"}}})[1] == []
+    _, found = changed(PODS, old, {"spec": {"activeDeadlineSeconds": 5}})
+    assert [one for one in found if one.startswith("spec.dnsPolicy")] != []
+    # and what is said in annotations is judged every time
+    assert changed(PODS, old, {"metadata": {"annotations": {"container.apparmor.security.beta.kubernetes.io/none": "unconfined"}}})[1] != []

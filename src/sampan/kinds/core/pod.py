@@ -17,7 +17,7 @@ from sampan.kinds.core import pod_columns, pod_resize, pod_strategy, pod_update
 from sampan.kinds.core.pod_qos import qos_class
 from sampan.kinds.core.pod_spec import validate_pod_spec
 from sampan.kinds.core.pod_spec.containers import image_space
-from sampan.kinds.core.pod_spec.marks import match_fields, pod_annotations
+from sampan.kinds.core.pod_spec.marks import MIRROR, match_fields, pod_annotations
 from sampan.kinds.core.pod_spec.resources import is_pod_level
 from sampan.kinds.kind import Kind, SubKind
 from sampan.kinds.meta import is_true
@@ -206,11 +206,19 @@ def _raise(total: dict[str, int], least: Mapping[str, int]) -> None:
 
 def validate(pod: Pod) -> list[FieldError]:
     """All findings about a pod, new or changed."""
+    return [*_annotations(pod), *_spec(pod)]
+
+
+def _annotations(pod: Pod) -> list[FieldError]:
     errors: list[FieldError] = []
-    metadata, spec = pod.metadata, pod.spec
-    if metadata.annotations:
-        pod_annotations(errors, metadata.annotations, spec, "metadata.annotations")
-    errors += validate_pod_spec(spec, "spec", metadata)
+    if pod.metadata.annotations:
+        pod_annotations(errors, pod.metadata.annotations, pod.spec, "metadata.annotations")
+    return errors
+
+
+def _spec(pod: Pod) -> list[FieldError]:
+    spec = pod.spec
+    errors = validate_pod_spec(spec, "spec", pod.metadata)
     if not spec.serviceAccountName:
         errors += pod_strategy.tokens_without_account(spec)
     for index, container in enumerate(spec.containers or ()):
@@ -218,6 +226,12 @@ def validate(pod: Pod) -> list[FieldError]:
     for index, container in enumerate(spec.initContainers):
         image_space(errors, container, f"spec.initContainers[{index}]")
     return errors
+
+
+def judge_update(new: Pod, old: Pod) -> list[FieldError]:
+    """All findings about an update; a spec that did not change was judged when it was written."""
+    same = new.spec == old.spec and (MIRROR in new.metadata.annotations) == (MIRROR in old.metadata.annotations)
+    return [*_annotations(new), *(() if same else _spec(new)), *pod_update.validate_update(new, old)]
 
 
 def validate_create(pod: Pod) -> list[FieldError]:
@@ -247,7 +261,7 @@ KIND: Kind[Pod] = Kind(
     prepare_update=pod_strategy.prepare_update,
     validate=validate,
     validate_create=validate_create,
-    validate_update=pod_update.validate_update,
+    judge_update=judge_update,
     subkinds=(
         SubKind("status", pod_strategy.prepare_status, pod_update.validate_status),
         SubKind("ephemeralcontainers", pod_strategy.prepare_ephemeral_containers,
