@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apiserver.cacheworld import World
+from sampan.api import codec
 from sampan.api.resources import PODS
 from sampan.apiserver import cachedobjects
 from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.selection import Selection
 from sampan.apiserver.watchcache import key_prefix, node_of
-from sampan.store.base import Change
+from sampan.store.base import Change, Put
 
 SPACES, NAMES, NODES = ("a", "a-b", "a.b", "b"), ("x", "x-1", "y", "10"), ("", "n1", "n2")
 STEPS = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES), st.sampled_from((None, *NODES))), max_size=40)
@@ -58,3 +60,40 @@ def test_the_ring_is_bounded_by_what_it_alone_holds() -> None:
         objects.apply(Change(world.key(PODS, "a", "x"), body, revision, 1, revision - 1))
     assert objects.floor == 199 - cachedobjects.RING_BYTES // len(objects.get("a", "x").body)  # type: ignore[union-attr]
     assert len(objects.since(objects.floor)) == 199 - objects.floor
+
+
+def test_an_object_that_was_announced_is_not_decoded_again_if_these_are_its_bytes() -> None:
+    world, objects = World(), Objects(PODS, key_prefix(PODS), None)
+    key, value = world.key(PODS, "a", "x"), world.body(PODS, "a", "x")
+    made = codec.decode(PODS.wire, value)
+    # when it is written, and then somebody else writes where another was announced
+    objects.expect(Put(key, value), made)
+    objects.apply(Change(key, value, 7, 7, 0))
+    objects.expect(Put(world.key(PODS, "a", "y"), value), made)
+    objects.apply(Change(world.key(PODS, "a", "y"), world.body(PODS, "a", "y"), 8, 8, 0))
+    # then
+    first, other = objects.get("a", "x"), objects.get("a", "y")
+    assert first is not None
+    assert other is not None
+    assert first.peek() is made
+    assert first.object is made
+    assert made.metadata.resourceVersion == "7"
+    assert codec.decode(PODS.wire, first.body) == made
+    assert other.object is not made
+    assert other.object.metadata.name == "y"
+
+
+def test_of_objects_that_nobody_asks_for_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, objects, made = World(), Objects(PODS, key_prefix(PODS), None), []
+    names = ("asked", "old", "new")
+    for revision, name in enumerate(names, 1):
+        key, value = world.key(PODS, "a", name), world.body(PODS, "a", name)
+        # given room for one
+        monkeypatch.setattr(cachedobjects, "KEPT_BYTES", 100 + len(value))
+        made.append(codec.decode(PODS.wire, value))
+        objects.expect(Put(key, value), made[-1])
+        objects.apply(Change(key, value, revision, revision, 0))
+        if name == "asked":
+            assert objects.get("a", name).object is made[-1]  # type: ignore[union-attr]
+    # then
+    assert [objects.get("a", name).peek() is one for name, one in zip(names, made, strict=True)] == [True, False, True]  # type: ignore[union-attr]

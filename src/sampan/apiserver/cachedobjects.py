@@ -16,8 +16,11 @@ from sampan.api.resourceinfo import Resource
 from sampan.apiserver.entries import Entry, splice
 from sampan.apiserver.selection import Selection
 from sampan.apiserver.watching import Event
-from sampan.store.base import Change, Record
+from sampan.store.base import Change, Put, Record
 
+EXPECTED_MOST = 1024
+KEPT_BYTES = 1 << 20
+"""Of the JSON of objects that are kept decoded though nobody has asked for them yet: some hundreds of pods, some thousand leases."""
 RING_EVENTS = 4096
 RING_BYTES = 8 << 20  # of what only the ring holds: the states that were replaced
 
@@ -47,6 +50,9 @@ class Objects:
         self._spaces: dict[str, _Space] = {}
         self._order: list[str] = []  # of namespaces: in the order of keys, that is with their slash
         self._by_index: dict[str, dict[str, Entry]] = {}
+        self._expected: dict[str, tuple[bytes, Any]] = {}
+        self._kept: deque[Entry] = deque()
+        self._kept_bytes = 0
         self._ring: deque[Event] = deque()
         self._ring_bytes = 0
 
@@ -122,6 +128,7 @@ class Objects:
         new = None
         if change.value is not None:
             new = self.entry(change)
+            self._keep(new, change.value)
             self.put(new)
         elif old is not None:
             self._remove(old)
@@ -130,6 +137,31 @@ class Objects:
         event = Event(change.revision, old, new)
         self._remember(event)
         return event
+
+    def expect(self, put: Put, obj: Any) -> None:
+        """This is about to be written, made of `obj`, which nobody changes any more: its entry need not decode it.
+
+        The resource version is put into it when it is there. What is written often is asked for soon, by the next write and by whoever
+        watches in this process; what nobody asks for is forgotten when more has been written since.
+        """
+        if len(self._expected) >= EXPECTED_MOST:  # writes that failed
+            self._expected.clear()
+        self._expected[put.key] = put.value, obj
+
+    def _keep(self, entry: Entry, value: bytes) -> None:
+        if not self._expected:
+            return
+        expected = self._expected.pop(entry.key, None)
+        if expected is None or expected[0] != value:
+            return
+        expected[1].metadata.resourceVersion = str(entry.revision)
+        entry.keep(expected[1])
+        self._kept.append(entry)
+        self._kept_bytes += len(entry.body)
+        while self._kept_bytes > KEPT_BYTES:
+            oldest = self._kept.popleft()
+            self._kept_bytes -= len(oldest.body)
+            oldest.forget()
 
     def _remember(self, event: Event) -> None:
         self._ring.append(event)

@@ -32,7 +32,7 @@ from sampan.apiserver.listing import (
 )
 from sampan.apiserver.selection import ALL, ListQuery, Rendering, Selection, WatchQuery
 from sampan.apiserver.watching import ADDED, BOOKMARK, Delivery, Event, Hub, Watcher, bookmark
-from sampan.store.base import Change, Compacted, Page, Record, Sink, Store, Subscription
+from sampan.store.base import Change, Compacted, Page, Put, Record, Sink, Store, Subscription
 
 __all__ = ["ALL", "Caches", "Entry", "ListQuery", "Listing", "Reader", "Readers", "Rendering", "Selection",
            "WatchCache", "WatchQuery", "Watcher", "key_prefix"]
@@ -197,6 +197,10 @@ class WatchCache:
         if self._subscription is not None:
             self._subscription.close()
         self._hub.close()
+
+    def expect(self, put: Put, obj: Any) -> None:
+        """See `Objects.expect`."""
+        self._objects.expect(put, obj)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
