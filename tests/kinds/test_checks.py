@@ -14,6 +14,11 @@ def test_a_share_is_rounded_as_asked(value: int | str, total: int, up: int, down
     assert (checks.scaled(value, total, round_up=True), checks.scaled(value, total, round_up=False)) == (up, down)
 
 
+def test_what_stands_twice_is_found_where_it_stands_again() -> None:
+    assert list(checks.repeated(["a", "b", "a", "a", "c", "b"])) == [2, 3, 5]
+    assert list(checks.repeated(["a"] * 300_000)) == list(range(1, 300_000))
+
+
 def test_text_that_is_no_share_is_refused() -> None:
     with pytest.raises(ValueError, match="not a percentage"):
         checks.scaled("many", 10, round_up=True)

@@ -7,6 +7,7 @@ Source: structured-merge-diff `typed/{compare,merge,remove,tofieldset,validate,h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -127,7 +128,7 @@ def _fields(shape: Shape, value: Any) -> tuple[bool, FieldSet]:
                 below[f"f:{key}"] = found
         return False, below
     elements = [element(shape, item) for item in value or ()]
-    repeated = {one for one in elements if elements.count(one) > 1} if len(set(elements)) < len(elements) else set()
+    repeated = {one for one, times in Counter(elements).items() if times > 1} if len(set(elements)) < len(elements) else set()
     for one, item in zip(elements, value or (), strict=True):
         found = LEAF if one in repeated else node(True, _fields(shape.items or ANY, item)[1])
         below[one] = LEAF if found is None else found
@@ -254,7 +255,8 @@ def _merge_maps(shape: Shape, live: dict[str, Any], applied: dict[str, Any]) -> 
 def _once(keys: list[str], items: list[Any]) -> dict[str, Any]:
     out = dict(zip(keys, items, strict=True))
     if len(out) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(keys)
+        twice = next(key for key in keys if times[key] > 1)
         raise TypedError(f"duplicate entries for key {_shown(twice)}")
     return out
 

@@ -7,7 +7,7 @@ apiserver `pkg/util/webhook/validation.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +48,15 @@ def named(value: str, check: NameCheck, path: str) -> Findings:
 def required_name(value: str, check: NameCheck, path: str) -> Findings:
     """A name that must be there and that a check must accept."""
     return named(value, check, path) if value else [field.required(path)]
+
+
+def repeated(values: Iterable[Hashable]) -> Iterator[int]:
+    """Where values stand that stood before. Lists of clients may be long: each is looked at once."""
+    seen: set[Hashable] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            yield index
+        seen.add(value)
 
 
 def percent(value: int | str | None) -> int | None:
@@ -135,6 +144,19 @@ def webhook_client(config: Any, path: str) -> Findings:
     if config.url is not None:
         return webhook_url(config.url, f"{path}.url")
     return webhook_service(config.service, f"{path}.service")
+
+
+def review_versions(versions: Sequence[str], known: Sequence[str], path: str) -> Findings:
+    """Versions of the review that a webhook speaks, one of which is `known` to us; that there are any is the caller's to demand."""
+    again, out = set(repeated(versions)), Findings()
+    for index, one in enumerate(versions):
+        if index in again:
+            out.append(field.invalid(f"{path}[{index}]", one, "duplicate version"))
+        else:
+            out += named(one, names.dns1035_label, f"{path}[{index}]")
+    if not set(versions) & set(known):
+        out.append(field.invalid(path, versions, f"must include at least one of {', '.join(known)}"))
+    return out
 
 
 def webhook_url(url: str, path: str) -> Findings:

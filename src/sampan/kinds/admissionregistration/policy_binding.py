@@ -42,9 +42,10 @@ def validate_mutating(obj: MutatingAdmissionPolicyBinding) -> Findings:
 
 def validate_validating(obj: ValidatingAdmissionPolicyBinding) -> Findings:
     actions, at, out = obj.spec.validationActions, "spec.validationActions", validate(obj)
+    again = set(checks.repeated(actions))
     for index, one in enumerate(actions):
         out += checks.one_of(one, ACTIONS, f"{at}[{index}]")
-        if one in actions[:index]:
+        if index in again:
             out.append(field.duplicate(f"{at}[{index}]", one))
     if "Deny" in actions and "Warn" in actions:
         out.append(field.invalid(at, actions, "must not contain both Deny and Warn (repeating the same validation failure "

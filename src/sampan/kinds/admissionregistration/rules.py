@@ -134,9 +134,10 @@ def validate_mutable(match: MatchResources, at: str) -> Findings:
 
 def _named_rule(rule: NamedRuleWithOperations, at: str) -> Findings:
     out: Findings = []
+    again = set(checks.repeated(rule.resourceNames))
     for index, name in enumerate(rule.resourceNames):
         out += checks.named(name, names.path_segment_name, f"{at}.resourceNames[{index}]")
-        if name in rule.resourceNames[:index]:
+        if index in again:
             out.append(field.duplicate(f"{at}.resourceNames[{index}]", name))
     return out + validate_rule(rule, at)
 

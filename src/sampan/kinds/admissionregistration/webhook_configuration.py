@@ -87,18 +87,9 @@ def _webhook(hook: Webhook, at: str) -> Findings:
 
 
 def _review_versions(versions: list[str], at: str) -> Findings:
-    known = ", ".join(REVIEW_VERSIONS)
     if not versions:
-        return [field.required(at, f"must specify one of {known}")]
-    out: Findings = []
-    for index, one in enumerate(versions):
-        if one in versions[:index]:
-            out.append(field.invalid(f"{at}[{index}]", one, "duplicate version"))
-            continue
-        out += checks.named(one, names.dns1035_label, f"{at}[{index}]")
-    if not set(versions) & set(REVIEW_VERSIONS):
-        out.append(field.invalid(at, versions, f"must include at least one of {known}"))
-    return out
+        return [field.required(at, f"must specify one of {', '.join(REVIEW_VERSIONS)}")]
+    return checks.review_versions(versions, REVIEW_VERSIONS, at)
 
 
 _COLUMNS: tuple[Column[Any], ...] = (

@@ -380,17 +380,7 @@ def _conversion(conversion: CustomResourceConversion, at: str, *, preserving: bo
 
 
 def _review_versions(versions: list[str], at: str) -> Findings:
-    if not versions:
-        return [field.required(at)]
-    out: Findings = []
-    for index, one in enumerate(versions):
-        if one in versions[:index]:
-            out.append(field.invalid(f"{at}[{index}]", one, "duplicate version"))
-            continue
-        out += checks.named(one, names.dns1035_label, f"{at}[{index}]")
-    if not set(versions) & set(REVIEW_VERSIONS):
-        out.append(field.invalid(at, versions, f"must include at least one of {', '.join(REVIEW_VERSIONS)}"))
-    return out
+    return checks.review_versions(versions, REVIEW_VERSIONS, at) if versions else [field.required(at)]
 
 
 def _stored_versions(crd: CustomResourceDefinition) -> Findings:

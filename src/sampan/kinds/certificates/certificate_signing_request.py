@@ -105,8 +105,7 @@ def validate(csr: CertificateSigningRequest) -> Findings:
         out.append(field.required("spec.usages"))
     for index, usage in enumerate(spec.usages):
         out += checks.one_of(usage, USAGES, f"spec.usages[{index}]")
-    out += [field.duplicate(f"spec.usages[{index}]", usage) for index, usage in enumerate(spec.usages)
-            if usage in spec.usages[:index]]
+    out += [field.duplicate(f"spec.usages[{index}]", spec.usages[index]) for index in checks.repeated(spec.usages)]
     if spec.signerName == LEGACY_SIGNER:
         out.append(field.invalid("spec.signerName", spec.signerName, "the legacy signerName is not allowed via this API version"))
     else:

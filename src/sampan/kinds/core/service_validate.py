@@ -167,10 +167,11 @@ def cluster_ips(service: Service, old: Service | None = None) -> Errors:
 
 def _families(errors: Errors, service: Service) -> None:
     spec = service.spec
+    again = set(checks.repeated(spec.ipFamilies))
     for index, family in enumerate(spec.ipFamilies):
         if family not in _FAMILIES:
             errors.append(field.not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES))
-        if family in spec.ipFamilies[:index]:
+        if index in again:
             errors.append(field.duplicate(f"spec.ipFamilies[{index}]", family))
     if spec.ipFamilyPolicy is not None and spec.ipFamilyPolicy not in _FAMILY_POLICIES:
         errors.append(field.not_supported("spec.ipFamilyPolicy", spec.ipFamilyPolicy, _FAMILY_POLICIES))

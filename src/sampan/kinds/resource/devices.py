@@ -75,7 +75,7 @@ def bounded(values: Sequence[Any], limit: int, at: str) -> Findings:
 def unique(keys: Sequence[str], at: str, name: str = "") -> Findings:
     """Keys of a list, each once; `name` is the field of the item that is the key."""
     suffix = f".{name}" if name else ""
-    return [field.duplicate(f"{at}[{index}]{suffix}", key) for index, key in enumerate(keys) if key in keys[:index]]
+    return [field.duplicate(f"{at}[{index}]{suffix}", keys[index]) for index in checks.repeated(keys)]
 
 
 def _request(request: DeviceRequest, at: str) -> Findings:
