@@ -1,7 +1,6 @@
 """The Pod Security Standards: the checks of `baseline` and `restricted`, pure, in upstream's words.
 
-Owns what a pod violates. Leaves which namespace wants which level to `pod_security`.
-Checks are those of the newest version whatever version a namespace names.
+Owns what a pod violates, by the rules of a minor version. Leaves which namespace wants which level to `pod_security`.
 Source: `k8s.io/pod-security-admission/policy`.
 """
 
@@ -13,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from sampan.api import goprint
 from sampan.api.core.v1 import PodSpec
 from sampan.api.meta.v1 import ObjectMeta
+from sampan.kinds.core.pod_spec.marks import SECCOMP_CONTAINER, SECCOMP_POD
 
 Level = Literal["privileged", "baseline", "restricted"]
 LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
@@ -31,19 +31,28 @@ class Violation(NamedTuple):
 Check = Callable[[ObjectMeta, PodSpec], Violation | None]
 
 
-def violations(level: Level, meta: ObjectMeta, spec: PodSpec) -> list[Violation]:
-    """What forbids the pod at that level, in upstream's order."""
+class Rule(NamedTuple):
+    """A check and the minor versions that it is for."""
+
+    check: Check
+    since: int = 0
+    before: int = 1 << 31
+
+
+def violations(level: Level, meta: ObjectMeta, spec: PodSpec, minor: int | None = None) -> list[Violation]:
+    """What forbids the pod at that level of version 1.`minor` (None: the latest), in upstream's order."""
     if level == "privileged":
         return []
-    checks = _BASELINE if level == "baseline" else _RESTRICTED
-    return [found for check in checks if (found := check(meta, spec)) is not None]
+    version = NEWEST if minor is None else min(minor, NEWEST)
+    rules = _BASELINE if level == "baseline" else _RESTRICTED
+    return [found for rule in rules if rule.since <= version < rule.before and (found := rule.check(meta, spec)) is not None]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
 def _quote(values: Iterable[str]) -> str:
-    return ", ".join(map(goprint.quote, values))
+    return ", ".join(f'"{value}"' for value in values)  # what is in it stays as it is
 
 
 def _plural(one: str, many: str, count: int) -> str:
@@ -75,41 +84,44 @@ def _in_user_namespace(spec: PodSpec) -> bool:
     return spec.hostUsers is False
 
 
+def _sparing(spared: Callable[[PodSpec], bool], check: Check) -> Check:
+    return lambda meta, spec: None if spared(spec) else check(meta, spec)
+
+
 # --- baseline --------------------------------------------------------------------------------------------------------
 
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _DEFAULT_CAPABILITIES = frozenset((
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
     "SETPCAP", "SETUID", "SYS_CHROOT"))
-_SELINUX_TYPES = frozenset(("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"))
+_SELINUX_TYPES = frozenset(("", "container_t", "container_init_t", "container_kvm_t"))
 _SYSCTLS = frozenset((
     "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem"))
+    "net.ipv4.ip_unprivileged_port_start"))
+_SYSCTLS_27 = _SYSCTLS | {"net.ipv4.ip_local_reserved_ports"}
+_SYSCTLS_29 = _SYSCTLS_27 | {"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
+                             "net.ipv4.tcp_keepalive_probes"}
+_SYSCTLS_32 = _SYSCTLS_29 | {"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
 
 
 def _app_armor(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    values: list[str] = []
-    pod = spec.securityContext.appArmorProfile if spec.securityContext is not None else None
-    bad_pod = pod is not None and pod.type not in ("RuntimeDefault", "Localhost")
-    if pod is not None and bad_pod:
-        values.append(goprint.quote(pod.type))
-    bad = []
-    for name, context in _with_context(spec):
-        profile = context.appArmorProfile
-        if profile is not None and profile.type not in ("RuntimeDefault", "Localhost"):
-            bad.append(name)
-            values.append(goprint.quote(profile.type))
-    setters = _setters(bad_pod, bad)
-    details = [f"{setters} must not set AppArmor profile type to {', '.join(sorted(set(values)))}"] if setters else []
-    notes = sorted(f"{goprint.quote(key)}={goprint.quote(value)}" for key, value in meta.annotations.items()
+    whole = spec.securityContext.appArmorProfile if spec.securityContext is not None else None
+    pod, bad, types = _profiles(whole, [(name, context.appArmorProfile) for name, context in _with_context(spec)])
+    notes = sorted(f"{key}={goprint.quote(value)}" for key, value in meta.annotations.items()
                    if key.startswith(_APPARMOR) and value not in ("", "runtime/default") and not value.startswith("localhost/"))
-    if notes:
-        details.append(f"{_plural('annotation', 'annotations', len(notes))} {', '.join(notes)}")
-    count = len(set(values)) + len(notes)
-    return Violation(_plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count), " and ".join(details)) \
-        if details else None
+    setters = ([_setters(pod, bad)] if pod or bad else []) + ([_plural("annotation", "annotations", len(notes))] if notes else [])
+    if not setters:
+        return None
+    return Violation(_plural("forbidden AppArmor profile", "forbidden AppArmor profiles", len(types) + len(notes)),
+                     f"{' and '.join(setters)} must not set AppArmor profile type to {_quote([*types, *notes])}")
+
+
+def _profiles(whole: Any, owns: list[tuple[str, Any]]) -> tuple[bool, list[str], list[str]]:
+    """(whether the pod's own profile is of a bad type, the containers whose are, these types)."""
+    found = [(name, profile.type) for name, profile in owns
+             if profile is not None and profile.type not in ("RuntimeDefault", "Localhost")]
+    pod = whole is not None and whole.type not in ("RuntimeDefault", "Localhost")
+    return pod, [name for name, _ in found], sorted({type for _, type in found} | ({whole.type} if pod else set()))
 
 
 def _capabilities_baseline(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
@@ -152,7 +164,7 @@ def _host_ports(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
         return None
     word = _plural("hostPort", "hostPorts", len(ports))
     shown = ", ".join(sorted(map(str, ports)))
-    return Violation(word, f"{_containers(bad)} {_plural('uses', 'use', len(bad))} {word} {shown}")
+    return Violation("hostPort", f"{_containers(bad)} {_plural('uses', 'use', len(bad))} {word} {shown}")
 
 
 def _host_probes(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
@@ -163,14 +175,14 @@ def _host_probes(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
         if container.lifecycle is not None:
             actions += [container.lifecycle.postStart, container.lifecycle.preStop]
         named = {part.host for action in actions if action is not None for part in (action.httpGet, action.tcpSocket)
-                 if part is not None and part.host not in ("", "127.0.0.1", "::1")}
+                 if part is not None and part.host}
         if named:
             bad.append(container.name)
             hosts |= named
     if not bad:
         return None
     word = _plural("probe or lifecycle host", "probe or lifecycle hosts", len(hosts))
-    return Violation(word, f"{_containers(bad)} {_plural('uses', 'use', len(bad))} {word} {_quote(sorted(hosts))}")
+    return Violation("probe or lifecycle host", f"{_containers(sorted(bad))} {_plural('uses', 'use', len(bad))} {word} {_quote(sorted(hosts))}")
 
 
 def _privileged(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
@@ -179,8 +191,6 @@ def _privileged(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
 
 
 def _proc_mount(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _in_user_namespace(spec):
-        return None
     found = [(name, context.procMount) for name, context in _with_context(spec) if context.procMount not in (None, "", "Default")]
     if not found:
         return None
@@ -188,7 +198,11 @@ def _proc_mount(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
                                   f"{_quote(sorted({mount for _, mount in found}))}")
 
 
-def _se_linux(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
+def _se_linux(allowed: frozenset[str]) -> Check:
+    return lambda _, spec: _se_linux_options(spec, allowed)
+
+
+def _se_linux_options(spec: PodSpec, allowed: frozenset[str]) -> Violation | None:
     types: set[str] = set()
     user = role = False
 
@@ -196,7 +210,7 @@ def _se_linux(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
         nonlocal user, role
         if options is None:
             return False
-        bad = options.type not in _SELINUX_TYPES
+        bad = options.type not in allowed
         if bad:
             types.add(options.type)
         user, role = user or bool(options.user), role or bool(options.role)
@@ -209,34 +223,30 @@ def _se_linux(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
     parts = [f"{_plural('type', 'types', len(types))} {_quote(sorted(types))}"] if types else []
     parts += ["user may not be set"] if user else []
     parts += ["role may not be set"] if role else []
-    count = len(bad) + pod
-    return Violation("seLinuxOptions", f"{_setters(pod, bad)} set forbidden securityContext.seLinuxOptions: {'; '.join(parts)}") \
-        if count else None
+    return Violation("seLinuxOptions", f"{_setters(pod, bad)} set forbidden securityContext.seLinuxOptions: {'; '.join(parts)}")
 
 
-def _seccomp_baseline(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    return _seccomp_explicit(spec)
+def _seccomp_annotations(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
+    keys = {SECCOMP_POD, *(f"{SECCOMP_CONTAINER}{one.name}" for one in _all(spec))} & meta.annotations.keys()
+    bad = sorted(f"{key}={goprint.quote(value)}" for key in keys if (value := meta.annotations[key]) not in (
+        "runtime/default", "docker/default") and not value.startswith("localhost/"))
+    return Violation("seccompProfile", f"forbidden {_plural('annotation', 'annotations', len(bad))} {', '.join(bad)}") if bad else None
 
 
-def _seccomp_explicit(spec: PodSpec) -> Violation | None:
-    pod = spec.securityContext.seccompProfile if spec.securityContext is not None else None
-    values = {pod.type} if pod is not None and pod.type not in ("RuntimeDefault", "Localhost") else set()
-    bad = []
-    for name, context in _with_context(spec):
-        profile = context.seccompProfile
-        if profile is not None and profile.type not in ("RuntimeDefault", "Localhost"):
-            bad.append(name)
-            values.add(profile.type)
-    if not values:
-        return None
-    bad_pod = pod is not None and pod.type not in ("RuntimeDefault", "Localhost")
-    return Violation("seccompProfile", f"{_setters(bad_pod, bad)} must not set securityContext.seccompProfile.type to "
-                                       f"{_quote(sorted(values))}")
+def _seccomp(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
+    whole = spec.securityContext.seccompProfile if spec.securityContext is not None else None
+    pod, bad, types = _profiles(whole, [(name, context.seccompProfile) for name, context in _with_context(spec)])
+    return Violation("seccompProfile", f"{_setters(pod, bad)} must not set securityContext.seccompProfile.type to "
+                                       f"{_quote(types)}") if pod or bad else None
 
 
-def _sysctls(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
+def _sysctls(allowed: frozenset[str]) -> Check:
+    return lambda _, spec: _sysctls_beyond(spec, allowed)
+
+
+def _sysctls_beyond(spec: PodSpec, allowed: frozenset[str]) -> Violation | None:
     found = [one.name for one in (spec.securityContext.sysctls if spec.securityContext is not None else ())
-             if one.name not in _SYSCTLS]
+             if one.name not in allowed]
     return Violation("forbidden sysctls", ", ".join(found)) if found else None
 
 
@@ -256,8 +266,6 @@ _VOLUME_TYPES = frozenset(("configMap", "csi", "downwardAPI", "emptyDir", "ephem
 
 
 def _privilege_escalation(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _is_windows(spec):
-        return None
     bad = [one.name for one in _all(spec)
            if one.securityContext is None or one.securityContext.allowPrivilegeEscalation is not False]
     return Violation("allowPrivilegeEscalation != false",
@@ -265,8 +273,6 @@ def _privilege_escalation(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
 
 
 def _capabilities_restricted(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _is_windows(spec):
-        return None
     keeping = []
     for container in _all(spec):
         capabilities = container.securityContext.capabilities if container.securityContext is not None else None
@@ -295,8 +301,6 @@ def _restricted_volumes(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
 
 
 def _run_as_non_root(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _in_user_namespace(spec):
-        return None
     pod = spec.securityContext.runAsNonRoot if spec.securityContext is not None else None
     explicit, implicit = [], []
     for container in _all(spec):
@@ -313,17 +317,13 @@ def _run_as_non_root(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
 
 
 def _run_as_user(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _in_user_namespace(spec):
-        return None
     pod = spec.securityContext is not None and spec.securityContext.runAsUser == 0
     bad = [name for name, context in _with_context(spec) if context.runAsUser == 0]
     return Violation("runAsUser=0", f"{_setters(pod, bad)} must not set runAsUser=0") if pod or bad else None
 
 
 def _seccomp_restricted(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
-    if _is_windows(spec):
-        return None
-    if (found := _seccomp_explicit(spec)) is not None:
+    if (found := _seccomp(meta, spec)) is not None:
         return found
     if spec.securityContext is not None and spec.securityContext.seccompProfile is not None:
         return None
@@ -332,11 +332,25 @@ def _seccomp_restricted(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
                                        '"RuntimeDefault" or "Localhost"') if bad else None
 
 
-# in the order of upstream's ids; a restricted check takes the place of the baseline's of its sort
-_BASELINE: tuple[Check, ...] = (
-    _app_armor, _capabilities_baseline, _host_namespaces, _host_paths, _host_ports, _host_probes, _privileged, _proc_mount,
-    _se_linux, _seccomp_baseline, _sysctls, _windows_host_process)
-_RESTRICTED: tuple[Check, ...] = (
-    _app_armor, _host_namespaces, _host_ports, _host_probes, _privileged, _proc_mount, _se_linux, _sysctls,
-    _windows_host_process, _privilege_escalation, _capabilities_restricted, _restricted_volumes, _run_as_non_root, _run_as_user,
-    _seccomp_restricted)
+_proc_mount_outside = _sparing(_in_user_namespace, _proc_mount)
+
+# in the order of upstream's ids
+_BASELINE: tuple[Rule, ...] = (
+    Rule(_app_armor), Rule(_capabilities_baseline), Rule(_host_namespaces), Rule(_host_paths), Rule(_host_ports), Rule(_host_probes, 34),
+    Rule(_privileged), Rule(_proc_mount, before=35), Rule(_proc_mount_outside, 35),
+    Rule(_se_linux(_SELINUX_TYPES), before=31), Rule(_se_linux(_SELINUX_TYPES | {"container_engine_t"}), 31),
+    Rule(_seccomp_annotations, before=19), Rule(_seccomp, 19),
+    Rule(_sysctls(_SYSCTLS), before=27), Rule(_sysctls(_SYSCTLS_27), 27, 29), Rule(_sysctls(_SYSCTLS_29), 29, 32),
+    Rule(_sysctls(_SYSCTLS_32), 32), Rule(_windows_host_process))
+# from these versions on a restricted check takes the place of the baseline's
+_OVERRIDDEN: dict[Check, int] = {_capabilities_baseline: 22, _host_paths: 0, _proc_mount_outside: 35, _seccomp: 19}
+_RESTRICTED: tuple[Rule, ...] = (
+    *(rule._replace(before=min(rule.before, _OVERRIDDEN.get(rule.check, rule.before))) for rule in _BASELINE),
+    Rule(_privilege_escalation, 8, 25), Rule(_sparing(_is_windows, _privilege_escalation), 25),
+    Rule(_capabilities_restricted, 22, 25), Rule(_sparing(_is_windows, _capabilities_restricted), 25),
+    Rule(_proc_mount, 35), Rule(_restricted_volumes),
+    Rule(_run_as_non_root, before=35), Rule(_sparing(_in_user_namespace, _run_as_non_root), 35),
+    Rule(_run_as_user, 23, 35), Rule(_sparing(_in_user_namespace, _run_as_user), 35),
+    Rule(_seccomp_restricted, 19, 25), Rule(_sparing(_is_windows, _seccomp_restricted), 25))
+NEWEST = max(rule.since for rule in _RESTRICTED)
+"""The newest minor version that has rules of its own: later ones have the same."""
