@@ -16,7 +16,7 @@ from sampan.api.resources import CONFIG_MAPS
 from sampan.control.informer import Informers
 from sampan.control.key import Key
 from sampan.control.writer import Writer
-from sampan.kinds.plan import Create, Delete, Plan
+from sampan.kinds.plan import Create, Delete, Patch, Plan, Update
 from sampan.lib.clock import Identity
 
 OWNER = Key("default", "owner")
@@ -80,6 +80,34 @@ def test_creations_start_slowly_and_stop_at_the_first_failing_batch() -> None:
         outcome = await writer.apply(OWNER, Plan((made(),) * 100))
         # batches of 1, 2 and 4: the third fails in part, the rest is not tried
         assert (len(outcome.answers), len(outcome.failures), outcome.skipped) == (5, 2, 93)
+
+    run(scenario)
+
+
+def test_nothing_goes_on_after_an_update_that_failed() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        # given a plan that marks an object, then deletes another
+        obj, other = await client.create(CONFIG_MAPS, made("a").object), await client.create(CONFIG_MAPS, made("b").object)
+        away = Delete(CONFIG_MAPS, "default", "b", other.metadata.uid)
+        for mark in (Update(CONFIG_MAPS, obj), Patch(CONFIG_MAPS, "default", "a", {"data": {}})):
+            client.fail = lambda verb, resource, _: Forbidden("no") if verb in ("update", "patch") else None
+            # when the mark can't be made
+            outcome = await writer.apply(OWNER, Plan((mark, away, made("c"))))
+            # then nothing is deleted or created
+            assert (outcome.done, [write for write, _ in outcome.failures], outcome.skipped) == ([], [mark], 2)
+        assert sorted(key.name for key in client.objects[CONFIG_MAPS]) == ["a", "b"]
+
+    run(scenario)
+
+
+def test_deletions_go_on_after_one_that_failed_and_after_creations_that_did() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        objects = [await client.create(CONFIG_MAPS, made(name).object) for name in "ab"]
+        away = [Delete(CONFIG_MAPS, "default", one.metadata.name, one.metadata.uid) for one in objects]
+        client.fail = lambda verb, resource, _: Forbidden("no") if verb == "create" else None
+        outcome = await writer.apply(OWNER, Plan((made("c"), *away)))
+        assert (outcome.done, outcome.answers, len(outcome.failures), outcome.skipped) == (away, [], 1, 0)
+        assert client.objects[CONFIG_MAPS] == {}
 
     run(scenario)
 

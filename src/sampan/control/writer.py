@@ -30,11 +30,17 @@ DELETION_TIMEOUT_SECONDS = 300.0  # upstream's ExpectationsTimeout: then a delet
 
 @dataclass
 class Outcome:
-    """What became of a plan: the server's answers in order, and which writes failed (later creations were skipped)."""
+    """What became of a plan: which writes were done, the server's answers (deletions have none), which failed, how many were left out then."""
 
+    done: list[Write] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     failures: list[tuple[Write, ApiError]] = field(default_factory=list)
     skipped: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """An update or a patch failed: all that follows may depend on it."""
+        return any(isinstance(write, Update | Patch) for write, _ in self.failures)
 
     def raise_first(self) -> None:
         """Raise the first failure, if there was one.
@@ -98,13 +104,14 @@ class Writer:
         """Do the plan's writes in order; when all went well record its events.
 
         Runs of creations go out in growing batches, runs of deletions or of patches (of different objects) together. `tell(write, answer or error)`
-        may give an event for each. A failed update or patch ends the plan; a deletion of what is gone is no failure.
+        may give an event for each. A failed update or patch ends the plan, after a failed creation or deletion only deletions go on;
+        a deletion of what is gone is no failure.
         Failures are returned, not raised.
         """
         outcome = Outcome()
         for kind, run in groupby(plan.writes, type):
             for batch in _batches(list(run), kind):
-                if outcome.failures and kind is not Delete:
+                if outcome.ended or (outcome.failures and kind is not Delete):
                     outcome.skipped += len(batch)
                     continue
                 await self._batch(key, batch, tell, outcome)
@@ -136,10 +143,13 @@ class Writer:
         for write, answer in zip(batch, answers, strict=True):
             if isinstance(answer, ApiError):
                 if isinstance(write, Delete) and (isinstance(answer, NotFound) or (isinstance(answer, Conflict) and not write.resource_version)):
+                    outcome.done.append(write)
                     continue
                 outcome.failures.append((write, answer))
             else:
-                outcome.answers.append(answer)
+                outcome.done.append(write)
+                if not isinstance(write, Delete):
+                    outcome.answers.append(answer)
             if tell is not None:
                 self.tell(tell(write, answer))
 

@@ -64,11 +64,9 @@ class JobController(Controller):
         if job.metadata.deletionTimestamp is None:
             plan = manage(state)
             outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(job, write, answer))
-        created = sum(isinstance(write, Create) for write in plan.writes) - outcome.skipped
-        created -= sum(isinstance(write, Create) for write, _ in outcome.failures)
-        deleted = sum(isinstance(write, Delete) for write in plan.writes)
-        deleted -= sum(isinstance(write, Delete) for write, _ in outcome.failures)
-        active = len(state.active) + max(0, created) - max(0, deleted)
+        created = sum(isinstance(write, Create) for write in outcome.done)
+        deleted = sum(isinstance(write, Delete) for write in outcome.done)
+        active = len(state.active) + created - deleted
         if state.verdict is None and job.metadata.deletionTimestamp is None and is_complete(state, active):
             complete(state)
         touched = {write.name for write in plan.writes if isinstance(write, Delete | Patch)}
