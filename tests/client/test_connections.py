@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sampan.client.connections import Broken, Connections
+from sampan.client.connections import MOST_AT_ONCE, Broken, Connections
+from sampan.testing.waiting import PATIENCE_SECONDS
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Kind: plain\r\n\r\nok"
 Script = Callable[[int, int, bytes], bytes | None]
@@ -77,7 +78,7 @@ def run(script: Script, test: Callable[[Server, Connections], Awaitable[None]]) 
 
 
 async def get(connections: Connections, target: str = "/x", method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
-    answer = await connections.ask(method, target, {"Accept": "application/json"}, body, 10)
+    answer = await connections.ask(method, target, {"Accept": "application/json"}, body, PATIENCE_SECONDS)
     return answer.code, answer.body
 
 
@@ -85,13 +86,23 @@ def test_requests_one_after_the_other_share_a_connection_and_those_at_once_do_no
     async def test(server: Server, connections: Connections) -> None:
         # when
         await get(connections)
-        answer = await connections.ask("POST", "/y?z=1", {"Accept": "a/b"}, b"body", 10)
+        answer = await connections.ask("POST", "/y?z=1", {"Accept": "a/b"}, b"body", PATIENCE_SECONDS)
         await asyncio.gather(get(connections), get(connections))
         # then
         assert [number for number, _ in server.seen] == [1, 1, 1, 2]
         assert server.seen[0][1] == f"GET /base/x HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept: application/json\r\n\r\n".encode()
         assert server.seen[1][1] == f"POST /base/y?z=1 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept: a/b\r\nContent-Length: 4\r\n\r\nbody".encode()
         assert (answer.code, answer.headers["x-kind"], answer.body) == (200, "plain", b"ok")
+
+    run(lambda *_: PLAIN, test)
+
+
+def test_more_requests_than_connections_wait_their_turn() -> None:
+    async def test(server: Server, connections: Connections) -> None:
+        count = 5 * MOST_AT_ONCE
+        assert await asyncio.gather(*(get(connections) for _ in range(count))) == [(200, b"ok")] * count
+        assert len(server.seen) == count
+        assert server.connections <= MOST_AT_ONCE
 
     run(lambda *_: PLAIN, test)
 

@@ -24,7 +24,8 @@ from sampan.client.streams import Broken, Stream
 P = TypeVar("P", bound=asyncio.Protocol)
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0  # servers keep theirs longer, so that they seldom close one that is about to be used
-MOST_IDLE = 256
+MOST_AT_ONCE = 32
+"""Requests at a time; more wait their turn. Each has a connection, which costs both sides some 60 KiB."""
 MOST_ANSWER_BYTES = 1 << 30
 REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 INFORMATIONAL = range(100, 200)
@@ -134,6 +135,7 @@ class Connections:
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._prefix, self._name = parts.path.rstrip("/"), server_name or None
         self._idle: deque[Connection] = deque()
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._closed = False
 
     async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
@@ -144,7 +146,7 @@ class Connections:
             TimeoutError: It did not answer in time.
         """
         request = self._request(method, target, headers, body)
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds), self._places:
             connection = self._kept()
             if connection is not None:
                 try:
@@ -195,7 +197,7 @@ class Connections:
         return None
 
     def _keep(self, connection: Connection) -> None:
-        if self._closed or not connection.usable or len(self._idle) >= MOST_IDLE:
+        if self._closed or not connection.usable:
             connection.close()
             return
         connection.idle_since = asyncio.get_running_loop().time()

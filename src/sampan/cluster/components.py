@@ -55,7 +55,19 @@ class SchedulerConfig(ComponentConfig):
     config: Path | None = None
 
 
-Start = Callable[[Tasks, Client, SystemClock, Identity], None]
+@dataclass(frozen=True)
+class _Process:
+    """What a component is made with."""
+
+    tasks: Tasks
+    client: Client
+    elections: Client
+    """With connections of its own: who leads must not wait for a turn behind other requests."""
+    clock: SystemClock
+    identity: Identity
+
+
+Start = Callable[[_Process], None]
 
 
 def run_controllers(config: ControllersConfig) -> int:
@@ -64,15 +76,15 @@ def run_controllers(config: ControllersConfig) -> int:
     from sampan.control.leader import ElectionSettings, LeaderElector
     from sampan.controllers.manager import Manager
 
-    def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
-        manager = Manager(lambda _user: client, config.settings, clock=clock, identity=identity, entries=ALL)
-        tasks.start(_follow_files(config, clock), "files of keys")
+    def start(here: _Process) -> None:
+        manager = Manager(lambda _user: here.client, config.settings, clock=here.clock, identity=here.identity, entries=ALL)
+        here.tasks.start(_follow_files(config, here.clock), "files of keys")
         if not config.leader_elect:
-            tasks.start(manager.run(), "controllers")
+            here.tasks.start(manager.run(), "controllers")
             return
-        election = ElectionSettings(holder=f"{socket.gethostname()}_{identity.uid()}", name="kube-controller-manager")
-        elector = LeaderElector(client, election, clock=clock, identity=identity)
-        tasks.start(elector.run(manager.run), "controllers")
+        election = ElectionSettings(holder=f"{socket.gethostname()}_{here.identity.uid()}", name="kube-controller-manager")
+        elector = LeaderElector(here.elections, election, clock=here.clock, identity=here.identity)
+        here.tasks.start(elector.run(manager.run), "controllers")
 
     return _run(config, start)
 
@@ -108,14 +120,14 @@ def run_scheduler(config: SchedulerConfig) -> int:
 
     settings = read_settings(config.config) if config.config is not None else None
 
-    def start(tasks: Tasks, client: Client, clock: SystemClock, identity: Identity) -> None:
-        informers = Informers(client, clock=clock, identity=identity)
-        recorder = EventRecorder(client, "default-scheduler", clock=clock, identity=identity)
-        scheduler = Scheduler(client, informers, clock=clock, event=recorder.record, settings=settings)
+    def start(here: _Process) -> None:
+        informers = Informers(here.client, clock=here.clock, identity=here.identity)
+        recorder = EventRecorder(here.client, "default-scheduler", clock=here.clock, identity=here.identity)
+        scheduler = Scheduler(here.client, informers, clock=here.clock, event=recorder.record, settings=settings)
         recorder.give_way(scheduler.busy)
-        tasks.start(informers.run(), "informers")
-        tasks.start(recorder.run(), "events")
-        tasks.start(scheduler.run(), "scheduler")
+        here.tasks.start(informers.run(), "informers")
+        here.tasks.start(recorder.run(), "events")
+        here.tasks.start(scheduler.run(), "scheduler")
 
     return _run(config, start)
 
@@ -125,16 +137,18 @@ def _run(config: ComponentConfig, start: Start) -> int:
     access = kubeconfig.read(config.kubeconfig)
 
     async def work() -> None:
-        client = RemoteClient(access, trim=True)
+        client, elections = clients = RemoteClient(access, trim=True), RemoteClient(access)
         try:
             async with Tasks() as tasks:
                 clock = SystemClock()
                 Collector(clock).settle()
-                tasks.start(Follower(client, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
-                start(tasks, client, clock, Identity())
+                for each in clients:
+                    tasks.start(Follower(each, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
+                start(_Process(tasks, client, elections, clock, Identity()))
                 await until_signalled(tasks.wait)
         finally:
-            await client.close()
+            for each in clients:
+                await each.close()
 
     run(work())
     return 0
