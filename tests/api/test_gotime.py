@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from sampan.api.gotime import MICROS, explain
+from sampan.api.gotime import MICROS, duration, explain
 
 LAYOUT = '"2006-01-02T15:04:05Z07:00"'
 
@@ -26,3 +28,17 @@ def test_times_with_six_decimals_want_all_six() -> None:
         'parsing time "2020-01-01T00:01:00.5Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse ".5Z" as ".000000"')
     assert explain("2020-01-01T00:01:00Z", MICROS).endswith('cannot parse "Z" as ".000000"')
     assert explain("2020-01-01T25:01:00.123456Z", MICROS) == 'parsing time "2020-01-01T25:01:00.123456Z": hour out of range'
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("1h30m", 5400.0), ("-1.5s", -1.5), ("+2ms", 0.002)])
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("1x", 'time: unknown unit "x" in duration "1x"'), ("1", 'time: missing unit in duration "1"'), ("", 'time: invalid duration ""'),
+    ("x", 'time: invalid duration "x"'), ("999999999999h", 'time: invalid duration "999999999999h"'),
+])
+def test_what_is_no_duration(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
+        duration(text)

@@ -27,7 +27,7 @@ def test_repeated_keys_are_told_of_with_their_lines() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    b"{", b"a: b: c", b"\tx", b"a: &a [*a]", b"a: .inf", b"!!python/object:os.system {}", b"? [a]\n: b", b"\xff\xfe\xfa", b"a: 1\n---\nb: 2",
+    b"{", b"a: b: c", b"\tx", b"a: &a [*a]", b"a: .inf", b"!!python/object:os.system {}", b"? [a]\n: b", b"\xff\xfe\xfa",
     b"[" * 100_000, b"- " * 50_000 + b"a", b"a:\n" * 3 + b"  *unknown",
 ])
 def test_what_is_no_yaml_is_refused(text: bytes) -> None:
@@ -53,3 +53,7 @@ def test_what_is_wrong_is_said_as_go_says_it(text: bytes, why: str) -> None:
     with pytest.raises(yamlbody.YAMLError) as refused:
         yamlbody.to_json(text)
     assert str(refused.value) == why
+
+
+def test_the_first_document_counts_and_keys_stand_in_order() -> None:
+    assert yamlbody.to_json(b"---\nb: {d: 1, c: 2}\na: 3\n---\nx: y\n").body == b'{"a":3,"b":{"c":2,"d":1}}'

@@ -5,12 +5,25 @@ from __future__ import annotations
 import pytest
 
 from sampan.api.errors import NotAcceptable, UnsupportedMediaType
-from sampan.apiserver.negotiation import accepted, body_kind
+from sampan.apiserver.negotiation import Where, accepted, body_kind
 
 
 def test_json_is_what_everybody_gets_who_does_not_mind() -> None:
-    for accept in ("", "*/*", "application/json", "application/*", "text/html, application/json;q=0.5"):
+    for accept in ("", "*/*", "application/json", "text/html, application/json;q=0.5"):
         assert accepted(accept).plain
+
+
+@pytest.mark.parametrize(("where", "told"), [
+    ("route", "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf"),
+    ("collection", "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+                   "application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"),
+    ("page", "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"),
+])
+def test_a_refusal_names_what_the_place_can_give(where: Where, told: str) -> None:
+    for accept in ("text/plain", "application/*"):
+        with pytest.raises(NotAcceptable) as caught:
+            accepted(accept, where=where)
+        assert caught.value.message == told
 
 
 def test_kubectl_gets_its_table() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from sampan.api.errors import BadRequest, Invalid
-from sampan.apiserver.options import boolean, default_manager, delete_options, integer, list_options, write_options
+from sampan.apiserver.options import (
+    boolean,
+    check_timeout,
+    default_manager,
+    delete_options,
+    integer,
+    list_options,
+    write_options,
+)
 from sampan.apiserver.parse import parse, parse_query
 from sampan.apiserver.request import RequestInfo
 
@@ -72,3 +80,34 @@ def test_deletions_are_told_by_the_body_or_else_by_the_query() -> None:
         delete_options(request("orphanDependents=true&propagationPolicy=Orphan"), b"")
     with pytest.raises(BadRequest, match="couldn't get version/kind"):
         delete_options(request(), b"{bad")
+
+
+@pytest.mark.parametrize(("body", "told"), [
+    (b'{"kind":"ConfigMap"}', 'no kind "ConfigMap" is registered for version "meta.k8s.io/v1" in scheme "pkg/runtime/scheme.go:111"'),
+    (b'{"kind":"Foo","apiVersion":"apps/v1"}', 'no kind "Foo" is registered for version "apps/v1" in scheme "pkg/runtime/scheme.go:111"'),
+    (b'{"apiVersion":"a/b/c"}', "unexpected GroupVersion string: a/b/c"),
+    (b'{"kind":7}', "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field .kind of type string"),
+])
+def test_what_calls_itself_something_else_deletes_nothing(body: bytes, told: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        delete_options(request(), body)
+    assert caught.value.message == told
+
+
+def test_options_of_any_group_and_none_delete() -> None:
+    for body in (b"null", b'{"kind":"DeleteOptions","apiVersion":"foo/v1"}', b'{"apiVersion":"apps/v1"}', b'{"kind":"DeleteOptions"}'):
+        assert delete_options(request(), body).propagationPolicy is None
+
+
+def test_who_applies_says_so_before_anything_else_is_told() -> None:
+    asked = request("dryRun=Some&fieldValidation=Foo", content_type="application/apply-patch+yaml")
+    with pytest.raises(Invalid) as caught:
+        write_options(asked, "PatchOptions")
+    assert [path for path, _ in findings(caught)] == ["fieldManager", "dryRun", "fieldValidation"]
+
+
+def test_a_timeout_is_a_duration() -> None:
+    check_timeout("1h")
+    check_timeout("")
+    with pytest.raises(BadRequest, match='invalid timeout specified in the request URL - time: unknown unit "x" in duration "1x"'):
+        check_timeout("1x")

@@ -49,3 +49,31 @@ def test_a_fresh_server_knows_its_roles_and_what_anybody_may_see() -> None:
         assert (await asker.must("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin"))["rules"]
 
     with_server(test, settings=Settings())
+
+
+def test_paths_that_lack_a_namespace_and_groups_that_are_not_there_know_no_method() -> None:
+    async def test(asker: Asker) -> None:
+        for method in ("GET", "PUT", "POST", "DELETE", "HEAD"):
+            assert (await asker.ask(method, "/apis/apps/v1/deployments/x"))[0] == 404
+            assert (await asker.ask(method, "/apis/nope.io/v1/foos"))[0] == 404
+        assert (await asker.ask("POST", "/apis/apps"))[0] == 200
+        assert (await asker.ask("POST", "/apis/apps/v1"))[0] == 405
+        code, told = await asker.ask("GET", "/api/v1/nodes?timeout=1x")
+        assert (code, told["message"]) == (400, 'invalid timeout specified in the request URL - time: unknown unit "x" in duration "1x"')
+
+    with_server(test)
+
+
+def test_yaml_is_told_of_as_yaml() -> None:
+    async def test(asker: Asker) -> None:
+        path, kind = "/api/v1/namespaces/default/configmaps?dryRun=All", {"content_type": "application/yaml"}
+        code, told = await asker.ask("POST", path, b"a: [", **kind)
+        assert (code, told["message"]) == (400, "the object provided is unrecognized (must be of type ConfigMap): "
+                                           "yaml: line 1: did not find expected node content (613a205b)")
+        twice = b"metadata:\n  name: m\n  name: o"
+        code, told = await asker.ask("POST", f"{path}&fieldValidation=Strict", twice, **kind)
+        assert (code, told["message"]) == (400, 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+                                           'yaml: unmarshal errors:\n  line 3: key "name" already set in map')
+        assert (await asker.ask("POST", path, twice, **kind))[0] == 201
+
+    with_server(test)

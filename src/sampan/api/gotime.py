@@ -1,4 +1,4 @@
-"""Why a text is not RFC 3339, in the words of Go's `time.Parse`."""
+"""Why a text is not RFC 3339, in the words of Go's `time.Parse`, and Go's durations."""
 
 from __future__ import annotations
 
@@ -32,3 +32,36 @@ def explain(text: str, layout: str = _LAYOUT) -> str:
     if at < len(text):
         return f"{prefix}: extra text: {quote(text[at:])}"
     return f"{prefix}: day out of range"
+
+
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_SECONDS = 2**63 / 1e9
+
+
+def duration(text: str) -> float:
+    """Seconds of Go's notation, `1h30m`.
+
+    Raises:
+        ValueError: With the words of `time.ParseDuration`.
+    """
+    wrong = f"time: invalid duration {quote(text)}"
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0.0
+    if not rest:
+        raise ValueError(wrong)
+    total, at = 0.0, 0
+    while at < len(rest):
+        match = _DURATION_PART.match(rest, at)
+        if match is None:
+            raise ValueError(wrong)
+        number, unit = match.groups()
+        if not unit:
+            raise ValueError(f"time: missing unit in duration {quote(text)}")
+        if unit not in _SECONDS:
+            raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        total, at = total + float(number) * _SECONDS[unit], match.end()
+        if total > _MOST_SECONDS:
+            raise ValueError(wrong)
+    return -total if text.startswith("-") else total

@@ -169,6 +169,12 @@ def _judged(obj: Any, problems: list[str], validation: str, prefix: str) -> Deco
     return Decoded(obj, [] if validation == "Ignore" else problems)
 
 
+def refusal(resource: Resource[Any], problems: Iterable[str]) -> BadRequest:
+    """The answer to what is only strictly wrong."""
+    return BadRequest(f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+                      f"strict decoding error: {', '.join(problems)}")
+
+
 def _other_version(resource: Resource[Any], group: str, version: str) -> BadRequest:
     said, expected = f"{group}/{version}" if group else version, resource.group_version
     return BadRequest(f"the API version in the data ({said}) does not match the expected API version ({expected})")

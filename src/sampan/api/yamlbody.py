@@ -50,13 +50,13 @@ def to_json(body: bytes) -> Converted:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise YAMLError(_explain(error)) from None
     try:
-        node = loader.get_single_node()
+        node = loader.get_node() if loader.check_node() else None
         if node is None:
             return Converted(b"null", [])
         if _size(node, {}) > MAX_NODES + len(body):
             raise YAMLError("yaml: document contains excessive aliasing")
         value = loader.construct_document(node)
-        return Converted(codec.encode(value), _problems(loader.repeated))
+        return Converted(codec.encode(goprint.ordered(value)), _problems(loader.repeated))
     except yaml.YAMLError as error:
         raise YAMLError(_explain(error)) from None
     except RecursionError:

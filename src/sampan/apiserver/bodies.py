@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sampan.api import codec, strict
-from sampan.api.errors import BadRequest
 from sampan.api.meta.v1 import ManagedFieldsEntry
 from sampan.apiserver import metadata, protobodies
 from sampan.apiserver.catalog import Served
@@ -23,8 +22,8 @@ _NO_OWNERS = re.compile(rb'"managedFields"\s*:\s*\[\s*\]')
 LONG_YAML_BYTES = 64 * 1024
 
 
-def yaml_to_json(body: bytes) -> bytes:
-    """YAML to JSON.
+def yaml_to_json(body: bytes, kind: str = "", repeated: list[str] | None = None) -> bytes:
+    """YAML to JSON; `kind` is what it should be, for messages. What keys are `repeated` is added to that list.
 
     Raises:
         BadRequest: It is not YAML.
@@ -32,12 +31,15 @@ def yaml_to_json(body: bytes) -> bytes:
     from sampan.api import yamlbody
 
     try:
-        return yamlbody.to_json(body).body
+        found = yamlbody.to_json(body)
     except yamlbody.YAMLError as error:
-        raise BadRequest(f"error converting YAML to JSON: {error}") from None
+        raise strict.unrecognized(kind, body, str(error)) from None
+    if repeated is not None:
+        repeated += found.problems
+    return found.body
 
 
-def as_json(body: bytes, content_type: str, kind: str = "") -> bytes:
+def as_json(body: bytes, content_type: str, kind: str = "", repeated: list[str] | None = None) -> bytes:
     """The body as JSON; `kind` is what it should be, for messages.
 
     Raises:
@@ -49,24 +51,29 @@ def as_json(body: bytes, content_type: str, kind: str = "") -> bytes:
         return body
     if form == "protobuf":
         return protobodies.to_json(body, kind) if body else body
-    return yaml_to_json(body)
+    return yaml_to_json(body, kind, repeated)
 
 
-async def read(body: Body, content_type: str, kind: str = "") -> bytes:
+async def read(body: Body, content_type: str, kind: str = "", repeated: list[str] | None = None) -> bytes:
     """The request's body as JSON, as `as_json`; long YAML is read beside the event loop: a mebibyte takes seconds."""
     raw = await body()
     if len(raw) > LONG_YAML_BYTES and body_kind(content_type) == "yaml":
-        return await asyncio.to_thread(yaml_to_json, raw)
-    return as_json(raw, content_type, kind)
+        return await asyncio.to_thread(yaml_to_json, raw, kind, repeated)
+    return as_json(raw, content_type, kind, repeated)
 
 
-def decode(served: Served, body: bytes, *, validation: str, warnings: list[str]) -> Any:
-    """An object of `served`, made for this request alone, with kind and apiVersion filled in.
+def decode(served: Served, body: bytes, *, validation: str, warnings: list[str], repeated: Sequence[str] = ()) -> Any:
+    """An object of `served`, made for this request alone, with kind and apiVersion filled in. `repeated`: as `read` found them.
 
     Raises:
         BadRequest: It can't be one; under Strict also when it has unknown or duplicate fields.
     """
-    decoded = strict.decode(served.resource, body, validation=validation, coerce=served.custom.decode if served.custom else None)
+    coerce = served.custom.decode if served.custom else None
+    decoded = strict.decode(served.resource, body, validation="Warn" if repeated and validation == "Strict" else validation, coerce=coerce)
+    if repeated and validation == "Strict":
+        raise strict.refusal(served.resource, [*repeated, *decoded.problems])
+    if repeated and validation != "Ignore":
+        warnings += [line.strip() for text in repeated for line in text.split("\n")[1:]]
     warnings += decoded.problems
     obj = typed(served, decoded.object)
     if _NO_OWNERS.search(body):

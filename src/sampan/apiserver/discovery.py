@@ -17,7 +17,7 @@ from sampan.api import codec
 from sampan.api.resourceinfo import Resource, Subresource
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.handlers.base import no_such_path, render
-from sampan.apiserver.negotiation import accepted
+from sampan.apiserver.negotiation import Where, accepted
 from sampan.apiserver.options import first
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Answer, Response, page_not_found
@@ -113,7 +113,8 @@ class Discovery:
             self._made.clear()
 
     def _cached(self, info: RequestInfo, path: str, make: Callable[[], dict[str, Any]]) -> Answer:
-        form = accepted(info.headers.get("accept", ""), first(info.query, "pretty"), shapes=False)
+        where: Where = "page" if path.startswith("apis") and path.count("/") < 2 else "route"
+        form = accepted(info.headers.get("accept", ""), first(info.query, "pretty"), shapes=False, where=where)
         if not form.plain:
             return render(make(), form)
         made = self._made.get(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from sampan.api.errors import NotAcceptable, UnsupportedMediaType
 from sampan.lib.memo import LONGEST
@@ -32,7 +33,10 @@ class Form:
         return not (self.yaml or self.shape or self.pretty or self.protobuf)
 
 
+Where = Literal["route", "collection", "page"]
+"""Who refuses: the router, which knows what an endpoint can give (a collection streams too), or the page itself."""
 PLAIN = Form()
+_STREAMS = ("application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
 _SHAPES = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
@@ -57,27 +61,26 @@ def _clauses(accept: str) -> list[_Clause]:
 
 
 def _matches(kind: str, offered: Sequence[str]) -> str:
+    """The type, where it is offered; `application/*` names none."""
     if kind in ("*/*", ""):
         return offered[0]
-    if kind.endswith("/*"):
-        return next((offer for offer in offered if offer.startswith(kind[:-1])), "")
     return kind if kind in offered else ""
 
 
-def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool = False) -> Form:
+def accepted(accept: str, pretty: str = "", *, shapes: bool = True, custom: bool = False, where: Where = "route") -> Form:
     """The form that `Accept` asks for; without `shapes` it can only be the thing itself.
 
-    Custom resources have no protobuf but for their metadata, Tables have none at all.
+    Custom resources have no protobuf but for their metadata, Tables have none at all. `where` matters to a refusal only.
 
     Raises:
         NotAcceptable: Nothing that is asked for can be given.
     """
     if len(accept) + len(pretty) > LONGEST:
-        return _accepted(accept, pretty, shapes, custom)
-    return _remembered(accept, pretty, shapes, custom)
+        return _accepted(accept, pretty, shapes, custom, where)
+    return _remembered(accept, pretty, shapes, custom, where)
 
 
-def _accepted(accept: str, pretty: str, shapes: bool, custom: bool) -> Form:
+def _accepted(accept: str, pretty: str, shapes: bool, custom: bool, where: Where) -> Form:
     wants_pretty = pretty not in ("", "false", "0") if pretty else False
     if not accept or accept == "application/json":
         return Form(pretty=True) if wants_pretty else PLAIN
@@ -94,9 +97,9 @@ def _accepted(accept: str, pretty: str, shapes: bool, custom: bool) -> Form:
         if kind == PROTOBUF and (shape == "Table" or (custom and not shape)):
             continue
         return Form(kind == "application/yaml", shape, clause.parameters.get("v", "v1"), wants_pretty, kind == PROTOBUF)
-    if not known:
+    if not known and where != "page":
         raise NotAcceptable("406: Not Acceptable\n\nAvailable representations: " + ", ".join(
-            (*SERVED, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")), details={})
+            (*SERVED, *(_STREAMS if where == "collection" else ()))), details={})
     raise NotAcceptable("only the following media types are accepted: " + ", ".join(SERVED))
 
 

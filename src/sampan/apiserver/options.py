@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.api import codec, field, jsonsyntax, strict
+from sampan.api import codec, field, gotime, jsonsyntax, strict
 from sampan.api.errors import BadRequest, FieldError, Invalid
 from sampan.api.meta.v1 import DeleteOptions
 from sampan.apiserver import metadata
@@ -67,6 +67,18 @@ class WriteOptions:
     """As admission plugins see them: the options object's JSON fields."""
 
 
+def check_timeout(text: str) -> None:
+    """How long a client is ready to wait: the server has its own bound, but minds what it can't read.
+
+    Raises:
+        BadRequest: It is no duration.
+    """
+    try:
+        gotime.duration(text or "0")
+    except ValueError as error:
+        raise BadRequest(f"invalid timeout specified in the request URL - {error}") from None
+
+
 def write_options(info: RequestInfo, kind: str) -> WriteOptions:
     """`kind` is CreateOptions, UpdateOptions or PatchOptions.
 
@@ -78,16 +90,17 @@ def write_options(info: RequestInfo, kind: str) -> WriteOptions:
     if not query and not apply:
         return WriteOptions(manager=default_manager(info), wire={"kind": kind, "apiVersion": f"{GROUP}/v1"})
     dry_run, manager, validation = query.get("dryRun", []), first(query, "fieldManager"), first(query, "fieldValidation")
-    found = dry_run_errors(dry_run)
-    found += metadata.manager_errors("fieldManager", manager)
-    if validation not in FIELD_VALIDATIONS:
-        found.append(field.not_supported("fieldValidation", validation, FIELD_VALIDATIONS))
     force = boolean(query, "force")
+    found: list[FieldError] = []
     if kind == "PatchOptions":
         if apply and not manager:
             found.append(field.required("fieldManager", "is required for apply patch"))
         if not apply and force is not None:
             found.append(field.forbidden("force", "may not be specified for non-apply patch"))
+    found += metadata.manager_errors("fieldManager", manager)
+    found += dry_run_errors(dry_run)
+    if validation not in FIELD_VALIDATIONS:
+        found.append(field.not_supported("fieldValidation", validation, FIELD_VALIDATIONS))
     if found:
         raise Invalid.of(kind, GROUP, "", found)
     wire: dict[str, Any] = {"kind": kind, "apiVersion": f"{GROUP}/v1"}
@@ -202,14 +215,35 @@ def _from_body(body: bytes) -> DeleteOptions:
         value = codec.loads(body)
     except codec.DecodeError:
         raise BadRequest(f"couldn't get version/kind; json parse error: {jsonsyntax.explain(body)}") from None
+    if value is None:
+        return DeleteOptions()
     if not isinstance(value, dict):
         raise BadRequest("couldn't get version/kind; json parse error: json: cannot unmarshal "
                          f"{go_type(value)} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
                          "Kind string \"json:\\\"kind,omitempty\\\"\" }")
+    _check_kind(value)
     try:
         return codec.convert(DeleteOptions, strict.coerce_to(DeleteOptions, value)[0])
     except strict.Undecodable as error:
         raise BadRequest(str(error)) from None
+
+
+def _check_kind(value: dict[str, Any]) -> None:
+    """What calls itself something is DeleteOptions, of whatever group.
+
+    Raises:
+        BadRequest: It is not.
+    """
+    for name in ("apiVersion", "kind"):
+        given = value.get(name)
+        if given is not None and not isinstance(given, str):
+            raise BadRequest(f"couldn't get version/kind; json parse error: json: cannot unmarshal {go_type(given)} into "
+                             f"Go struct field .{name} of type string")
+    version, kind = value.get("apiVersion") or "", value.get("kind") or ""
+    if version.count("/") > 1:
+        raise BadRequest(f"unexpected GroupVersion string: {version}")
+    if kind not in ("", "DeleteOptions"):
+        raise BadRequest(f'no kind "{kind}" is registered for version "{version or f"{GROUP}/v1"}" in scheme "pkg/runtime/scheme.go:111"')
 
 
 def go_type(value: Any) -> str:

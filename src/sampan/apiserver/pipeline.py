@@ -24,6 +24,7 @@ from sampan.apiserver.freshness import Freshness
 from sampan.apiserver.handlers.base import Api, Body, check_shape, needs_verb, no_such_path, not_allowed, render
 from sampan.apiserver.handlers.virtual import component_statuses
 from sampan.apiserver.negotiation import PROTOBUF, accepted
+from sampan.apiserver.options import check_timeout, first
 from sampan.apiserver.registry import translated
 from sampan.apiserver.request import ANONYMOUS, RequestInfo, User
 from sampan.apiserver.response import Answer, Response, Stream, error_answer, page_not_found, warning_headers
@@ -125,6 +126,8 @@ class Pipeline:
         return response
 
     async def _handle(self, info: RequestInfo, body: Body) -> Response:
+        if "timeout" in info.query and not _long_running(info):
+            check_timeout(first(info.query, "timeout"))
         info.user = info.authenticated = await self._who(info)
         if info.trusted_user is None and self._impersonation is not None and _impersonates(info.headers):
             info.user = await decided(partial(self._impersonation.impersonate, info))
@@ -187,8 +190,7 @@ class Pipeline:
         if info.custom and info.headers.get("content-type", "").startswith(PROTOBUF):
             raise UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: "
                                        "application/json, application/yaml")
-        if info.namespace and not served.resource.namespaced and served.resource.plural != "namespaces":
-            raise no_such_path()
+        _check_place(info, served)
         if info.subresource and (handler := self._subresource(info, served)) is not None:
             return await handler(api, info, served, body)
         if info.method == "HEAD" or not info.verb:
@@ -208,6 +210,17 @@ class Pipeline:
             raise no_such_path()
         found = self._subresources.get(f"{served.resource.group_resource}/{info.subresource}")
         return found or self._subresources.get(f"*/{info.subresource}")
+
+
+def _check_place(info: RequestInfo, served: Served) -> None:
+    """Objects of a namespace are named within it, others are not.
+
+    Raises:
+        NotFound: There is no such path.
+    """
+    elsewhere = bool(info.namespace) and served.resource.plural != "namespaces"
+    if (bool(info.name) and not info.namespace) if served.resource.namespaced else elsewhere:
+        raise no_such_path()
 
 
 def _error(info: RequestInfo, error: ApiError) -> Answer:

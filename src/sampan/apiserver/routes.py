@@ -39,9 +39,12 @@ class Routes:
         path = info.path.rstrip("/") or "/"
         root = path.split("/")[1]
         if root in ("api", "apis"):
-            if info.method not in ("GET", "HEAD"):
+            parts = path.strip("/").split("/")
+            # a group's own page minds no method, and one that is not there has no methods at all
+            minds = root == "api" or len(parts) == 1 or (len(parts) > 2 and parts[1] in self._discovery.groups())
+            if info.method not in ("GET", "HEAD") and minds:
                 raise not_allowed()
-            return self._discovery.answer(info, path.strip("/").split("/"))
+            return self._discovery.answer(info, parts)
         if root == "openapi":
             return await self._openapi.answer(info)
         if root in ("livez", "readyz", "healthz"):

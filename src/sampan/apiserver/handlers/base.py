@@ -17,7 +17,7 @@ from sampan.apiserver import protobodies
 from sampan.apiserver.auth.base import Authorizer
 from sampan.apiserver.catalog import Catalog, Served
 from sampan.apiserver.deleter import Deleter
-from sampan.apiserver.negotiation import PLAIN, Form, accepted
+from sampan.apiserver.negotiation import PLAIN, Form, Where, accepted
 from sampan.apiserver.options import WriteOptions, first
 from sampan.apiserver.registry import Registry, Write
 from sampan.apiserver.request import RequestInfo
@@ -52,7 +52,8 @@ def form_of(info: RequestInfo) -> Form:
     accept = info.headers.get("accept", "")
     if not info.query and accept in ("", "*/*", "application/json"):
         return PLAIN
-    return accepted(accept, first(info.query, "pretty"), custom=info.custom)
+    where: Where = "collection" if info.verb in ("list", "watch") and not info.name else "route"
+    return accepted(accept, first(info.query, "pretty"), custom=info.custom, where=where)
 
 
 def write_of(info: RequestInfo, options: WriteOptions) -> Write:

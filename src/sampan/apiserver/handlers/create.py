@@ -19,9 +19,10 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     """Decode, create, answer 201 with the object."""
     form = form_of(info)
     content_type = info.headers.get("content-type", "")
-    raw = await bodies.read(body, content_type, served.resource.kind)
+    repeated: list[str] = []
+    raw = await bodies.read(body, content_type, served.resource.kind, repeated)
     options = write_options(info, "CreateOptions")
-    obj = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
+    obj = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings, repeated=repeated)
     check_namespace(served, obj, info.namespace)
     if served.virtual:
         if served.resource in REVIEWS:

@@ -18,9 +18,10 @@ from sampan.apiserver.response import Response
 async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Decode, replace, answer 200 with the object (201 where it was made)."""
     form = form_of(info)
-    raw = await bodies.read(body, info.headers.get("content-type", ""), served.resource.kind)
+    repeated: list[str] = []
+    raw = await bodies.read(body, info.headers.get("content-type", ""), served.resource.kind, repeated)
     options = write_options(info, "UpdateOptions")
-    first = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings)
+    first = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings, repeated=repeated)
     check_names(served, first, info)
     meta = metadata.meta_of(first)
     uid, fresh = meta.uid, [first]

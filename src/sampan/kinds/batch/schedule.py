@@ -7,13 +7,12 @@ Source: `github.com/robfig/cron/v3` (`ParseStandard`, `SpecSchedule.Next`, `Cons
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from sampan.api import goprint
+from sampan.api import gotime
 
 _MONTHS = {name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
 _DAYS = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
@@ -22,9 +21,6 @@ _WORDS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_MOST_SECONDS = 2**63 / 1e9
 _YEARS_AHEAD = 5
 
 
@@ -143,26 +139,10 @@ def time_zone(name: str) -> tzinfo:
 
 def _duration(text: str) -> float:
     """Seconds of Go's notation, `1h30m`."""
-    quoted, failed = goprint.quote(text), f"failed to parse duration @every {text}: time: "
-    rest = text[1:] if text[:1] in ("+", "-") else text
-    if rest == "0":
-        return 0.0
-    if not rest:
-        raise ValueError(f"{failed}invalid duration {quoted}")
-    total, at = 0.0, 0
-    while at < len(rest):
-        match = _DURATION_PART.match(rest, at)
-        if match is None:
-            raise ValueError(f"{failed}invalid duration {quoted}")
-        number, unit = match.groups()
-        if not unit:
-            raise ValueError(f"{failed}missing unit in duration {quoted}")
-        if unit not in _SECONDS:
-            raise ValueError(f"{failed}unknown unit {goprint.quote(unit)} in duration {quoted}")
-        total, at = total + float(number) * _SECONDS[unit], match.end()
-        if total > _MOST_SECONDS:
-            raise ValueError(f"{failed}invalid duration {quoted}")
-    return -total if text.startswith("-") else total
+    try:
+        return gotime.duration(text)
+    except ValueError as error:
+        raise ValueError(f"failed to parse duration @every {text}: {error}") from None
 
 
 def _field(text: str, low: int, high: int, words: dict[str, int]) -> frozenset[int]:
