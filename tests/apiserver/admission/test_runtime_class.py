@@ -6,8 +6,9 @@ import pytest
 
 from apiserver.admitting import admit, ask, pod, refusal
 from apiserver.readers import MemoryReaders
+from sampan.api.core.v1 import Toleration
 from sampan.api.resources import PODS, RUNTIME_CLASSES
-from sampan.apiserver.admission.runtime_class import RuntimeClass
+from sampan.apiserver.admission.runtime_class import RuntimeClass, merged
 
 
 @pytest.fixture
@@ -38,3 +39,12 @@ def test_what_contradicts_the_class_is_refused(plugin: RuntimeClass, spec: dict[
 
 def test_a_pod_without_a_class_is_left_alone(plugin: RuntimeClass) -> None:
     assert admit(plugin, ask("CREATE", PODS, pod())).object.spec.overhead == {}
+
+
+def test_tolerations_that_another_covers_are_left_out() -> None:
+    key = Toleration(key="k", operator="Equal", value="v", effect="NoSchedule")
+    every = Toleration(key="k", operator="Exists")
+    other = Toleration(key="o", operator="Equal", value="v", effect="NoExecute", tolerationSeconds=5)
+    longer = Toleration(key="o", operator="Equal", value="v", effect="NoExecute", tolerationSeconds=9)
+    assert merged([key, every, other, longer, other]) == [every, longer]
+    assert merged([key, key]) == [key]

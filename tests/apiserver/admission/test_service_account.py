@@ -8,6 +8,7 @@ import pytest
 from apiserver.admitting import admit, ask, container, pod, refusal
 from apiserver.readers import MemoryReaders
 from sampan.api import codec
+from sampan.api.errors import OtherStatus
 from sampan.api.resources import PODS, SERVICE_ACCOUNTS
 from sampan.apiserver.admission.service_account import MOUNT_PATH, ServiceAccount
 from sampan.lib.clock import Identity
@@ -72,7 +73,7 @@ MIRROR = {"annotations": {"kubernetes.io/config.mirror": "x"}}
     (pod(metadata=MIRROR, serviceAccountName="default"), "a mirror pod may not reference service accounts"),
     (pod(metadata=MIRROR, volumes=[{"name": "v", "secret": {"secretName": "s"}}]), "a mirror pod may not reference secrets"),
     (pod(metadata=MIRROR, volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
-     "a mirror pod may not use service account token volume projections"),
+     "a mirror pod may not use ServiceAccountToken volume projections"),
 ])
 def test_a_mirror_pod_has_no_secrets(plugin: ServiceAccount, body: dict[str, Any], why: str) -> None:
     assert refusal(plugin, ask("CREATE", PODS, body)) == f'pods "web" is forbidden: {why}'
@@ -86,7 +87,7 @@ def test_a_mirror_pod_has_no_secrets(plugin: ServiceAccount, body: dict[str, Any
      'container c with envVar E referencing secret.secretName="bad" is not allowed because service account strict does not '
      "reference that secret"),
     ({"imagePullSecrets": [{"name": "bad"}]},
-     'imagePullSecrets with name="bad" is not allowed because service account strict does not reference that imagePullSecret'),
+     'imagePullSecrets[0].name="bad" is not allowed because service account strict does not reference that imagePullSecret'),
 ])
 def test_an_account_may_list_what_its_pods_mount(readers: MemoryReaders, plugin: ServiceAccount, spec: dict[str, Any], why: str) -> None:
     readers.put(SERVICE_ACCOUNTS, {"metadata": {
@@ -94,3 +95,15 @@ def test_an_account_may_list_what_its_pods_mount(readers: MemoryReaders, plugin:
     good = [{"name": "v", "secret": {"secretName": "good"}}]
     admit(plugin, ask("CREATE", PODS, pod(serviceAccountName="strict", volumes=good)))
     assert refusal(plugin, ask("CREATE", PODS, pod(serviceAccountName="strict", **spec))) == f'pods "web" is forbidden: {why}'
+
+
+def test_an_ephemeral_container_needs_an_account_that_lists_its_secrets(readers: MemoryReaders, plugin: ServiceAccount) -> None:
+    env = [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "bad", "key": "k"}}}]
+    debug = pod(serviceAccountName="strict", ephemeralContainers=[{"name": "d", "env": env}])
+    request = ask("UPDATE", PODS, debug, pod(serviceAccountName="strict"), subresource="ephemeralcontainers")
+    assert refusal(plugin, request) == (
+        'pods "web" is forbidden: error looking up service account a/strict: serviceaccount "strict" not found')
+    readers.put(SERVICE_ACCOUNTS, {"metadata": {"name": "strict", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}}}, "a")
+    assert refusal(plugin, request, OtherStatus) == (
+        'ephemeral container d with envVar E referencing secret.secretName="bad" is not allowed because service account strict does '
+        "not reference that secret")

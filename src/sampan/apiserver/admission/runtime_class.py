@@ -7,12 +7,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.api.core.v1 import Pod
+from sampan.api.core.v1 import Pod, Toleration
 from sampan.api.node.v1 import RuntimeClass as RuntimeClassObject
 from sampan.api.resources import RUNTIME_CLASSES
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.refusal import forbidden
 from sampan.apiserver.watchcache import Readers
+
+
+def merged(tolerations: list[Toleration]) -> list[Toleration]:
+    """Without those that another covers; of equal ones the first stays."""
+    kept: list[Toleration] = []
+    for index, one in enumerate(tolerations):
+        later = tolerations[index + 1:]
+        if not any(_covers(other, one) for other in kept) and not any(other != one and _covers(other, one) for other in later):
+            kept.append(one)
+    return kept
+
+
+def _covers(more: Toleration, less: Toleration) -> bool:
+    """Whether one tolerates all that the other does."""
+    if more == less:
+        return True
+    if less.key != more.key and (more.key or more.operator != "Exists"):
+        return False
+    if more.effect not in ("", less.effect):
+        return False
+    if more.effect == "NoExecute" and more.tolerationSeconds is not None and (
+            less.tolerationSeconds is None or less.tolerationSeconds > more.tolerationSeconds):
+        return False
+    if more.operator in ("", "Equal"):
+        return less.operator == "Equal" and less.value == more.value
+    return more.operator == "Exists"
 
 
 class RuntimeClass:
@@ -46,7 +72,7 @@ class RuntimeClass:
                 raise forbidden(request, f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
                                          f"pod.spec.nodeSelector[{key}] = {pod.spec.nodeSelector[key]}")
         pod.spec.nodeSelector = pod.spec.nodeSelector | scheduling.nodeSelector
-        pod.spec.tolerations += [one for one in scheduling.tolerations if one not in pod.spec.tolerations]
+        pod.spec.tolerations = merged([*pod.spec.tolerations, *scheduling.tolerations])
 
     async def validate(self, request: AdmissionRequest) -> None:
         """An overhead is the class's."""
@@ -60,7 +86,7 @@ class RuntimeClass:
 
     def _class(self, request: AdmissionRequest, *, final: bool) -> RuntimeClassObject | None:
         name = request.object.spec.runtimeClassName
-        if not name:
+        if name is None:
             return None
         entry = self._classes.get("", name)
         if entry is None:

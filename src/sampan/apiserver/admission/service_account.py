@@ -5,13 +5,15 @@ Source: kubernetes `plugin/pkg/admission/serviceaccount`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sampan.api.core.v1 import (
     ConfigMapProjection,
+    Container,
     DownwardAPIProjection,
     DownwardAPIVolumeFile,
+    EphemeralContainer,
     KeyToPath,
     LocalObjectReference,
     ObjectFieldSelector,
@@ -22,6 +24,7 @@ from sampan.api.core.v1 import (
     VolumeMount,
     VolumeProjection,
 )
+from sampan.api.errors import OtherStatus
 from sampan.api.resources import SERVICE_ACCOUNTS
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.refusal import forbidden
@@ -52,8 +55,10 @@ class ServiceAccount:
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Set the account, its token's volume and its pull secrets."""
+        if request.operation != "CREATE":
+            return
         pod: Pod = request.object
-        if request.operation == "CREATE" and MIRROR not in pod.metadata.annotations:
+        if MIRROR not in pod.metadata.annotations:
             spec = pod.spec
             spec.serviceAccountName = spec.serviceAccountName or spec.serviceAccount or "default"
             spec.serviceAccount = spec.serviceAccountName
@@ -78,18 +83,17 @@ class ServiceAccount:
             if why:
                 raise forbidden(request, why, final=final)
             return
-        if request.operation == "CREATE" and not pod.spec.serviceAccountName:
+        if not pod.spec.serviceAccountName:
             raise forbidden(request, f"no service account specified for pod {request.namespace}/{pod.metadata.name}", final=final)
-        if request.operation == "UPDATE":
-            entry = self._accounts.get(request.namespace, pod.spec.serviceAccountName)
-            account = None if entry is None else entry.object
-        else:
-            account = self._account(request, final=final)
-        if account is None or account.metadata.annotations.get(ENFORCE, "") not in _TRUE:
+        account = self._account(request, final=final)
+        if account.metadata.annotations.get(ENFORCE, "") not in _TRUE:
             return
-        why = next(_unmountable(pod, account, only_ephemeral=request.operation == "UPDATE"), "")
-        if why:
-            raise forbidden(request, why, final=final)
+        if request.operation == "CREATE":
+            for why in _unmountable(pod, account):
+                raise forbidden(request, why, final=final)
+            return
+        for why in _unmountable_of("ephemeral container", pod.spec.ephemeralContainers, account):
+            raise OtherStatus(why, code=500)
 
     def _account(self, request: AdmissionRequest, *, final: bool) -> Any:
         name = request.object.spec.serviceAccountName
@@ -131,33 +135,36 @@ def _why_not_mirror(pod: Pod) -> str:
     for volume in pod.spec.volumes:
         sources = (volume.projected.sources or ()) if volume.projected is not None else ()
         if any(source.serviceAccountToken is not None for source in sources):
-            return "a mirror pod may not use service account token volume projections"
+            return "a mirror pod may not use ServiceAccountToken volume projections"
     return ""
 
 
-def _unmountable(pod: Pod, account: Any, *, only_ephemeral: bool) -> Iterator[str]:
+def _unmountable(pod: Pod, account: Any) -> Iterator[str]:
     """Why secrets are refused that the account does not list."""
     name, mountable = account.metadata.name, {ref.name for ref in account.secrets}
-    tail = f"is not allowed because service account {name} does not reference that secret"
-    if not only_ephemeral:
-        for volume in pod.spec.volumes:
-            if volume.secret is not None and volume.secret.secretName not in mountable:
-                yield f'volume with secret.secretName="{volume.secret.secretName}" {tail}'
-    groups: tuple[tuple[str, Any], ...] = (("init container", pod.spec.initContainers), ("container", pod.spec.containers or ()))
-    if only_ephemeral:
-        groups = (("ephemeral container", pod.spec.ephemeralContainers),)
-    for word, containers in groups:
-        for container in containers:
-            for env in container.env:
-                ref = env.valueFrom.secretKeyRef if env.valueFrom is not None else None
-                if ref is not None and ref.name not in mountable:
-                    yield f'{word} {container.name} with envVar {env.name} referencing secret.secretName="{ref.name}" {tail}'
-            for source in container.envFrom:
-                if source.secretRef is not None and source.secretRef.name not in mountable:
-                    yield f'{word} {container.name} with envFrom referencing secret.secretName="{source.secretRef.name}" {tail}'
-    if not only_ephemeral:
-        pulls = {ref.name for ref in account.imagePullSecrets}
-        for ref in pod.spec.imagePullSecrets:
-            if ref.name not in pulls:
-                yield (f'imagePullSecrets with name="{ref.name}" is not allowed because service account {name} does not '
-                       "reference that imagePullSecret")
+    for volume in pod.spec.volumes:
+        if volume.secret is not None and volume.secret.secretName not in mountable:
+            yield _refused(f'volume with secret.secretName="{volume.secret.secretName}"', name)
+    yield from _unmountable_of("init container", pod.spec.initContainers, account)
+    yield from _unmountable_of("container", pod.spec.containers or (), account)
+    pulls = {ref.name for ref in account.imagePullSecrets}
+    for index, ref in enumerate(pod.spec.imagePullSecrets):
+        if ref.name not in pulls:
+            yield (f'imagePullSecrets[{index}].name="{ref.name}" is not allowed because service account {name} does not '
+                   "reference that imagePullSecret")
+
+
+def _unmountable_of(word: str, containers: Iterable[Container | EphemeralContainer], account: Any) -> Iterator[str]:
+    name, mountable = account.metadata.name, {ref.name for ref in account.secrets}
+    for container in containers:
+        for env in container.env:
+            ref = env.valueFrom.secretKeyRef if env.valueFrom is not None else None
+            if ref is not None and ref.name not in mountable:
+                yield _refused(f'{word} {container.name} with envVar {env.name} referencing secret.secretName="{ref.name}"', name)
+        for source in container.envFrom:
+            if source.secretRef is not None and source.secretRef.name not in mountable:
+                yield _refused(f'{word} {container.name} with envFrom referencing secret.secretName="{source.secretRef.name}"', name)
+
+
+def _refused(what: str, account: str) -> str:
+    return f"{what} is not allowed because service account {account} does not reference that secret"
