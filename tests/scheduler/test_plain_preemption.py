@@ -44,10 +44,8 @@ class Case:
 def case(seed: int) -> Case:
     rng = random.Random(seed)
     nodes = [node(f"n{number}", cpu=str(rng.randint(1, 4)), pods=rng.choice(("3", "110"))) for number in range(rng.randint(1, 4))]
-    running = []
-    for number in range(rng.randint(2, 12)):
-        running.append(pod(f"r{number}", str(rng.randint(0, 2)), on=rng.choice(nodes).metadata.name, priority=rng.choice((0, 1, 1, 5, 50, 100)),
-                           labels=rng.choice(({}, {"app": "kept"}, {"app": "other"})), start=rng.choice(STARTS)))
+    running = [pod(f"r{number}", str(rng.randint(0, 2)), on=rng.choice(nodes).metadata.name, priority=rng.choice((0, 1, 1, 5, 50, 100)),
+                   labels=rng.choice(({}, {"app": "kept"}, {"app": "other"})), start=rng.choice(STARTS)) for number in range(rng.randint(2, 12))]
     nominated = {rng.choice(nodes).metadata.name: [pod("nominated", "1", priority=rng.choice((0, 50, 200)))]} if rng.random() < 0.3 else {}
     return Case(nodes, running, nominated, {"kept": rng.randint(0, 2)} if rng.random() < 0.6 else {}, pod("p", str(rng.randint(1, 3)), priority=50))
 

@@ -118,27 +118,44 @@ class Binder:
                 await commit(decision.reserved, pod, decision.node, self._client, self._clock, self._snapshot.world)
             except (ApiError, ReserveError) as error:
                 self._failed(decision, f"running PreBind plugin: {error}")
-                await self._give_back(decision.reserved)
+                await self._give_back(pod, decision.reserved)
                 return False
         extender = next((one for one in self._extenders if one.interested(pod)), None)
         bound = await (self._bind_by_request(decision) if extender is None else self._bind_by_extender(extender, decision))
         if not bound and decision.reserved is not None:
-            await self._give_back(decision.reserved)
+            await self._give_back(pod, decision.reserved)
         return bound
 
-    async def _give_back(self, reserved: Reserved) -> None:
+    async def _give_back(self, pod: Pod, reserved: Reserved) -> None:
         """What was made for the pod alone goes when it is not bound."""
         claim = reserved.extended
         if claim is not None and claim.metadata.resourceVersion:  # it was made
-            await self.drop_claim(claim)
+            await self._drop_claim(pod, claim)
 
-    async def drop_claim(self, claim: ResourceClaim) -> None:
-        """Delete the claim of a pod's extended resources; where that fails, the next attempt for the pod finds it."""
+    async def clear_claim(self, pod: Pod, claim: ResourceClaim) -> None:
+        """Delete the claim that an earlier attempt has left; the pod is held meanwhile."""
+        dropped = await self._drop_claim(pod, claim)
+        self._queue.release(pod.metadata.uid, now=not dropped)
+
+    async def _drop_claim(self, pod: Pod, claim: ResourceClaim) -> bool:
+        """Delete the claim of a pod's extended resources, unless the pod is bound after all; where that fails, the next attempt finds it."""
+        meta = pod.metadata
         try:
             async with self._turn():
-                await give_back(claim, self._client)
+                if not await self._is_bound(meta.name, meta.namespace, meta.uid):
+                    await give_back(claim, self._client)
         except ApiError as error:
             log.warning("claim not deleted", extra={"claim": f"{claim.metadata.namespace}/{claim.metadata.name}", "error": str(error)})
+            return False
+        return True
+
+    async def _is_bound(self, name: str, namespace: str, uid: str) -> bool:
+        """As the API server has it; a binding may have been made although all answers said otherwise."""
+        try:
+            found = await self._client.get(PODS, name, namespace)
+        except NotFound:
+            return False
+        return found.metadata.uid == uid and bool(found.spec.nodeName)
 
     async def _bind_by_extender(self, extender: Extender, decision: Decision) -> bool:
         try:

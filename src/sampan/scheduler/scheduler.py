@@ -230,7 +230,8 @@ class Scheduler:
         everywhere = len(self.snapshot)
         refused = Refused(((LEFT_OVER, everywhere),), everywhere, frozenset((CLAIMS,)), np.zeros_like(self.snapshot.alive))
         self._refuse(pod, shape, profile, refused, nominated, tasks)
-        tasks.start(self._binder.drop_claim(claim), f"drop claim of {pod.metadata.name}", keep_going=True)
+        self.queue.hold(pod.metadata.uid)
+        tasks.start(self._binder.clear_claim(pod, claim), f"clear claim of {pod.metadata.name}", keep_going=True)
 
     def _begin(self, waiting: Waiting) -> Begun:
         pod = waiting.pod
