@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,16 +10,27 @@ from apiserver.readers import MemoryReaders
 from sampan.api.authentication.v1 import TokenRequest
 from sampan.api.errors import Forbidden, NotFound
 from sampan.api.policy.v1 import Eviction
-from sampan.api.resources import CSI_NODES, LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICE_ACCOUNTS
+from sampan.api.resources import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    CSI_NODES,
+    LEASES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    SERVICE_ACCOUNTS,
+)
 from sampan.apiserver.admission.node_restriction import NodeRestriction
 from sampan.apiserver.request import User
+from sampan.lib import pki
 
 
 @pytest.fixture
 def plugin() -> NodeRestriction:
     readers = MemoryReaders()
     readers.put(NODES, {"metadata": {"name": "n1", "uid": "u1"}})
-    readers.put(PODS, {"metadata": {"name": "mine", "uid": "p1"}, "spec": {"containers": [], "nodeName": "n1"}}, "a")
+    readers.put(PODS, {"metadata": {"name": "mine", "uid": "p1"}, "spec": {
+        "containers": [], "nodeName": "n1", "volumes": [{"name": "t", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token"}}, {"serviceAccountToken": {"path": "vault", "audience": "vault"}}]}}]}}, "a")
     readers.put(PODS, {"metadata": {"name": "theirs", "uid": "p2"}, "spec": {"containers": [], "nodeName": "n2"}}, "a")
     return NodeRestriction(readers)
 
@@ -40,7 +52,11 @@ def test_a_node_makes_mirror_pods_of_its_own(plugin: NodeRestriction) -> None:
     (_mirror(owner={"controller": False}), 'node "n1" can only create pods with a controller owner reference set to itself'),
     (_mirror(owner={"blockOwnerDeletion": True}), 'node "n1" must not set blockOwnerDeletion on an owner reference'),
     (_mirror(owner={"uid": "u9"}), "node n1 UID mismatch: expected u9 got u1"),
-    (_mirror(serviceAccountName="x"), 'node "n1" can not create pods that reference a service account'),
+    (_mirror(serviceAccountName="x"), 'node "n1" can not create pods that reference serviceaccounts'),
+    (_mirror(volumes=[{"name": "v", "csi": {"driver": "d"}}]),
+     'node "n1" can not create pods that reference csidrivers (via CSI volumes)'),
+    (_mirror(volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+     'node "n1" can not create pods that reference serviceaccounts (via projected volumes)'),
     (_mirror(imagePullSecrets=[{"name": "s"}]), 'node "n1" can not create pods that reference secrets'),
     (_mirror(volumes=[{"name": "v", "configMap": {"name": "m"}}]), 'node "n1" can not create pods that reference configmaps'),
     (_mirror(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
@@ -118,6 +134,37 @@ def test_a_node_asks_for_tokens_of_its_own_pods(plugin: NodeRestriction, ref: di
         admit(plugin, request)
 
 
+@pytest.mark.parametrize(("audiences", "why"), [
+    (["vault"], ""),
+    (["a", "b"], "node may only request 0 or 1 audiences"),
+    (["other"], 'audience "other" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience'),
+])
+def test_and_for_audiences_that_the_pods_name(plugin: NodeRestriction, audiences: list[str], why: str) -> None:
+    body = _token(apiVersion="v1", kind="Pod", name="mine", uid="p1")
+    body["spec"]["audiences"] = audiences
+    request = ask("CREATE", SERVICE_ACCOUNTS, body, subresource="token", wire=TokenRequest, user=NODE)
+    if why:
+        assert refusal(plugin, request).endswith(why)
+    else:
+        admit(plugin, request)
+
+
+def test_a_node_keeps_its_owners_and_asks_for_its_own_certificate(plugin: NodeRestriction) -> None:
+    owned = _node()
+    owned["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]
+    assert refusal(plugin, ask("UPDATE", NODES, owned, _node(), user=NODE)).endswith(
+        'node "n1" is not allowed to modify ownerReferences')
+    key = pki.new_signing_key()
+    mine, other = (pki.new_request(pki.Names(f"system:node:{name}", ("system:nodes",)), key=key) for name in ("n1", "n2"))
+    for pem, why in ((mine, ""), (other, "can only create a node CSR with CN=system:node:n1"), (b"", "unable to parse csr")):
+        body = {"metadata": {"name": "r"}, "spec": {"signerName": pki.KUBELET_SERVING, "request": base64.b64encode(pem).decode()}}
+        request = ask("CREATE", CERTIFICATE_SIGNING_REQUESTS, body, user=NODE)
+        if why:
+            assert why in refusal(plugin, request)
+        else:
+            admit(plugin, request)
+
+
 def test_a_node_has_one_lease_and_one_csi_node(plugin: NodeRestriction) -> None:
     for name, namespace, good in (("n1", "kube-node-lease", True), ("n2", "kube-node-lease", False), ("n1", "a", False)):
         request = ask("CREATE", LEASES, {"metadata": {"name": name}}, namespace=namespace, user=NODE)
@@ -134,7 +181,7 @@ def test_a_node_reports_sizes_of_claims_and_nothing_else(plugin: NodeRestriction
     grown = claim | {"status": {"capacity": {"storage": "2Gi"}}}
     admit(plugin, ask("UPDATE", PERSISTENT_VOLUME_CLAIMS, grown, claim, subresource="status", user=NODE))
     moved = claim | {"spec": {"volumeName": "w"}}
-    assert "is not allowed to update fields other than status.capacity" in refusal(
+    assert "is not allowed to update fields other than status.quantity and status.conditions:" in refusal(
         plugin, ask("UPDATE", PERSISTENT_VOLUME_CLAIMS, moved, claim, subresource="status", user=NODE))
     assert "may only update PVC status" in refusal(plugin, ask("UPDATE", PERSISTENT_VOLUME_CLAIMS, claim, claim, user=NODE))
 

@@ -17,6 +17,8 @@ from sampan.apiserver.admission.refusal import forbidden
 from sampan.apiserver.auth.nodes import node_identity
 from sampan.apiserver.auth.podrefs import MIRROR, config_maps_of, secrets_of
 from sampan.apiserver.watchcache import Readers
+from sampan.kinds.core.internal import difference
+from sampan.lib import pki
 
 _RESTRICTED = "node-restriction.kubernetes.io"
 # what a kubelet may say about its node; source: kubelet `pkg/apis/well_known_labels.go`
@@ -40,6 +42,7 @@ class NodeRestriction:
             ("", "pods"): self._pod, ("", "nodes"): self._node, ("", "persistentvolumeclaims"): self._claim,
             ("", "serviceaccounts"): self._token, ("coordination.k8s.io", "leases"): self._lease,
             ("storage.k8s.io", "csinodes"): self._csi_node, ("resource.k8s.io", "resourceslices"): self._slice,
+            ("certificates.k8s.io", "certificatesigningrequests"): self._certificate,
         }
 
     def handles(self, request: AdmissionRequest) -> bool:
@@ -102,13 +105,8 @@ class NodeRestriction:
             raise NotFound.of("nodes", "", node)
         if owners[0].uid != entry.object.metadata.uid:
             return f"node {node} UID mismatch: expected {owners[0].uid} got {entry.object.metadata.uid}"
-        if pod.spec.serviceAccountName:
-            return f'node "{node}" can not create pods that reference a service account'
-        if secrets_of(pod):
-            return f'node "{node}" can not create pods that reference secrets'
-        if config_maps_of(pod):
-            return f'node "{node}" can not create pods that reference configmaps'
-        return _why_not_volumes(node, pod)
+        found = _referenced(pod)
+        return f'node "{node}" can not create pods that reference {found}' if found else ""
 
     def _pod_status(self, node: str, request: AdmissionRequest) -> None:
         if request.operation != "UPDATE":
@@ -121,6 +119,8 @@ class NodeRestriction:
             raise forbidden(request, f'node "{node}" cannot update labels through pod status')
         if new.status.resourceClaimStatuses != old.status.resourceClaimStatuses:
             raise forbidden(request, f'node "{node}" cannot update resource claim statues')
+        if new.status.extendedResourceClaimStatus != old.status.extendedResourceClaimStatus:
+            raise forbidden(request, f'node "{node}" cannot update extended resource claim status')
 
     # --- nodes ---
 
@@ -141,6 +141,8 @@ class NodeRestriction:
             raise forbidden(request, f'node "{node}" is not allowed to update configSource to a new non-nil configSource')
         if new.spec.taints != old.spec.taints:
             raise forbidden(request, f'node "{node}" is not allowed to modify taints')
+        if new.metadata.ownerReferences != old.metadata.ownerReferences:
+            raise forbidden(request, f'node "{node}" is not allowed to modify ownerReferences')
         if bad := forbidden_labels(new.metadata.labels, old.metadata.labels):
             raise forbidden(request, f"is not allowed to modify labels: {', '.join(bad)}")
 
@@ -151,9 +153,10 @@ class NodeRestriction:
             raise forbidden(request, "may only update PVC status")
         if request.operation != "UPDATE":
             raise forbidden(request, f'unexpected operation "{request.operation}"')
-        if _bare(request.object) != _bare(request.old):
-            raise forbidden(request, f'node "{node}" is not allowed to update fields other than status.capacity and '
-                                     "status.conditions")
+        new, old = _bare(request.object), _bare(request.old)
+        if new != old:
+            raise forbidden(request, f'node "{node}" is not allowed to update fields other than status.quantity and '
+                                     f"status.conditions: {difference(old, new)}")
 
     def _token(self, node: str, request: AdmissionRequest) -> None:
         if request.operation != "CREATE" or request.subresource != "token":
@@ -169,9 +172,12 @@ class NodeRestriction:
                                      "object might have been deleted and then recreated")
         if pod.spec.nodeName != node:
             raise forbidden(request, "node requested token bound to a pod scheduled on a different node")
-        wanted = request.object.spec.audiences or []
-        if wanted and not _mounts(pod, wanted):
-            raise forbidden(request, f'audience "{wanted[0]}" not found in pod spec volume')
+        wanted = request.object.spec.audiences or [""]
+        if len(wanted) > 1:
+            raise forbidden(request, "node may only request 0 or 1 audiences")
+        if not _mounts(pod, wanted[0]):
+            raise forbidden(request, f'audience "{wanted[0]}" not found in pod spec volume, {request.user.name} is not authorized '
+                                     "to request tokens for this audience")
 
     def _lease(self, node: str, request: AdmissionRequest) -> None:
         if request.namespace != "kube-node-lease":
@@ -184,10 +190,22 @@ class NodeRestriction:
             raise forbidden(request, "can only access CSINode with the same name as the requesting node")
 
     def _slice(self, node: str, request: AdmissionRequest) -> None:
-        obj = request.old if request.operation == "DELETE" else request.object
-        if obj.spec.nodeName != node:
-            word = {"CREATE": "create", "UPDATE": "update"}.get(request.operation, "delete")
-            raise forbidden(request, f"can only {word} ResourceSlice with the same NodeName as the requesting node")
+        """Updates are the node authorizer's alone: it knows the name."""
+        if request.operation in ("CREATE", "DELETE"):
+            obj = request.old if request.operation == "DELETE" else request.object
+            if obj.spec.nodeName != node:
+                raise forbidden(request, f"can only {request.operation.lower()} ResourceSlice with the same NodeName as the requesting node")
+
+    def _certificate(self, node: str, request: AdmissionRequest) -> None:
+        """The name in a certificate for a kubelet is the node's."""
+        if request.operation != "CREATE" or request.object.spec.signerName not in (pki.KUBELET_SERVING, pki.KUBE_APISERVER_CLIENT_KUBELET):
+            return
+        try:
+            names = pki.names_of_request(request.object.spec.request or b"")
+        except pki.BadCertificate as error:
+            raise forbidden(request, f"unable to parse csr: {error.message}") from error
+        if names.common_name != f"system:node:{node}":
+            raise forbidden(request, f"can only create a node CSR with CN=system:node:{node}")
 
 
 def forbidden_labels(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
@@ -206,26 +224,44 @@ def _is_restricted(key: str) -> bool:
         namespace == own or namespace.endswith("." + own) for own in _OWN_NAMESPACES)
 
 
-def _why_not_volumes(node: str, pod: Pod) -> str:
-    for volume in pod.spec.volumes:
-        sources = (volume.projected.sources or ()) if volume.projected is not None else ()
-        if any(source.clusterTrustBundle is not None for source in sources):
-            return f'node "{node}" can not create pods that reference clustertrustbundles'
-        if volume.persistentVolumeClaim is not None:
-            return f'node "{node}" can not create pods that reference persistentvolumeclaims'
+_BY_VOLUME = {
+    "configMap": "configmaps (via configmap volumes)", "secret": "secrets (via secret volumes)", "csi": "csidrivers (via CSI volumes)",
+    "glusterfs": "endpoints (via glusterFS volumes)", "persistentVolumeClaim": "persistentvolumeclaims",
+    "ephemeral": "persistentvolumeclaims (via ephemeral volumes)", "azureFile": "secrets (via azureFile volumes)"}
+_BY_SOURCE = {
+    "configMap": "configmaps (via projected volumes)", "secret": "secrets (via projected volumes)",
+    "serviceAccountToken": "serviceaccounts (via projected volumes)", "clusterTrustBundle": "clustertrustbundles",
+    "podCertificate": "podcertificates"}
+
+
+def _referenced(pod: Pod) -> str:
+    """The first sort of API object that the pod needs, if any."""
+    if pod.spec.serviceAccountName:
+        return "serviceaccounts"
+    if secrets_of(pod):
+        return "secrets"
+    if config_maps_of(pod):
+        return "configmaps"
     if pod.spec.resourceClaims:
-        return f'node "{node}" can not create pods that reference resourceclaims'
+        return "resourceclaims"
+    for volume in pod.spec.volumes:
+        for name, words in _BY_VOLUME.items():
+            if getattr(volume, name) is not None:
+                return words
+        for source in (volume.projected.sources or ()) if volume.projected is not None else ():
+            for name, words in _BY_SOURCE.items():
+                if getattr(source, name) is not None:
+                    return words
     return ""
 
 
-def _mounts(pod: Pod, audiences: list[str]) -> bool:
-    """Whether the pod's volumes want tokens for these audiences. CSI drivers ask for theirs through CSIDriver objects."""
+def _mounts(pod: Pod, audience: str) -> bool:
+    """Whether the pod's volumes want a token for the audience. CSI drivers ask for theirs through CSIDriver objects."""
     if any(volume.csi is not None or volume.persistentVolumeClaim is not None or volume.ephemeral is not None
            for volume in pod.spec.volumes):
         return True
-    found = {source.serviceAccountToken.audience or "" for volume in pod.spec.volumes if volume.projected is not None
-             for source in volume.projected.sources or () if source.serviceAccountToken is not None}
-    return set(audiences) <= found
+    return any(source.serviceAccountToken is not None and (source.serviceAccountToken.audience or "") == audience
+               for volume in pod.spec.volumes if volume.projected is not None for source in volume.projected.sources or ())
 
 
 def _bare(claim: PersistentVolumeClaim) -> Any:
