@@ -28,32 +28,13 @@ CONTROLLERS = ("*", "-node-lifecycle-controller")
 
 def serve_together(folder: Path, port: int, *, schedule: bool) -> int:
     """API server, controllers and scheduler in one process, as `sampan control-plane` puts them together."""
-    from dataclasses import replace
-
     from sampan.aio.tasks import Tasks
-    from sampan.client.base import Client
-    from sampan.client.inprocess import InProcessClient
-    from sampan.cluster.controlplane import ALL, SCHEDULER_USER, manager_settings, user
+    from sampan.cluster import controlplane
     from sampan.cluster.server import Parts, ServerConfig, serve
-    from sampan.control.events import EventRecorder
-    from sampan.control.informer import Informers
-    from sampan.controllers.manager import Manager
-    from sampan.scheduler.scheduler import Scheduler
 
     async def beside(parts: Parts) -> None:
-        def client_for(name: str) -> Client:
-            return InProcessClient(parts.api.app, user(name))
-
-        clock, identity = parts.clock, parts.identity
-        informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
-        settings = replace(manager_settings(parts), controllers=CONTROLLERS)
         async with Tasks() as tasks:
-            tasks.start(informers.run(), "informers")
-            tasks.start(Manager(client_for, settings, clock=clock, identity=identity, entries=ALL, informers=informers).run(), "controllers")
-            if schedule:
-                recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
-                tasks.start(recorder.run(), "events")
-                tasks.start(Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record).run(), "scheduler")
+            controlplane.start(parts, tasks, CONTROLLERS, scheduling=schedule)
             await tasks.wait()
 
     return serve(ServerConfig(data=folder / "data", port=port, token_file=folder / "tokens.csv"), beside)

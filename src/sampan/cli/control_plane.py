@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sampan.cli import credentialflags, securityflags
+from sampan.cli import controllers, credentialflags, securityflags
 from sampan.lib.errors import ConfigError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the cluster that `sampan up` made")
+    controllers.add_selection(parser)
     securityflags.add(parser)
     credentialflags.add(parser)
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
@@ -25,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
     cluster = load(arguments.data)
     if cluster is None:
         raise ConfigError(f"there is no cluster in {arguments.data}", hint="start one with `sampan up`")
-    return serve(ControlPlaneConfig(arguments.data, cluster, log_level=arguments.log_level,
+    return serve(ControlPlaneConfig(arguments.data, cluster, log_level=arguments.log_level, controllers=controllers.selection(arguments),
                                     security=securityflags.read(arguments), credentials=credentialflags.read(arguments)))

@@ -23,12 +23,22 @@ def boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Which controllers run."""
+    parser.add_argument("--controllers", default="*", metavar="LIST", help="`*` all that are on by default, NAME one, -NAME not this one")
+
+
+def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What the flag says."""
+    return (arguments.controllers,)
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags: every setting under its upstream name."""
     from sampan.controllers.settings import ManagerSettings
 
     parser.add_argument("--kubeconfig", type=Path, required=True, metavar="FILE", help="access to the API server")
-    parser.add_argument("--controllers", default="*", metavar="LIST", help="`*` all that are on by default, NAME one, -NAME not this one")
+    add_selection(parser)
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     credentialflags.add_check(parser, "10s")
     for flag in FILES:
@@ -72,6 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
                 files[name] = path
             except OSError as error:
                 raise ConfigError(f"--{flag} {path} can't be read: {error.strerror}") from None
-    settings = replace(ManagerSettings(controllers=tuple(arguments.controllers.split(","))), **given)
+    settings = replace(ManagerSettings(controllers=selection(arguments)), **given)
     return run_controllers(ControllersConfig(arguments.kubeconfig, arguments.log_level, arguments.certificate_check_period, settings,
                                              leader_elect=arguments.leader_elect, files=files))

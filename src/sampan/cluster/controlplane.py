@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -27,7 +26,7 @@ from sampan.cluster.provision import Folder, NodeIdentity, provision
 from sampan.cluster.security import SecurityFlags
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
-from sampan.controllers.manager import Manager
+from sampan.controllers.manager import Manager, select
 from sampan.controllers.settings import ManagerSettings
 from sampan.lib.errors import SampanError
 from sampan.scheduler.scheduler import Scheduler
@@ -45,6 +44,7 @@ class ControlPlaneConfig:
     cluster: ClusterConfig
     bind: str = "0.0.0.0"  # nodes and pods reach it at the machine's address
     log_level: str = "warning"
+    controllers: tuple[str, ...] = ManagerSettings.controllers
     security: SecurityFlags = SecurityFlags()
     credentials: CredentialFlags = CredentialFlags()
 
@@ -58,7 +58,12 @@ def user(name: str) -> User:
 
 
 def serve(config: ControlPlaneConfig) -> int:
-    """Run until a signal; the exit code."""
+    """Run until a signal; the exit code.
+
+    Raises:
+        ConfigError: A controller that nobody knows.
+    """
+    select(ALL, config.controllers)
     cluster = config.cluster
     wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=_address(cluster),
                                  service_cidr=cluster.service_range, log_level=config.log_level, security=config.security,
@@ -71,34 +76,37 @@ def serve(config: ControlPlaneConfig) -> int:
 
 
 async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
-    def client_for(name: str) -> Client:
-        return InProcessClient(parts.api.app, user(name))
-
     _provision(config, parts, parts.credentials.current)
     await addons.ensure(InProcessClient(parts.api.app, server.ADMIN), config.cluster.dns_ip)
     async with Tasks() as tasks:
         tasks.start(_keep_provisioned(config, parts), "nodes' certificates")
-        informers = _start(parts, tasks, client_for)
+        informers = start(parts, tasks, config.controllers)
         if config.cluster.fleet:
             _start_fleet(config, parts, tasks, informers)
         await tasks.wait()
 
 
-def _start(parts: server.Parts, tasks: Tasks, client_for: Callable[[str], Client]) -> Informers:
+def start(parts: server.Parts, tasks: Tasks, controllers: tuple[str, ...], *, scheduling: bool = True) -> Informers:
+    """Run controllers and scheduler beside the API server; the informers that they share."""
+    def client_for(name: str) -> Client:
+        return InProcessClient(parts.api.app, user(name))
+
     clock, identity = parts.clock, parts.identity
     informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
-    settings = manager_settings(parts)
+    settings = replace(_manager_settings(parts, parts.credentials.current), controllers=controllers)
 
     async def renewed(current: Current) -> None:
-        settings.renewals.renew(manager_settings(parts, current))
+        settings.renewals.renew(_manager_settings(parts, current))
 
     parts.credentials.on_change(renewed)
     manager = Manager(client_for, settings, clock=clock, identity=identity, entries=ALL, informers=informers)
+    tasks.start(informers.run(), "informers")
+    tasks.start(manager.run(), "controllers")
+    if not scheduling:
+        return informers
     recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
     scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
     recorder.give_way(scheduler.busy)
-    tasks.start(informers.run(), "informers")
-    tasks.start(manager.run(), "controllers")
     tasks.start(recorder.run(), "scheduler events")
     tasks.start(scheduler.run(), "scheduler")
     return informers
@@ -127,9 +135,8 @@ def _start_fleet(config: ControlPlaneConfig, parts: server.Parts, tasks: Tasks, 
     tasks.start(tell(), "simulated nodes are ready")
 
 
-def manager_settings(parts: server.Parts, renewed: Current | None = None) -> ManagerSettings:
+def _manager_settings(parts: server.Parts, current: Current) -> ManagerSettings:
     """The controllers' settings, with the keys that they sign with."""
-    current = renewed or parts.credentials.current
     ca = current.keys.ca.pair()
     return ManagerSettings(root_ca=current.authorities, service_account_private_key=current.signing_key,
                            cluster_signing_cert=ca.certificate, cluster_signing_key=ca.key,
