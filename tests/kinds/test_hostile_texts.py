@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
-from sampan.api import quantity
+from sampan.api import codec, quantity
 from sampan.api.apps.v1 import DaemonSet
 from sampan.api.cel.library.kubernetes import to_semver
+from sampan.api.core.v1 import PodSpec, ResourceQuota, ResourceQuotaSpec
+from sampan.api.errors import MOST_FINDINGS_BYTES, FieldError, Invalid
 from sampan.kinds import checks
 from sampan.kinds.apiextensions import formats
 from sampan.kinds.apps import daemon_set
 from sampan.kinds.batch import schedule
-from sampan.kinds.core.pod_spec import cloud_volumes, env
+from sampan.kinds.core import resource_quota
+from sampan.kinds.core.pod_spec import cloud_volumes, env, scheduling
+from sampan.kinds.core.pod_spec.overlaps import MOST_WARNINGS, overlap_warnings
 
 MANY = 300_000
 
@@ -53,6 +57,24 @@ def found(judge: Callable[..., None], *more: Any) -> Callable[[str], Any]:
 ], ids=lambda value: value[:24] if isinstance(value, str) else "")
 def test_it_is_refused_at_once(read: Callable[[str], Any], text: str) -> None:
     read(text)
+
+
+def test_many_items_are_looked_at_once_each() -> None:
+    keyed = [{"key": f"k{index}", "path": f"a/{index}"} for index in range(20_000)]
+    spread = [{"topologyKey": f"k{index}", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"} for index in range(20_000)]
+    spec = codec.convert(PodSpec, {"containers": [], "topologySpreadConstraints": spread, "volumes": [
+        {"name": "v", "secret": {"secretName": "s", "items": keyed}}, {"name": "w", "secret": {"secretName": "s", "items": [{"key": "k", "path": "a"}] * 20_000}}]})
+    errors: list[FieldError] = []
+    scheduling.spread_constraints(errors, spec.topologySpreadConstraints, "at")
+    assert errors == []
+    assert len(list(overlap_warnings(spec))) == MOST_WARNINGS
+
+
+def test_findings_that_show_what_was_sent_do_not_grow_with_its_square() -> None:
+    quota = ResourceQuota(spec=ResourceQuotaSpec(scopes=[f"scope-{index}" for index in range(50_000)]))
+    refusal = Invalid.of("ResourceQuota", "", "q", resource_quota.KIND.validate(quota))
+    assert len(refusal.message) < 4 * MOST_FINDINGS_BYTES
+    assert len(refusal.details["causes"]) < 5
 
 
 def test_long_numbers_are_read_as_far_as_go_reads_them() -> None:

@@ -134,6 +134,9 @@ class UnsupportedMediaType(ApiError):
     code, reason = 415, "UnsupportedMediaType"
 
 
+MOST_FINDINGS_BYTES = 1 << 20
+
+
 class Invalid(ApiError):
     """Validation found something; `errors` has all of it."""
 
@@ -145,8 +148,17 @@ class Invalid(ApiError):
 
     @classmethod
     def of(cls, kind: str, group: str, name: str, errors: Iterable[FieldError]) -> Invalid:
-        """`Pod "web" is invalid: …`, with one cause per finding."""
-        found = list(errors)
+        """`Pod "web" is invalid: …`, with one cause per finding; what is beyond `MOST_FINDINGS_BYTES` is not told.
+
+        Findings show what was sent, some of them all of it: together they could be as large as its square.
+        """
+        found: list[FieldError] = []
+        size = 0
+        for error in errors:
+            size += len(error.field) + len(error.detail)
+            if found and size > MOST_FINDINGS_BYTES:
+                break
+            found.append(error)
         texts = list(dict.fromkeys(str(error) for error in found))  # upstream's aggregate drops repeats
         text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
         causes = [{"reason": e.reason, "message": e.detail, "field": e.field} for e in found]

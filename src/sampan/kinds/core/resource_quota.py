@@ -74,11 +74,13 @@ def _conflicting(errors: Errors, scopes: set[str], spec: ResourceQuotaSpec, path
 
 def _scopes(errors: Errors, spec: ResourceQuotaSpec) -> None:
     path = "spec.scopes"
+    # upstream shows all scopes in each finding
+    unknown, unfitting = (field.invalid(path, spec.scopes, f"unsupported scope{more}") for more in ("", " applied to resource"))
+    hard = [name for name in sorted(spec.hard) if resources.is_standard_quota(name)] if spec.scopes else []
     for scope in spec.scopes:
         if scope not in SCOPES:
-            errors.append(field.invalid(path, spec.scopes, "unsupported scope"))
-        errors += [field.invalid(path, spec.scopes, "unsupported scope applied to resource") for name in sorted(spec.hard)
-                   if resources.is_standard_quota(name) and not scope_fits(scope, name)]
+            errors.append(unknown)
+        errors += [unfitting for name in hard if not scope_fits(scope, name)]
     if spec.scopes:
         _conflicting(errors, set(spec.scopes), spec, path)
 

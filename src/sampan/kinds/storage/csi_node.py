@@ -69,10 +69,12 @@ def _driver(driver: CSINodeDriver, at: str, *, taken: bool) -> Findings:
 def validate_update(new: CSINode, old: CSINode) -> Findings:
     """A driver that was there stays as it was, but for how much it can attach; it may go and come back."""
     out: Findings = []
+    named: dict[str, list[CSINodeDriver]] = {}
+    for driver in new.spec.drivers or ():
+        named.setdefault(driver.name, []).append(driver)
     for before in old.spec.drivers or ():
-        for driver in new.spec.drivers or ():
-            same = (driver.nodeID, driver.topologyKeys or []) == (before.nodeID, before.topologyKeys or [])
-            if driver.name == before.name and not same:
+        for driver in named.get(before.name, ()):
+            if (driver.nodeID, driver.topologyKeys or []) != (before.nodeID, before.topologyKeys or []):
                 shown = internal(structs.replace(driver, allocatable=None))
                 out.append(field.invalid("spec.drivers", shown, field.IMMUTABLE))
     return out

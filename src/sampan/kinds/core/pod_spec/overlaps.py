@@ -6,6 +6,8 @@ Source: kubernetes `pkg/api/pod/warnings.go` (`warningsForOverlappingVirtualPath
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import islice
 
 from sampan.api.core.v1 import DownwardAPIVolumeFile, KeyToPath, PodCertificateProjection, PodSpec, VolumeProjection
 from sampan.api.goprint import quote
@@ -13,8 +15,18 @@ from sampan.api.goprint import quote
 File = tuple[str, str]  # its path and where it is from; nothing: it is the volume's only source
 
 
+MOST_WARNINGS = 100
+"""More than the headers of an answer ever show."""
+MOST_PATH = 4096
+"""Longer ones can't be on any file system, and hide nothing."""
+
+
 def overlap_warnings(spec: PodSpec) -> Iterator[str]:
     """For all volumes of a pod."""
+    return islice(_all(spec), MOST_WARNINGS)
+
+
+def _all(spec: PodSpec) -> Iterator[str]:
     for volume in spec.volumes:
         told = f"volume {quote(volume.name)}"
         if volume.configMap is not None:
@@ -28,13 +40,11 @@ def overlap_warnings(spec: PodSpec) -> Iterator[str]:
 
 
 def _projected(told: str, sources: Sequence[VolumeProjection]) -> Iterator[str]:
-    files: list[File] = []
+    known = _Known()
     for source in sources:
         if source == VolumeProjection():
             yield f"{told} has no sources provided"
-        mine = _files(source)
-        yield from _overlaps(told, mine, files)
-        files += mine
+        yield from _overlaps(told, _files(source), known)
 
 
 def _files(source: VolumeProjection) -> list[File]:
@@ -67,18 +77,42 @@ def _trimmed(path: str) -> str:
     return path.rstrip("/")
 
 
-def _overlaps(told: str, files: Sequence[File], before: Sequence[File] = ()) -> Iterator[str]:
-    """Each file against `before` and those of its own list that come earlier."""
-    known = list(before)
+class _Known:
+    """Files by their paths and by the folders above them: no file is compared with all others."""
+
+    def __init__(self) -> None:
+        self._files: list[File] = []
+        self._at: dict[str, list[int]] = {}
+        self._below: dict[str, list[int]] = {}
+
+    def add(self, file: File) -> None:
+        path, number = file[0], len(self._files)
+        self._files.append(file)
+        if path and len(path) <= MOST_PATH:
+            self._at.setdefault(path, []).append(number)
+            for folder in _folders(path):
+                self._below.setdefault(folder, []).append(number)
+
+    def colliding(self, path: str) -> Iterator[File]:
+        """Those at this path, above it or below it, in the order in which they were added."""
+        if not path or len(path) > MOST_PATH:
+            return
+        places = [self._at.get(path, ()), self._below.get(path, ()), *(self._at.get(folder, ()) for folder in _folders(path))]
+        for number in merge(*places):
+            yield self._files[number]
+
+
+def _folders(path: str) -> Iterator[str]:
+    return (path[:at] for at, char in enumerate(path) if char == "/")
+
+
+def _overlaps(told: str, files: Sequence[File], known: _Known | None = None) -> Iterator[str]:
+    """Each file against those that are `known` and those of its own list that come earlier; known afterwards."""
+    known = known or _Known()
     for file in files:
-        for other in known:
-            if file[0] and other[0] and _collide(file[0], other[0]):
-                yield f"{told}: overlapping paths: {_shown(file)} with {_shown(other)}"
-        known.append(file)
-
-
-def _collide(one: str, other: str) -> bool:
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+        for other in known.colliding(file[0]):
+            yield f"{told}: overlapping paths: {_shown(file)} with {_shown(other)}"
+        known.add(file)
 
 
 def _shown(file: File) -> str:

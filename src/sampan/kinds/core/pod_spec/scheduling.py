@@ -184,6 +184,7 @@ def tolerations(errors: Errors, wanted: list[Toleration], path: str) -> None:
 
 
 def spread_constraints(errors: Errors, wanted: list[TopologySpreadConstraint], path: str) -> None:
+    last = {(one.topologyKey, one.whenUnsatisfiable): index for index, one in enumerate(wanted)}
     for index, one in enumerate(wanted):
         at = f"{path}[{index}]"
         if one.maxSkew <= 0:
@@ -193,8 +194,7 @@ def spread_constraints(errors: Errors, wanted: list[TopologySpreadConstraint], p
         if one.whenUnsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             errors.append(field.not_supported(f"{at}.whenUnsatisfiable", one.whenUnsatisfiable,
                                               ("DoNotSchedule", "ScheduleAnyway")))
-        if any((other.topologyKey, other.whenUnsatisfiable) == (one.topologyKey, one.whenUnsatisfiable)
-               for other in wanted[index + 1:]):
+        if last[one.topologyKey, one.whenUnsatisfiable] > index:
             errors.append(field.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}",
                                           f"{{{one.topologyKey}, {one.whenUnsatisfiable}}}"))
         if one.minDomains is not None:
