@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from api_asking import MAPS, PODS, Asker, config_map, pod, with_server
 from sampan.api import codec
@@ -117,5 +118,52 @@ def test_what_is_created_has_no_version_yet() -> None:
         code, value = await asker.ask("POST", MAPS, wanted)
         assert (code, value["message"]) == (500, "resourceVersion should not be set on objects to be created")
         assert (await asker.ask("GET", f"{MAPS}/a"))[0] == 404
+
+    with_server(test)
+
+
+def test_findings_about_metadata_are_told_as_often_as_upstream_looks() -> None:
+    async def test(asker: Asker) -> None:
+        wrong = {"labels": {"a": "b c"}}
+        core, networks = "/api/v1/namespaces/default", "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+        budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+        for path, body, times in ((f"{core}/configmaps", {}, 4), (networks, {"spec": {"podSelector": {}}}, 3), (budgets, {}, 2)):
+            await asker.must("POST", path, body | {"metadata": {"name": "a"}})
+            code, told = await asker.merge(f"{path}/a", {"metadata": wrong})
+            assert (code, len(told["details"]["causes"])) == (422, times)
+
+    with_server(test)
+
+
+def test_what_has_no_namespace_forgets_the_one_that_it_says() -> None:
+    async def test(asker: Asker) -> None:
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        made = await asker.must("POST", path, {"metadata": {"name": "a", "namespace": "other"}})
+        assert "namespace" not in made["metadata"]
+        put = await asker.must("PUT", f"{path}/a", {"metadata": {"name": "a", "namespace": "other"}})
+        assert "namespace" not in put["metadata"]
+
+    with_server(test)
+
+
+def test_a_version_matters_to_the_store_alone() -> None:
+    async def test(asker: Asker) -> None:
+        body = config_map("a") | {"metadata": {"name": "a", "resourceVersion": "5"}}
+        code, told = await asker.ask("POST", MAPS, body)
+        assert (code, told["message"]) == (500, "resourceVersion should not be set on objects to be created")
+        dry = await asker.must("POST", f"{MAPS}?dryRun=All", body)
+        assert dry["metadata"]["resourceVersion"] == "5"
+
+    with_server(test)
+
+
+def test_a_strategic_patch_changes_fields_and_no_kind() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", MAPS, config_map("a"))
+        async def patch(change: Any) -> tuple[int, Any]:
+            return await asker.ask("PATCH", f"{MAPS}/a", change, content_type="application/strategic-merge-patch+json")
+        assert (await patch({"kind": "Secret"}))[0] == 200
+        code, told = await patch({"data": 5})
+        assert (code, told["message"]) == (422, ' "" is invalid: patch: Invalid value: "map[data:5]": cannot restore map from int64')
 
     with_server(test)

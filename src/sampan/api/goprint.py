@@ -94,6 +94,19 @@ def ordered(value: Any) -> Any:
     return [ordered(inner) for inner in value] if isinstance(value, list) else value
 
 
+def verbose(value: Any) -> str:
+    """`%v` of a tree: maps with their keys in order, lists in brackets, texts as they are."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{verbose(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(verbose, value))}]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
 def value(value: Any) -> str:
     """A value as field errors show it: numbers and booleans plain, strings quoted, the rest as JSON."""
     if isinstance(value, str):

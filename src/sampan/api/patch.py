@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sampan.api import codec, jsonsyntax, strategic, strict
+from sampan.api import codec, goprint, jsonsyntax, strategic, strict
 from sampan.api.errors import ApiError, BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from sampan.api.jsonvalues import word
 from sampan.api.opening import Way, joined, opened
@@ -65,8 +65,10 @@ class Patch(Protocol):
         """
         ...
 
-    def shown(self, tree: Any) -> Any:
-        """The patched tree as upstream's messages show it: what the patch has gone through is in the order of the alphabet."""
+    def told(self, tree: Any) -> str:
+        """What upstream's messages show of it: the patched tree, where what the patch has gone through is in the order of the
+        alphabet; of a strategic merge patch the patch itself.
+        """
         ...
 
 
@@ -82,6 +84,8 @@ def parse(content_type: str, body: bytes, shape: Shape | None) -> Patch:
         return _parse_json(body)
     if content_type == MERGE:
         tree = _object(body, "error decoding patch: ")
+        if body.strip() == b"null":
+            raise BadRequest("Invalid JSON Patch")
         return MergePatch(body, tree, strict.repeated_fields(body, tree))
     if content_type == STRATEGIC and shape is not None:
         tree = _object(body, "")
@@ -132,15 +136,15 @@ class JsonPatch:
             raise Unprocessable(str(error)) from None
         return document
 
-    def shown(self, tree: Any) -> Any:
-        """See `Patch.shown`."""
+    def told(self, tree: Any) -> str:
+        """See `Patch.told`."""
         for operation in codec.loads(self.body) or ():
             for pointer in filter(None, ((operation or {}).get("path"), (operation or {}).get("from"))):
                 way: dict[str, Any] = {}
                 for key in reversed(pointer.split("/")[1:-1]):
                     way = {key.replace("~1", "/").replace("~0", "~"): way}
                 tree = _sorted_along(tree, way)
-        return tree
+        return codec.encode(tree).decode()
 
 
 def _parse_json(body: bytes) -> JsonPatch:
@@ -301,9 +305,9 @@ class MergePatch(_Merging):
     def apply(self, tree: dict[str, Any]) -> Any:
         return merge(tree, self.patch())
 
-    def shown(self, tree: Any) -> Any:
-        """See `Patch.shown`."""
-        return _sorted_along(tree, codec.loads(self.body) or {})
+    def told(self, tree: Any) -> str:
+        """See `Patch.told`."""
+        return codec.encode(_sorted_along(tree, codec.loads(self.body) or {})).decode()
 
 
 def _way(patch: Mapping[str, Any]) -> Way:
@@ -345,9 +349,9 @@ class StrategicPatch(_Merging):
     def apply(self, tree: dict[str, Any]) -> Any:
         return strategic.merge(tree, self.patch(), self.shape)
 
-    def shown(self, tree: Any) -> Any:
-        """See `Patch.shown`."""
-        return tree
+    def told(self, tree: Any) -> str:
+        """See `Patch.told`."""
+        return goprint.verbose(codec.loads(self.body) or {})
 
 
 def _sorted_along(tree: Any, way: Any) -> Any:

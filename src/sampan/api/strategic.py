@@ -32,25 +32,12 @@ def _failure(message: str) -> OtherStatus:
     return OtherStatus(message, code=500)
 
 
-def _shown(value: Any) -> str:
-    """Go's `%v` of decoded JSON."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_shown(inner)}" for key, inner in sorted(value.items())) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_shown, value)) + "]"
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return goprint.number(value) if isinstance(value, int | float) else str(value)
-
-
 def _identity(value: Any) -> Hashable:
     return codec.encode(value) if isinstance(value, dict | list) else (type(value), value)
 
 
 def _no_merge_key(item: Any, key: str) -> OtherStatus:
-    return _failure(f"map: {_shown(item)} does not contain declared merge key: {key}")
+    return _failure(f"map: {goprint.verbose(item)} does not contain declared merge key: {key}")
 
 
 def _key_of(item: Any, merge_key: str) -> Hashable:
@@ -143,7 +130,7 @@ def _directive(patch: Tree) -> Tree:
         return {key: value for key, value in patch.items() if key != DIRECTIVE}
     if directive == "delete":
         return {}
-    raise _failure(f"unknown patch type: {_shown(directive)} in map: {_shown(patch)}")
+    raise _failure(f"unknown patch type: {goprint.verbose(directive)} in map: {goprint.verbose(patch)}")
 
 
 def _set(original: Tree, key: str, value: Any) -> None:
@@ -249,7 +236,7 @@ def _check_order(wanted: list[Any], order: list[Any], merge_key: str) -> None:
             at += 1
         step += 1
     if at < len(kept):
-        raise _failure(f"The order in patch list:\n{_shown(wanted)}\n doesn't match {ORDER_PREFIX} list:\n{_shown(order)}\n")
+        raise _failure(f"The order in patch list:\n{goprint.verbose(wanted)}\n doesn't match {ORDER_PREFIX} list:\n{goprint.verbose(order)}\n")
 
 
 def _merge_lists(original: list[Any], patch: list[Any], shape: Shape, *, deleting: bool) -> list[Any]:
@@ -258,7 +245,7 @@ def _merge_lists(original: list[Any], patch: list[Any], shape: Shape, *, deletin
     if not original and not patch:
         return original
     merge_key, items = shape.merge_key, shape.items or ANY
-    if not _holds_objects([*original, *patch]):
+    if not _holds_objects(original, patch):
         if deleting:
             gone = set(map(_identity, patch))
             return [item for item in original if _identity(item) not in gone]
@@ -279,13 +266,12 @@ def _merge_lists(original: list[Any], patch: list[Any], shape: Shape, *, deletin
     return _ordered(original, patch, live, merge_key)
 
 
-def _holds_objects(items: list[Any]) -> bool:
-    kinds = {type(item) for item in items}
+def _holds_objects(*lists: list[Any]) -> bool:
+    kinds = {type(item) for items in lists for item in items}
     if list in kinds:
         raise OtherStatus("lists of lists are not supported", code=422, reason="Invalid")
     if len(kinds) > 1:
-        names = sorted({_go_name(item) for item in items})
-        raise _failure(f"list element types are not identical: {_shown(names)}")
+        raise _failure(f"list element types are not identical: {goprint.verbose([*lists])}")
     return kinds == {dict}
 
 
@@ -305,7 +291,7 @@ def _special_items(original: list[Any], patch: list[Any], merge_key: str) -> tup
         elif directive == "merge":
             raise _failure("merging lists cannot yet be specified in the patch")
         else:
-            raise _failure(f"unknown patch type: {_shown(directive)} in map: {_shown(item)}")
+            raise _failure(f"unknown patch type: {goprint.verbose(directive)} in map: {goprint.verbose(item)}")
     return (kept, []) if replace else (original, kept)
 
 

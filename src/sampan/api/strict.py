@@ -63,8 +63,9 @@ def decode(resource: Resource[Any], body: bytes, *, validation: str = "Warn", co
         raise BadRequest(prefix + str(error)) from None
 
 
-def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coerce: Coerce | None = None) -> Decoded:
-    """A changed tree of dicts (a patch's result) to an object.
+def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coerce: Coerce | None = None,
+            walk: type[Walk] = Walk) -> Decoded:
+    """A changed tree of dicts (a patch's result) to an object; `walk` has the words about wrong types.
 
     Raises:
         Undecodable: It can't be one; under Strict also when fields are unknown.
@@ -76,7 +77,7 @@ def convert(resource: Resource[Any], tree: Any, *, validation: str = "Warn", coe
             return Decoded(codec.convert(resource.wire, tree), [])
         except _REFUSED:
             # parts that nobody has looked at may still be text
-            obj, problems = _walk(resource, codec.to_builtins(tree))
+            obj, problems = _walk(resource, codec.to_builtins(tree), walk)
     if validation == "Ignore":
         problems = []
     if problems and validation == "Strict":
@@ -232,8 +233,8 @@ def _identify(resource: Resource[Any], tree: Any, body: bytes) -> tuple[str, str
     return (group, version, kind or resource.kind) if api_version else (resource.group, resource.version, kind or resource.kind)
 
 
-def _walk(resource: Resource[Any], tree: Any) -> tuple[Any, list[str]]:
-    walk = Walk()
+def _walk(resource: Resource[Any], tree: Any, words: type[Walk] = Walk) -> tuple[Any, list[str]]:
+    walk = words()
     shape = schema.of_resource(resource)
     if shape is None:
         return (walk.plain(tree, "") if tree is not None else {}), walk.problems

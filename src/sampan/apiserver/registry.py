@@ -100,10 +100,11 @@ class Registry:
             ApiError: Anything upstream would refuse.
         """
         meta = metadata.meta_of(obj)
-        if meta.resourceVersion not in ("", "0"):
+        if meta.resourceVersion not in ("", "0") and not write.dry_run:  # the store says so, which isn't asked
             raise OtherStatus("resourceVersion should not be set on objects to be created", code=500)
-        meta.resourceVersion = ""
-        self._birth(meta, namespace if served.resource.namespaced else meta.namespace)
+        if not write.dry_run:
+            meta.resourceVersion = ""
+        self._birth(meta, namespace if served.resource.namespaced else "")
         generated = bool(meta.generateName) and not meta.name
         original = codec.encode(obj) if generated else b""
         if generated:
@@ -115,7 +116,7 @@ class Registry:
             except AlreadyExists:
                 obj = codec.decode(type(obj), original)
                 meta = metadata.meta_of(obj)
-                self._birth(meta, namespace if served.resource.namespaced else meta.namespace)
+                self._birth(meta, namespace if served.resource.namespaced else "")
                 meta.name, meta.resourceVersion = self._generate(meta.generateName), ""
                 metadata.put_meta(obj, meta)
         try:
@@ -252,8 +253,7 @@ class Registry:
         meta = metadata.meta_of(new)
         self._check_revision(served, meta, was, entry.revision)
         metadata.keep_system_fields(meta, was)
-        if resource.namespaced:
-            meta.namespace = meta.namespace or was.namespace
+        meta.namespace = (meta.namespace or was.namespace) if resource.namespaced else ""
         metadata.put_meta(new, meta)
         kind.default(new)
         if not write.applying:

@@ -14,6 +14,8 @@ from sampan.api import codec, field, patch, schema, strict
 from sampan.api.errors import BadRequest, Conflict, Invalid, UnsupportedMediaType
 from sampan.api.opening import Way
 from sampan.api.resources import ALL
+from sampan.api.restore import Restore
+from sampan.api.shapewalk import Walk
 from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.asking import settled
 from sampan.apiserver.catalog import Served
@@ -69,18 +71,21 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
     kind = content_type(served, info)
     shape = None if served.custom is not None else schema.of_resource(served.resource)
     parsed = patch.parse(kind, raw, shape)
+    words = Restore if kind == patch.STRATEGIC else Walk
     warned = [False]
 
     def change(old: Any) -> Any:
         tree = parsed.apply(codec.loads(text(old)) if served.custom else parsed.tree(text(old), _IDENTITY))
+        if kind == patch.STRATEGIC:  # it changes the fields of a Go struct, whose kind is another matter
+            tree |= {"kind": served.resource.kind, "apiVersion": served.resource.group_version}
         try:
             coerce = served.custom.decode if served.custom else None
-            decoded = strict.convert(served.resource, tree, validation=options.validation, coerce=coerce)
+            decoded = strict.convert(served.resource, tree, validation=options.validation, coerce=coerce, walk=words)
             problems = [*parsed.problems, *decoded.problems] if options.validation != "Ignore" else []
             if problems and options.validation == "Strict":
                 raise strict.Undecodable(f"strict decoding error: {', '.join(problems)}")
         except strict.Undecodable as error:
-            raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), str(error))]) from None
+            raise Invalid.of("", "", "", [field.invalid("patch", parsed.told(tree), str(error))]) from None
         check_identity(served, info, tree, parsed)
         if problems and not warned[0]:
             info.warnings += problems
@@ -107,7 +112,7 @@ def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.P
         if any(one.kind == said[1] and one.group == group and one.version == version for one in ALL):
             package = served.resource.group.partition(".")[0] or "core"
             why = f"converting ({version}.{said[1]}) to ({package}.{resource.kind}): unknown conversion"
-        raise Invalid.of("", "", "", [field.invalid("patch", codec.encode(parsed.shown(tree)).decode(), why)])
+        raise Invalid.of("", "", "", [field.invalid("patch", parsed.told(tree), why)])
     meta = tree.get("metadata") or {}
     _check_place(served, info, meta.get("name"), meta.get("namespace"))
 

@@ -42,6 +42,7 @@ def _controller(obj: ControllerRevision, _: datetime) -> str:
 
 KIND: Kind[ControllerRevision] = Kind(
     resource=CONTROLLER_REVISIONS,
+    metadata="both",
     validate=validate,
     validate_create=validate_create,
     validate_update=validate_update,

@@ -201,7 +201,7 @@ KIND: Kind[CronJob] = Kind(
     prepare_update=meta.change_spec,
     validate_create=validate_create,
     validate_update=validate_update,
-    subkinds=(SubKind("status", meta.keep_spec),),
+    subkinds=(SubKind("status", meta.keep_spec, metadata="none"),),
     columns=(
         NAME_COLUMN,
         Column("Schedule", lambda obj, _: obj.spec.schedule),

@@ -289,7 +289,11 @@ def _duration(job: Job, now: datetime) -> str:
 
 
 KIND: Kind[Job] = Kind(
+    dependents="orphan",
+    delete_warning="child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+                   "propagationPolicy=Orphan to suppress this warning",
     resource=JOBS,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=meta.change_spec,

@@ -44,6 +44,7 @@ def validate_update(new: ConfigMap, old: ConfigMap) -> list[FieldError]:
 
 KIND: Kind[ConfigMap] = Kind(
     resource=CONFIG_MAPS,
+    metadata="both",
     validate_create=validate,
     validate_update=validate_update,
     columns=(

@@ -92,6 +92,7 @@ def _warnings(endpoints: Endpoints, _: Endpoints | None) -> list[str]:
 
 KIND: Kind[Endpoints] = Kind(
     resource=ENDPOINTS,
+    metadata="both",
     default=default,
     validate_create=validate,
     validate_update=validate,

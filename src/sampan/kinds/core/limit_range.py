@@ -116,5 +116,5 @@ def _ratio(errors: Errors, item: LimitRangeItem, key: str, path: str) -> None:
             errors.append(field.invalid(at, ratio, f"ratio {ratio} is greater than max/min = {limit:f}"))
 
 
-KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, default=default, as_stored=as_stored,
+KIND: Kind[LimitRange] = Kind(resource=LIMIT_RANGES, metadata="object", default=default, as_stored=as_stored,
                         prepare_create=prepare_create, validate=validate, allow_create_on_update=True)

@@ -72,6 +72,7 @@ def validate_status(new: Namespace, _: Namespace) -> list[FieldError]:
 
 KIND: Kind[Namespace] = Kind(
     resource=NAMESPACES,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

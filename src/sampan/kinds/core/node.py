@@ -211,6 +211,7 @@ def _info(name: str) -> Any:
 
 KIND: Kind[Node] = Kind(
     resource=NODES,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

@@ -263,6 +263,7 @@ def _claim(volume: PersistentVolume) -> str:
 
 KIND: Kind[PersistentVolume] = Kind(
     resource=PERSISTENT_VOLUMES,
+    metadata="object",
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

@@ -175,6 +175,7 @@ def _attributes_class(claim: PersistentVolumeClaim) -> str:
 
 KIND: Kind[PersistentVolumeClaim] = Kind(
     resource=PERSISTENT_VOLUME_CLAIMS,
+    metadata="both",
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

@@ -256,6 +256,7 @@ def _validate_resize(new: Pod, old: Pod) -> list[FieldError]:
 
 KIND: Kind[Pod] = Kind(
     resource=PODS,
+    metadata="both",
     default=pod_strategy.default,
     prepare_create=pod_strategy.prepare_create,
     prepare_update=pod_strategy.prepare_update,

@@ -94,6 +94,7 @@ def warnings(secret: Secret, _: Secret | None) -> list[str]:
 
 KIND: Kind[Secret] = Kind(
     resource=SECRETS,
+    metadata="both",
     default=default,
     prepare_update=prepare_update,
     validate_create=validate,

@@ -34,6 +34,7 @@ def warnings(account: ServiceAccount, old: ServiceAccount | None) -> list[str]:
 
 KIND: Kind[ServiceAccount] = Kind(
     resource=SERVICE_ACCOUNTS,
+    metadata="both",
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     columns=(Column("Name", lambda account, _: account.metadata.name, format="name"), Column("Age", age)),

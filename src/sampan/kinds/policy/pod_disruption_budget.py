@@ -55,11 +55,12 @@ def warnings(new: PodDisruptionBudget, old: PodDisruptionBudget | None) -> list[
 
 KIND: Kind[PodDisruptionBudget] = Kind(
     resource=POD_DISRUPTION_BUDGETS,
+    metadata="none",
     prepare_create=prepare_create,
     prepare_update=meta.change_spec,
     validate=validate,
     name_check=names.path_segment_name,  # upstream looks at nothing else
-    subkinds=(SubKind("status", meta.keep_spec, validate_status),),
+    subkinds=(SubKind("status", meta.keep_spec, validate_status, metadata="none"),),
     columns=(
         Column("Name", lambda pdb, _: pdb.metadata.name, format="name"),
         Column("Min Available", lambda pdb, _: _amount(pdb.spec.minAvailable)),
