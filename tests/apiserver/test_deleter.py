@@ -79,3 +79,16 @@ def test_options_of_the_wrong_type_are_told_with_their_field() -> None:
             400, "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64")
 
     with_server(test)
+
+
+def test_jobs_orphan_their_pods_unless_they_are_told_otherwise() -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x"}]}}
+
+    async def test(asker: Asker) -> None:
+        for name in ("a", "b"):
+            await asker.must("POST", jobs, {"metadata": {"name": name}, "spec": {"template": template}})
+        assert (await asker.must("DELETE", f"{jobs}/a"))["metadata"]["finalizers"] == ["orphan"]
+        assert (await asker.must("DELETE", f"{jobs}/b?propagationPolicy=Background"))["status"] == "Success"
+
+    with_server(test)

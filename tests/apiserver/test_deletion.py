@@ -10,7 +10,7 @@ import pytest
 from sampan.api.core.v1 import ConfigMap, Pod
 from sampan.api.errors import Invalid
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
-from sampan.api.resources import CONFIG_MAPS, PODS
+from sampan.api.resources import CONFIG_MAPS, EVENTS, JOBS, PODS
 from sampan.api.scalars import Time
 from sampan.apiserver.deletion import FOREGROUND, ORPHAN, Step, decide, gone_after_update, validate_options
 from sampan.kinds.kind import Kind
@@ -42,6 +42,24 @@ def test_propagation_leaves_work_for_the_garbage_collector(options: dict[str, An
     obj = ConfigMap()
     assert step(obj, PLAIN, **options) is Step.MARK
     assert obj.metadata.finalizers == finalizers
+
+
+def test_a_kind_may_orphan_unless_it_is_told_otherwise_or_have_no_part_in_it() -> None:
+    orphaning: Kind[Any] = Kind(resource=JOBS, dependents="orphan")
+    for options, finalizers in (({}, [ORPHAN]), ({"propagationPolicy": "Foreground"}, [FOREGROUND]), ({"orphanDependents": False}, [])):
+        obj = ConfigMap()
+        step(obj, orphaning, **options)
+        assert obj.metadata.finalizers == finalizers
+    assert step(ConfigMap(), Kind(resource=EVENTS, dependents="keep"), propagationPolicy="Orphan") is Step.NOW
+
+
+def test_a_period_that_would_be_over_is_a_second_and_a_negative_one_too() -> None:
+    obj = Pod(metadata=ObjectMeta(deletionTimestamp=Time.of(NOW + timedelta(seconds=5)), deletionGracePeriodSeconds=30))
+    assert step(obj, GRACEFUL, gracePeriodSeconds=10) is Step.MARK
+    assert (obj.metadata.deletionTimestamp, obj.metadata.deletionGracePeriodSeconds) == (Time.of(NOW), 1)
+    obj = Pod()
+    assert step(obj, GRACEFUL, gracePeriodSeconds=-5) is Step.MARK
+    assert obj.metadata.deletionGracePeriodSeconds == 1
 
 
 def test_background_takes_the_collectors_finalizers_away() -> None:

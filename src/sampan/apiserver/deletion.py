@@ -12,7 +12,7 @@ from enum import Enum
 from sampan.api.errors import FieldError, Invalid
 from sampan.api.meta.v1 import DeleteOptions, ObjectMeta
 from sampan.api.scalars import Time
-from sampan.kinds.kind import Kind
+from sampan.kinds.kind import Dependents, Kind
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
@@ -62,12 +62,12 @@ def dry_run_errors(values: list[str]) -> list[FieldError]:
     return [FieldError("FieldValueNotSupported", "dryRun", f'Unsupported value: {shown}: supported values: "All"')]
 
 
-def _orphans(meta: ObjectMeta, options: DeleteOptions) -> bool:
+def _orphans(meta: ObjectMeta, options: DeleteOptions, default: Dependents) -> bool:
     if options.orphanDependents is not None:
         return options.orphanDependents
     if options.propagationPolicy is not None:
         return options.propagationPolicy == "Orphan"
-    return next((one == ORPHAN for one in meta.finalizers if one in (ORPHAN, FOREGROUND)), False)
+    return next((one == ORPHAN for one in meta.finalizers if one in (ORPHAN, FOREGROUND)), default == "orphan")
 
 
 def _foreground(meta: ObjectMeta, options: DeleteOptions) -> bool:
@@ -78,12 +78,12 @@ def _foreground(meta: ObjectMeta, options: DeleteOptions) -> bool:
     return next((one == FOREGROUND for one in meta.finalizers if one in (ORPHAN, FOREGROUND)), False)
 
 
-def finalizers_for(meta: ObjectMeta, options: DeleteOptions) -> list[str]:
-    """The finalizers with the garbage collector's own as the options want them."""
+def finalizers_for(meta: ObjectMeta, options: DeleteOptions, default: Dependents = "delete") -> list[str]:
+    """The finalizers with the garbage collector's own as the options want them, or as is the `default` of the kind."""
     kept = [one for one in meta.finalizers if one not in (ORPHAN, FOREGROUND)]
-    if _orphans(meta, options):
+    if default != "keep" and _orphans(meta, options, default):
         kept.append(ORPHAN)
-    if _foreground(meta, options):
+    if default != "keep" and _foreground(meta, options):
         kept.append(FOREGROUND)
     return meta.finalizers if set(kept) == set(meta.finalizers) else kept
 
@@ -97,17 +97,20 @@ class _Grace(Enum):
 def _grace(obj: object, meta: ObjectMeta, options: DeleteOptions, kind: Kind[object], now: datetime) -> _Grace:
     if kind.graceful_seconds is None:
         return _Grace.NONE
+    asked = 1 if options.gracePeriodSeconds is not None and options.gracePeriodSeconds < 0 else options.gracePeriodSeconds
+    if meta.deletionGracePeriodSeconds is not None and meta.deletionGracePeriodSeconds < 0:
+        meta.deletionGracePeriodSeconds = 1
     if meta.deletionTimestamp:
-        if meta.deletionGracePeriodSeconds is None:
+        if not meta.deletionGracePeriodSeconds:
             return _Grace.NONE
-        asked = options.gracePeriodSeconds
         if asked is None or asked >= meta.deletionGracePeriodSeconds:
             return _Grace.PENDING
-        asked = max(asked, 0)
         moved = meta.deletionTimestamp.moment() - timedelta(seconds=meta.deletionGracePeriodSeconds - asked)
+        if moved < now:  # all of the new period is over already: whoever ends the object gets a second to do so
+            moved, asked = now, min(asked, 1)
         meta.deletionTimestamp, meta.deletionGracePeriodSeconds = Time.of(moved), asked
         return _Grace.SET
-    period = kind.graceful_seconds(obj, options.gracePeriodSeconds)
+    period = kind.graceful_seconds(obj, asked)
     if period is None:
         return _Grace.NONE
     _mark(meta, period, now)
@@ -127,7 +130,7 @@ def decide(obj: object, meta: ObjectMeta, options: DeleteOptions, kind: Kind[obj
     grace = _grace(obj, meta, options, kind, now)
     if grace is _Grace.PENDING:
         return Verdict(Step.PENDING)
-    meta.finalizers = finalizers_for(meta, options)
+    meta.finalizers = finalizers_for(meta, options, kind.dependents)
     if grace is _Grace.NONE:
         if not meta.finalizers:
             return Verdict(Step.NOW)

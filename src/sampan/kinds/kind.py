@@ -30,6 +30,8 @@ Metadata = Literal["change", "object", "both", "none"]
 """What a kind's own validation of an update says about metadata once more, after what is common to all kinds: about the
 change, about the object as it is now, both or nothing. Upstream tells every finding as often as it looks."""
 
+Dependents = Literal["delete", "orphan", "keep"]
+
 Cell = str | int | float | bool | None | dict[str, Any] | list[Any]
 
 
@@ -125,6 +127,10 @@ class Kind(Generic[T]):
     """Objects of this kind delete themselves after this long (events: one hour)."""
     graceful_seconds: Callable[[T, int | None], int | None] | None = None
     """How long a deletion waits before the object goes (pods): given the grace period asked for; None or 0: at once."""
+    dependents: Dependents = "delete"
+    """What becomes of its dependents when a deletion does not say; "keep": the garbage collector has no part in it at all."""
+    delete_warning: str = ""
+    """Text of a `Warning` header for a deletion that does not say what becomes of dependents."""
     requested_by: Callable[[T, str, str, Sequence[str], Mapping[str, Sequence[str]]], None] | None = None
     """Called on create with the requesting user's name, uid, groups and extra, where the object records them (CSRs)."""
     warnings: Callable[[T, T | None], Sequence[str]] = _no_errors  # type: ignore[assignment]

@@ -26,6 +26,7 @@ async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
                   audit_annotations=info.audit_annotations)
     namespace = info.namespace if served.resource.namespaced else ""
+    _warn(served, write)
     done = await api.deleter.delete(served, namespace, info.name, options, write)
     resource = served.resource
     if done.gone and resource.group_resource not in RETURNED:
@@ -36,6 +37,12 @@ async def delete(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     return object_answer(api, info, served, done.object, done.body, code=code, form=form)
 
 
+def _warn(served: Served, write: Write) -> None:
+    asked = write.options
+    if served.kind.delete_warning and asked.get("propagationPolicy") is None and asked.get("orphanDependents") is None:
+        write.warnings.append(served.kind.delete_warning)
+
+
 async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Body) -> Response:
     """Delete what a list with these selectors shows; answers with that list."""
     form = form_of(info)
@@ -43,6 +50,7 @@ async def deletecollection(api: Api, info: RequestInfo, served: Served, body: Bo
     listing = list_options(info)
     write = Write(user=info.user, dry_run=bool(options.dryRun), options=codec.to_builtins(options), warnings=info.warnings,
                   audit_annotations=info.audit_annotations)
+    _warn(served, write)
     found = await listing_of(api, info, served, listing)
     gone: set[str] = set()
 

@@ -68,6 +68,7 @@ def _source(event: Event, _: datetime) -> str:
 
 KIND: Kind[Event] = Kind(
     resource=EVENTS,
+    dependents="keep",
     metadata="none",
     validate=validate,
     name_check=names.path_segment_name,

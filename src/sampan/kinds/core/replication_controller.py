@@ -95,6 +95,7 @@ def _containers(controller: ReplicationController) -> list[object]:
 
 KIND: Kind[ReplicationController] = Kind(
     resource=REPLICATION_CONTROLLERS,
+    dependents="orphan",
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
