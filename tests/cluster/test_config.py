@@ -48,7 +48,7 @@ def test_clusters_share_no_range_bridge_table_or_cgroup() -> None:
     one, two = ClusterConfig("default", 0), ClusterConfig("two", 1)
     for field in ("service_range", "pod_range", "bridge", "nft_table", "cgroup_root", "dns_ip"):
         assert getattr(one, field) != getattr(two, field)
-    assert (one.service_range, one.pod_range, one.dns_ip, one.kubernetes_ip) == ("10.96.0.0/16", "10.244.0.0/16", "10.96.0.10", "10.96.0.1")
+    assert (one.service_range, one.pod_range, one.dns_ip) == ("10.96.0.0/16", "10.244.0.0/16", "10.96.0.10")
     assert [one.node_range(0), one.node_range(255)] == ["10.244.0.0/24", "10.244.255.0/24"]
     with pytest.raises(ConfigError, match="no room"):
         one.node_range(256)

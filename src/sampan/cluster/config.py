@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -44,11 +44,6 @@ class ClusterConfig:
     @property
     def pod_range(self) -> str:
         return f"10.{244 + self.index}.0.0/16"
-
-    @property
-    def kubernetes_ip(self) -> str:
-        """The API server's own Service address: the first of the range."""
-        return str(ip_network(self.service_range)[1])
 
     @property
     def dns_ip(self) -> str:
@@ -186,8 +181,3 @@ def release(config: ClusterConfig) -> None:
         (RUN / config.bridge).rmdir()
     with contextlib.suppress(OSError):
         RUN.rmdir()
-
-
-def with_port(config: ClusterConfig, port: int) -> ClusterConfig:
-    """The same cluster on another port."""
-    return replace(config, port=port)

@@ -64,11 +64,6 @@ def kernel(what: str, probe: Callable[[], bool]) -> None:
         missing(what)
 
 
-def cgroup_v2() -> None:
-    """The unified hierarchy."""
-    kernel("cgroup v2", lambda: Path("/sys/fs/cgroup/cgroup.controllers").exists())
-
-
 def containers() -> None:
     """containerd, runc, ctr, the CNI plugins, root, and a busybox to put into images."""
     root()

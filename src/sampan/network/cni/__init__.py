@@ -124,11 +124,3 @@ def tear_down(network: PodNetwork, before: Path) -> None:
     for folder in (results, results.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def plugin_folder() -> Path | None:
-    """Where the plugins are installed; None where they are not."""
-    for folder in (Path("/usr/lib/cni"), Path("/opt/cni/bin")):
-        if all((folder / name).exists() for name in PLUGINS):
-            return folder
-    return None

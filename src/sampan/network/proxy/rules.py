@@ -6,7 +6,7 @@ Leaves rendering to `backends`. Source: kube-proxy `pkg/proxy/topology.go`, `pkg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -158,14 +158,6 @@ def _rule(service: Service, port: ServicePort, cluster_ip: str, family: int, see
         drop_internal=internal_local and not here and bool(everywhere),
         drop_external=external_local and not here and bool(everywhere),
     )
-
-
-def compute_all(services: Iterable[Service], slices: Mapping[str, Iterable[EndpointSlice]], *, node: str, zone: str = "") -> tuple[Rule, ...]:
-    """The rules of all Services; `slices` by `namespace/name` of their Service."""
-    out: list[Rule] = []
-    for service in services:
-        out += compute(service, slices.get(f"{service.metadata.namespace}/{service.metadata.name}", ()), node=node, zone=zone)
-    return tuple(sorted(out, key=lambda rule: (rule.family, rule.key)))
 
 
 def service_of(entry: EndpointSlice) -> str:
