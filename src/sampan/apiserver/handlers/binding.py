@@ -36,8 +36,8 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     if sent.metadata.name != name:
         raise BadRequest("name in URL does not match name in Binding object")
     pods = api.catalog.of(PODS)
-    sent = await api.registry.admit_other(pods if info.name else _SERVED, "CREATE", info.namespace, name, write_of(info, options), sent)
-    _check_target(sent)
+    sent = await api.registry.admit_other(pods if info.name else _SERVED, "CREATE", info.namespace, name, write_of(info, options), sent,
+                                          _check_target)
     now = api.registry.now()
 
     def change(pod: Any) -> None:
@@ -77,6 +77,7 @@ def _assign(pod: Any, sent: Any, name: str, now: Any) -> None:
     pod.spec.nodeName = sent.target.name
     meta.annotations = {**meta.annotations, **sent.metadata.annotations}
     meta.labels = {**meta.labels, **sent.metadata.labels}
+    pod.status.nominatedNodeName = ""  # it was a hint, and would be a stale one
     set_condition(pod, PodCondition(type="PodScheduled", status="True"), now)
 
 
