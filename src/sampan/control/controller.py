@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import ApiError, Conflict, NotFound
@@ -21,7 +22,7 @@ from sampan.client.base import Client
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informer, Informers
 from sampan.control.key import Key, key_of
-from sampan.control.queue import WorkQueue
+from sampan.control.queue import BACKOFF, WorkQueue
 from sampan.control.writer import Writer
 from sampan.lib.clock import Identity
 from sampan.lib.errors import SampanError
@@ -157,11 +158,13 @@ class Controller(ABC):
     name: str
     component: str = ""
     """The name in events' source where it is not `name`."""
+    backoff: Backoff = BACKOFF
+    """How long a key that failed waits."""
 
     def __init__(self, context: Context, *, workers: int = 5) -> None:
         self.client, self.informers = context.client, context.informers
         self.clock, self.identity = context.clock, context.identity
-        self.loop = ControlLoop(self.name, self.reconcile, context.clock, workers=workers)
+        self.loop = ControlLoop(self.name, self.reconcile, context.clock, workers=workers, queue=WorkQueue(context.clock, backoff=self.backoff))
         self.recorder = EventRecorder(context.client, self.component or self.name, clock=context.clock,
                                       identity=context.identity)
         self.writer = Writer(context.client, context.informers, wake=self.loop.queue.add,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from sampan.aio.backoff import Backoff
 from sampan.api.batch.v1 import Job
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
@@ -36,6 +37,7 @@ class JobController(Controller):
     """Runs Jobs to their end."""
 
     name = "job-controller"
+    backoff = Backoff(first_seconds=1.0, most_seconds=60.0)  # a pod whose creation was not answered is likely to be known by then
 
     def __init__(self, context: Context, *, workers: int = 5) -> None:
         super().__init__(context, workers=workers)
@@ -63,7 +65,7 @@ class JobController(Controller):
         plan, outcome = Plan(), Outcome()
         if job.metadata.deletionTimestamp is None:
             plan = manage(state)
-            outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(job, write, answer))
+            outcome = await self._manage(key, job, plan)
         created = sum(isinstance(write, Create) for write in outcome.done)
         deleted = sum(isinstance(write, Delete) for write in outcome.done)
         active = len(state.active) + created - deleted
@@ -77,6 +79,15 @@ class JobController(Controller):
         outcome.raise_first()
         waits = [wait for wait in (plan.requeue_after_seconds, deadline_in(state)) if wait is not None and wait > 0]
         return Result(min(waits, default=None))
+
+    async def _manage(self, key: Key, job: Job, plan: Plan) -> Outcome:
+        """Do what was planned for pods. One that keeps its finalizer, since that could not be taken off, is not deleted: it would count as failed."""
+        patches = tuple(write for write in plan.writes if isinstance(write, Patch))
+        outcome = await self.writer.apply(key, Plan(patches))
+        kept = {write.name for write in patches} - {write.name for write in outcome.done if isinstance(write, Patch)}
+        rest = tuple(write for write in plan.writes if isinstance(write, Create) or (isinstance(write, Delete) and write.name not in kept))
+        later = await self.writer.apply(key, Plan(rest), tell=lambda write, answer: pod_event(job, write, answer))
+        return Outcome(outcome.done + later.done, failures=outcome.failures + later.failures)
 
     async def _tidy(self, key: Key, job: Job | None) -> Result:
         """No pod shall be held by a Job that is gone or over."""
