@@ -10,14 +10,14 @@ import pytest
 from sampan.api import codec, quantity
 from sampan.api.apps.v1 import DaemonSet
 from sampan.api.cel.library.kubernetes import to_semver
-from sampan.api.core.v1 import PodSpec, ResourceQuota, ResourceQuotaSpec
+from sampan.api.core.v1 import PodSpec, PodTemplateSpec, ResourceQuota, ResourceQuotaSpec
 from sampan.api.errors import MOST_FINDINGS_BYTES, FieldError, Invalid
 from sampan.kinds import checks
 from sampan.kinds.apiextensions import formats
 from sampan.kinds.apps import daemon_set
 from sampan.kinds.batch import schedule
 from sampan.kinds.core import resource_quota
-from sampan.kinds.core.pod_spec import cloud_volumes, env, scheduling
+from sampan.kinds.core.pod_spec import cloud_volumes, env, pod_spec_warnings, scheduling
 from sampan.kinds.core.pod_spec.overlaps import MOST_WARNINGS, overlap_warnings
 
 MANY = 300_000
@@ -64,6 +64,9 @@ def test_many_items_are_looked_at_once_each() -> None:
     spread = [{"topologyKey": f"k{index}", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"} for index in range(20_000)]
     spec = codec.convert(PodSpec, {"containers": [], "topologySpreadConstraints": spread, "volumes": [
         {"name": "v", "secret": {"secretName": "s", "items": keyed}}, {"name": "w", "secret": {"secretName": "s", "items": [{"key": "k", "path": "a"}] * 20_000}}]})
+    ports = [{"containerPort": 80, "hostPort": 1 + index % 60_000, "hostIP": "10.0.0.1" if index % 2 else ""} for index in range(20_000)]
+    told = pod_spec_warnings(codec.convert(PodTemplateSpec, {"spec": {"containers": [{"name": "c", "image": "i", "ports": ports}]}}), "spec")
+    assert told == []
     errors: list[FieldError] = []
     scheduling.spread_constraints(errors, spec.topologySpreadConstraints, "at")
     assert errors == []

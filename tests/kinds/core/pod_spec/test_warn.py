@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kinds.core.making import pod
 from sampan.api.core.v1 import PodTemplateSpec
@@ -64,3 +66,28 @@ def test_the_old_profile_of_a_template_is_told_of_unless_it_is_the_pods_own(prof
     template = PodTemplateSpec(metadata=ObjectMeta(annotations={key: "unconfined"}), spec=made.spec)
     words = f'spec.template.metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
     assert pod_spec_warnings(template, "spec.template") == ([words] if told else [])
+
+
+PORT = st.fixed_dictionaries({"containerPort": st.sampled_from((80, 81)), "hostPort": st.sampled_from((0, 8080, 8081)),
+                              "hostIP": st.sampled_from(("", "10.0.0.1", "10.0.0.2")), "protocol": st.just("TCP")})
+
+
+def compared(ports: list[dict[str, Any]]) -> list[str]:
+    """Each port with each before it, as upstream does."""
+    told = []
+    for index, one in enumerate(ports):
+        for before, other in enumerate(ports[:index]):
+            if one["containerPort"] != other["containerPort"]:
+                continue
+            same_port, same_ip = one["hostPort"] == other["hostPort"], one["hostIP"] == other["hostIP"]
+            word = ("duplicate" if same_port and same_ip else "overlapping" if not (one["hostPort"] and other["hostPort"])
+                    else "dangerously ambiguous" if same_port and not (one["hostIP"] and other["hostIP"]) else "")
+            if word:
+                told.append(f"spec.containers[0].ports[{index}]: {word} port definition with spec.containers[0].ports[{before}]")
+    return told
+
+
+@given(st.lists(PORT, max_size=8))
+def test_ports_that_collide_are_told_of_as_if_all_were_compared(ports: list[dict[str, Any]]) -> None:
+    warned = kind_of(PODS).warnings(pod({"containers": [{"name": "c", "image": "x", "ports": ports}]}), None)
+    assert [text for text in warned if " port definition with " in text] == compared(ports)

@@ -6,6 +6,8 @@ Source: kubernetes `pkg/api/pod/warnings.go`, `pkg/api/node/util.go`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from heapq import merge
+from itertools import islice
 
 from sampan.api import addresses, names, quantity
 from sampan.api.core.v1 import (
@@ -20,7 +22,7 @@ from sampan.api.core.v1 import (
 )
 from sampan.api.meta.v1 import LabelSelector, ObjectMeta
 from sampan.kinds.core.pod_spec.marks import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD, app_armor_of_annotation
-from sampan.kinds.core.pod_spec.overlaps import overlap_warnings
+from sampan.kinds.core.pod_spec.overlaps import MOST_WARNINGS, overlap_warnings
 from sampan.kinds.core.pod_spec.windows import every_container
 
 DEPRECATED_LABELS = {
@@ -84,7 +86,7 @@ def _all(spec: PodSpec, metadata: ObjectMeta, path: str, annotations: str, *, is
         yield from _profiles(spec, metadata.annotations, annotations, is_pod=is_pod)
     for container, at in every_container(spec, path):
         yield from _container(container, at)
-    yield from _ports(spec, path)
+    yield from islice(_ports(spec, path), MOST_WARNINGS)
     if spec.terminationGracePeriodSeconds is not None and spec.terminationGracePeriodSeconds < 0:
         yield (f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid "
                "and will be treated as 1")
@@ -226,8 +228,32 @@ def _container(container: Container | EphemeralContainer, path: str) -> Iterator
         seen.add(variable.name)
 
 
+class _Ports:
+    """Definitions of one port by where they are on the host: none is compared with all others."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[ContainerPort, str]] = []
+        self._places: dict[tuple[int, str], list[int]] = {}
+        self._addressed: dict[int, list[int]] = {}  # with an address; without a port on the host, all
+
+    def add(self, port: ContainerPort, at: str) -> None:
+        number = len(self._all)
+        self._all.append((port, at))
+        self._places.setdefault((port.hostPort, port.hostIP), []).append(number)
+        if port.hostIP or not port.hostPort:
+            self._addressed.setdefault(port.hostPort, []).append(number)
+
+    def near(self, port: ContainerPort) -> Iterator[tuple[ContainerPort, str]]:
+        """Those that are told of beside this one, in their order."""
+        if not port.hostPort:
+            return iter(self._all)
+        same = self._places.get((port.hostPort, port.hostIP), ())
+        other = self._places.get((port.hostPort, ""), ()) if port.hostIP else self._addressed.get(port.hostPort, ())
+        return (self._all[number] for number in merge(same, other, self._addressed.get(0, ())))
+
+
 def _ports(spec: PodSpec, path: str) -> Iterator[str]:
-    known: dict[tuple[int, str], list[tuple[ContainerPort, str]]] = {}
+    known: dict[tuple[int, str], _Ports] = {}
     for container, where in every_container(spec, path):
         for index, port in enumerate(container.ports):
             at = f"{where}.ports[{index}]"
@@ -235,15 +261,15 @@ def _ports(spec: PodSpec, path: str) -> Iterator[str]:
                 shown = (f"{{Name:{port.name} HostPort:{port.hostPort} ContainerPort:{port.containerPort} "
                          f"Protocol:{port.protocol} HostIP:{port.hostIP}}}")
                 yield f"{at}: hostIP set without hostPort: {shown}"
-            others = known.setdefault((port.containerPort, port.protocol), [])
-            for other, other_at in others:
+            others = known.setdefault((port.containerPort, port.protocol), _Ports())
+            for other, other_at in others.near(port):
                 if (port.hostIP, port.hostPort) == (other.hostIP, other.hostPort):
                     yield f"{at}: duplicate port definition with {other_at}"
                 elif not port.hostPort or not other.hostPort:
                     yield f"{at}: overlapping port definition with {other_at}"
-                elif port.hostPort == other.hostPort and (not port.hostIP) != (not other.hostIP):
+                else:
                     yield f"{at}: dangerously ambiguous port definition with {other_at}"
-            others.append((port, at))
+            others.add(port, at)
     named: dict[str, str] = {}
     for container, where in every_container(spec, path):
         for index, port in enumerate(container.ports):
