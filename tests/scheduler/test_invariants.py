@@ -72,6 +72,9 @@ async def check(cluster: OneCluster) -> None:
     for one in pods:
         if one.spec.nodeName:
             used[one.spec.nodeName] += asked(one)
+            # whoever is bound is said to be
+            assert [(found.status, found.reason) for found in one.status.conditions if found.type == "PodScheduled"] == [("True", "")], one.metadata.name
+            assert not one.status.nominatedNodeName
     assert all(amount <= CPU_MILLI for amount in used.values()), used
     given: list[tuple[str, str]] = []
     for claim in (await cluster.server.client.list(RESOURCE_CLAIMS, "default")).items:

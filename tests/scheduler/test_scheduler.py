@@ -307,9 +307,35 @@ def test_a_volume_is_bound_before_the_pod() -> None:
 
             assert await cluster.until(chosen) == "c"
             assert await cluster.node_of("p") == ""  # the claim is not bound yet
+            assert await cluster.until(lambda: _nominated(cluster, "p")) == "b"  # but others are told where it is going to be
             await client.patch(PERSISTENT_VOLUME_CLAIMS, "c", "default", {"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
                                                                           "spec": {"volumeName": "v"}})
             assert await cluster.bound("p") == {"p": "b"}
+            assert await _nominated(cluster, "p") == ""
+
+    run(test())
+
+
+def test_a_pod_that_could_not_be_bound_says_so_and_is_tried_again() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            refuse = [True]
+
+            def fault(verb: str, kind: str, _name: str, after: bool) -> None:
+                if (verb, kind) == ("create", "pods/binding") and not after and refuse[0]:
+                    raise Conflict("not this time")
+
+            cluster.client.fault = fault
+            await cluster.put(pod("p", "1"))
+            # then
+            assert await cluster.refused("p") == "binding rejected: not this time"
+            found = await cluster.pod("p")
+            assert found is not None
+            assert [(one.status, one.reason) for one in found.status.conditions if one.type == "PodScheduled"] == [("False", "SchedulerError")]
+            # when
+            refuse[0] = False
+            assert await cluster.bound("p") == {"p": "a"}
+            assert await cluster.condition("p") == ""
 
     run(test())
 

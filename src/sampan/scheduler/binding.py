@@ -36,6 +36,7 @@ CALLS_AT_ONCE = 32  # of all that is no binding
 BUSY_CALLS = 8  # with so many under way, what only tells about them can wait
 TRIES = 5
 RETRY_SECONDS = 0.2
+INTERRUPTED = "binding was interrupted"
 EventSink = Callable[[Any, Literal["Normal", "Warning"], str, str], None]
 
 
@@ -60,6 +61,7 @@ class Binder:
         self.binding: set[str] = set()  # pods that are counted on a node but not seen there
         self._running = 0
         self._calls = 0
+        self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}  # by pod, with who has it or waits for it
         self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
         self._room = asyncio.Event()
 
@@ -84,6 +86,20 @@ class Binder:
         finally:
             self._calls -= 1
 
+    @asynccontextmanager
+    async def _in_order(self, pod: Pod) -> AsyncIterator[None]:
+        """What is written about one pod is written in the order in which it was decided: an older word never follows the binding."""
+        uid = pod.metadata.uid
+        lock, users = self._locks.setdefault(uid, (asyncio.Lock(), []))
+        users.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                del self._locks[uid]
+
     async def room(self) -> None:
         """Return when another binding may start."""
         while self.full:
@@ -101,30 +117,48 @@ class Binder:
         self.binding.discard(uid)
 
     async def _bind(self, decision: Decision) -> None:
-        done = False
+        failure = INTERRUPTED
         try:
-            done = await self._carry_out(decision)
+            failure = await self._carry_out(decision)
         finally:
             self._running -= 1
             self._room.set()
-            if not done:
+            if failure:
                 self._forget(decision)
+        if failure:
+            await self._tell_failure(decision, failure)
 
-    async def _carry_out(self, decision: Decision) -> bool:
-        """Whether the pod is on its node, for all that is known."""
+    async def _tell_failure(self, decision: Decision, message: str) -> None:
+        """A pod that may be bound after all is not told that it is not."""
+        pod = decision.pod
+        self._event(pod, "Warning", "FailedScheduling", message)
+        async with self._in_order(pod):
+            try:
+                if await self._is_bound(pod.metadata.name, pod.metadata.namespace, pod.metadata.uid):
+                    return
+            except ApiError as error:
+                log.warning("status not written", extra={"pod": f"{pod.metadata.namespace}/{pod.metadata.name}", "error": str(error)})
+                return
+            await self._write_refusal(pod, message, "", "SchedulerError", nominated_before=decision.reserved is not None)
+
+    async def _carry_out(self, decision: Decision) -> str:
+        """Why the pod is not on its node, for all that is known; "": it is."""
         pod = decision.pod
         if decision.reserved is not None:
+            if pod.status.nominatedNodeName != decision.node:  # it may take a while: others are told where it is going to be
+                async with self._in_order(pod):
+                    await self._patch_status(pod, {"nominatedNodeName": decision.node})
             try:
                 await commit(decision.reserved, pod, decision.node, self._client, self._clock, self._snapshot.world)
             except (ApiError, ReserveError) as error:
-                self._failed(decision, f"running PreBind plugin: {error}")
                 await self._give_back(pod, decision.reserved)
-                return False
+                return f"running PreBind plugin: {error}"
         extender = next((one for one in self._extenders if one.interested(pod)), None)
-        bound = await (self._bind_by_request(decision) if extender is None else self._bind_by_extender(extender, decision))
-        if not bound and decision.reserved is not None:
+        async with self._in_order(pod):
+            failure = await (self._bind_by_request(decision) if extender is None else self._bind_by_extender(extender, decision))
+        if failure and decision.reserved is not None:
             await self._give_back(pod, decision.reserved)
-        return bound
+        return failure
 
     async def _give_back(self, pod: Pod, reserved: Reserved) -> None:
         """What was made for the pod alone goes when it is not bound."""
@@ -157,18 +191,15 @@ class Binder:
             return False
         return found.metadata.uid == uid and bool(found.spec.nodeName)
 
-    async def _bind_by_extender(self, extender: Extender, decision: Decision) -> bool:
+    async def _bind_by_extender(self, extender: Extender, decision: Decision) -> str:
         try:
             await extender.bind(decision.pod, decision.node, self._post)
         except ExtenderError as error:
-            if await self._settled(decision):
-                return True
-            self._failed(decision, f"binding rejected: {error}")
-            return False
+            return "" if await self._settled(decision) else f"binding rejected: {error}"
         self._bound(decision)
-        return True
+        return ""
 
-    async def _bind_by_request(self, decision: Decision) -> bool:
+    async def _bind_by_request(self, decision: Decision) -> str:
         meta = decision.pod.metadata
         binding = Binding(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace, uid=meta.uid),
                           target=ObjectReference(kind="Node", name=decision.node))
@@ -176,17 +207,16 @@ class Binder:
             try:
                 await self._client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
                 self._bound(decision)
-                return True
+                return ""
             except ApiError as error:
                 log.info("binding not answered", extra={"pod": f"{meta.namespace}/{meta.name}", "error": str(error)})
                 if await self._settled(decision):
-                    return True
+                    return ""
                 final = isinstance(error, NotFound | Conflict) or not error.retriable
                 if final or attempt == TRIES - 1:
-                    self._failed(decision, f"binding rejected: {error.message}")
-                    return False
+                    return f"binding rejected: {error.message}"
                 await self._clock.sleep(RETRY_SECONDS * (attempt + 1))
-        return False
+        raise AssertionError("the last try returns")
 
     def _bound(self, decision: Decision) -> None:
         meta = decision.pod.metadata
@@ -211,9 +241,6 @@ class Binder:
     def _gone(self, decision: Decision) -> None:
         self._queue.remove(decision.pod.metadata.uid)
         self._forget(decision)
-
-    def _failed(self, decision: Decision, message: str) -> None:
-        self._event(decision.pod, "Warning", "FailedScheduling", message)
 
     def _forget(self, decision: Decision) -> None:
         uid = decision.pod.metadata.uid
@@ -258,13 +285,22 @@ class Binder:
 
     async def clear_nomination(self, pod: Pod) -> None:
         """No node is nominated for the pod any more."""
-        await self._patch_status(pod, {"nominatedNodeName": None})
+        async with self._in_order(pod):
+            await self._patch_status(pod, {"nominatedNodeName": None})
 
     # words
 
     async def tell_refused(self, pod: Pod, message: str, nominated: str, *, reason: str = "Unschedulable") -> None:
-        """The event and the condition PodScheduled; written only when they say something new."""
+        """The event, and what the pod's status has to say."""
         self._event(pod, "Warning", "FailedScheduling", message)
+        async with self._in_order(pod):
+            await self._write_refusal(pod, message, nominated, reason)
+
+    async def _write_refusal(self, pod: Pod, message: str, nominated: str, reason: str, *, nominated_before: bool = False) -> None:
+        """The condition PodScheduled and the nominated node; written only when they say something new.
+
+        `nominated_before`: a node was nominated since the pod was seen.
+        """
         status: dict[str, Any] = {}
         old = next((one for one in pod.status.conditions if one.type == "PodScheduled"), None)
         if old is None or (old.status, old.reason, old.message) != ("False", reason, message):
@@ -272,7 +308,7 @@ class Binder:
             since = old.lastTransitionTime if old is not None and old.status == "False" else stamp
             status["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message, "lastProbeTime": None,
                                      "lastTransitionTime": since, "observedGeneration": pod.metadata.generation}]
-        if pod.status.nominatedNodeName != nominated:
+        if pod.status.nominatedNodeName != nominated or nominated_before:
             status["nominatedNodeName"] = nominated or None
         if status:
             await self._patch_status(pod, status)

@@ -10,12 +10,14 @@ BINDINGS = "/api/v1/namespaces/default/bindings"
 def test_a_bound_pod_has_its_node_and_is_scheduled() -> None:
     async def test(asker: Asker) -> None:
         await asker.must("POST", PODS, pod("p"))
+        assert (await asker.merge(f"{PODS}/p/status", {"status": {"nominatedNodeName": "n"}}))[0] == 200
         body = {"metadata": {"name": "p", "annotations": {"by": "test"}}, "target": {"kind": "Node", "name": "n"}}
         code, value = await asker.ask("POST", f"{PODS}/p/binding", body)
         assert (code, value["status"]) == (201, "Success")
         bound = await asker.must("GET", f"{PODS}/p")
         assert (bound["spec"]["nodeName"], bound["metadata"]["annotations"]["by"]) == ("n", "test")
         assert bound["status"]["conditions"][0]["type"] == "PodScheduled"
+        assert "nominatedNodeName" not in bound["status"]  # the hint has served
 
     with_server(test)
 
