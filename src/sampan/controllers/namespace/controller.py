@@ -12,7 +12,7 @@ from typing import Any
 from sampan.aio.backoff import Backoff
 from sampan.api import codec
 from sampan.api.core.v1 import Namespace, Pod
-from sampan.api.errors import ApiError, Forbidden, MethodNotAllowed, NotFound
+from sampan.api.errors import ApiError, MethodNotAllowed, NotFound
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES, PODS
 from sampan.client.base import DeleteOptions
@@ -110,7 +110,7 @@ class NamespaceController(Controller):
         for obj in await self._list(resource, namespace):
             try:
                 await self.client.delete(resource, meta_of(obj).name, namespace, BACKGROUND)
-            except (NotFound, Forbidden):
+            except (NotFound, MethodNotAllowed):
                 continue
 
     async def _list(self, resource: Resource[Any], namespace: str) -> list[Any]:
