@@ -37,8 +37,8 @@ from sampan.testing.etcd import running_etcd
 from sampan.testing.ports import free_port
 from sampan.testing.waiting import PATIENCE_SECONDS, until
 
-CA_SECONDS = 24.0
-LIVES = ["--ca-certificate-validity-period", f"{CA_SECONDS:g}s", "--certificate-validity-period", "12s", "--service-account-key-period", "9s",
+CA_SECONDS, LEAF_SECONDS = 36.0, 18.0  # long enough for a process to start on a slow machine, and to ask for its next certificate
+LIVES = ["--ca-certificate-validity-period", f"{CA_SECONDS:g}s", "--certificate-validity-period", f"{LEAF_SECONDS:g}s", "--service-account-key-period", "12s",
          "--certificate-check-period", "300ms"]
 LOOK = ["--certificate-check-period", "300ms"]
 
@@ -115,16 +115,21 @@ async def _two_rotations(folder: Path, kubectl: str) -> None:
         stack.push_async_callback(client.close)
         node = folder / "node"
         ca = PkiFolder(data / "pki", clock, Lifetimes(ca=timedelta(seconds=CA_SECONDS))).ensure_ca("ca", "kubernetes")
-        provision(Folder(node, Lifetimes(leaf=timedelta(seconds=12))), ca, f"https://127.0.0.1:{port}", NodeIdentity("n1", ("127.0.0.1",)), clock)
+        provision(Folder(node, Lifetimes(leaf=timedelta(seconds=LEAF_SECONDS))), ca, f"https://127.0.0.1:{port}", NodeIdentity("n1", ("127.0.0.1",)), clock)
         node_lives = [kubeconfig.read(node / "kubeconfig").client_certificate]
         pki_files = data / "pki"
         children = [server] + [await stack.enter_async_context(process(folder / f"{words[0]}.log", *words, *LOOK)) for words in (
             ("controllers", "--kubeconfig", str(admin), "--root-ca-file", str(data / "ca.crt"),
              "--service-account-private-key-file", str(pki_files / "sa.key"), "--cluster-signing-cert-file", str(pki_files / "ca.crt"),
-             "--cluster-signing-key-file", str(pki_files / "ca.key"), "--cluster-signing-duration", "12s"),
+             "--cluster-signing-key-file", str(pki_files / "ca.key"), "--cluster-signing-duration", f"{LEAF_SECONDS:g}s"),
             ("scheduler", "--kubeconfig", str(admin)),
             ("agent", "--kubeconfig", str(node / "kubeconfig"), "--node-name", "n1", "--node-ip", "127.0.0.1", "--node-port", str(free_port()),
              "--simulated"))]
+
+        async def beats() -> bool:
+            return any(lease.metadata.name == "n1" for lease in (await client.list(LEASES, "kube-node-lease")).items)
+
+        await until(beats, "the node's heart beats")
         authorities, signers = {(pki_files / "ca.crt").read_bytes()}, {(pki_files / "sa.key").read_bytes()}
         asking = Asking()
         async with Tasks() as tasks:

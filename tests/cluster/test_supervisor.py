@@ -12,7 +12,7 @@ from pathlib import Path
 from sampan.cluster import processes
 from sampan.testing.waiting import PATIENCE_SECONDS, until_true
 
-KEEP = ("/bin/sh", "-c", "echo up; exec sleep 60")
+KEEP = ("/bin/sh", "-c", "echo up; exec sleep 6000")
 
 
 @contextmanager
@@ -34,14 +34,15 @@ def pid(folder: Path, name: str) -> int:
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     with supervised(tmp_path, "Child('one', KEEP)"):
-        until_true(lambda: pid(tmp_path, "one"), "it runs")
+        log = tmp_path / "logs" / "one.log"
+        until_true(lambda: pid(tmp_path, "one") and log.read_text() == "up\n", "it runs")
         first = processes.read(tmp_path / "run" / "one.pid")
         assert first is not None
         first.send(signal.SIGKILL)
         until_true(lambda: pid(tmp_path, "one") not in (0, first.pid), "it runs again")
         assert (tmp_path / "run" / "one.ended").read_text() == "1\n"
-        until_true(lambda: (tmp_path / "logs" / "one.log").read_text() == "up\nup\n", "its output is in its log")
-        assert (tmp_path / "logs" / "one.log").stat().st_mode & 0o777 == 0o600
+        until_true(lambda: log.read_text() == "up\nup\n", "its output is in its log")
+        assert log.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_child_waits_for_its_file(tmp_path: Path) -> None:
