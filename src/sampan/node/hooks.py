@@ -42,7 +42,7 @@ async def run(handler: LifecycleHandler, container: Container, container_id: str
                 raise HookFailed(f"dial tcp {pod_ip}:{port}: connect: connection refused")
         elif handler.httpGet is not None:
             async with asyncio.timeout(HTTP_SECONDS):
-                await http_get(handler.httpGet, container, pod_ip)
+                await http_get(handler.httpGet, container, pod_ip, "lifecycle")
         elif handler.tcpSocket is not None:
             port = port_number(handler.tcpSocket.port, container)
             async with asyncio.timeout(HTTP_SECONDS):

@@ -36,12 +36,14 @@ async def ask(probe: Probe, port: int, seconds: int = int(PATIENCE_SECONDS)) -> 
 
 
 def with_http(scenario: Callable[[int, list[web.Request]], Awaitable[None]]) -> None:
-    """A web server whose path says the status that it answers with."""
+    """A web server whose path says the status that it answers with, and where that leads."""
     asked: list[web.Request] = []
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request)
-        return web.Response(status=int(request.path[1:]), text="said")
+        to = request.query.get("to")
+        code = int(request.path[1:])
+        return web.Response(status=code, text=None if code in (204, 304) else "said", headers={"Location": to} if to else None)
 
     async def run() -> None:
         app = web.Application()
@@ -57,14 +59,18 @@ def with_http(scenario: Callable[[int, list[web.Request]], Awaitable[None]]) -> 
     asyncio.run(run())
 
 
-def test_http_succeeds_from_200_to_399() -> None:
+def test_http_succeeds_from_200_to_399_and_redirects_elsewhere_are_told_of() -> None:
     async def scenario(port: int, asked: list[web.Request]) -> None:
-        for code, ok in ((200, True), (204, True), (302, True), (404, False), (500, False)):
+        for code, ok, told in ((200, True, False), (204, True, False), (302, True, True), (304, True, True), (404, False, False), (500, False, False)):
             outcome = await ask(Probe(httpGet=HTTPGetAction(path=f"/{code}", port="web", httpHeaders=[HTTPHeader(name="X-Who", value="probe")])), port)
-            assert outcome.success == ok, code
+            assert (outcome.success, outcome.warning) == (ok, told), code
         assert outcome.message == "HTTP probe failed with statuscode: 500"
         assert asked[0].headers["X-Who"] == "probe"
-        assert asked[0].headers["User-Agent"].startswith("kube-probe/")
+        assert asked[0].headers["User-Agent"] == "kube-probe/1.36"
+        elsewhere = await ask(Probe(httpGet=HTTPGetAction(path="/302?to=http://elsewhere.example/", port=port)), port)
+        assert elsewhere == Outcome(True, "Probe terminated redirects, Response body: said", warning=True)
+        here = await ask(Probe(httpGet=HTTPGetAction(path="/302?to=/404", port=port)), port)
+        assert here == Outcome(False, "HTTP probe failed with statuscode: 404")
 
     with_http(scenario)
 

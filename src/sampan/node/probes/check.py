@@ -6,14 +6,13 @@ Source: kubelet `pkg/probe/{http,tcp,grpc,exec}`. A check never raises for what 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from sampan.api.core.v1 import Container, HTTPGetAction, Pod, Probe
+from sampan.node.probes import http
 
-BODY_BYTES = 10 * 1024
+VERSION = "1.36"
 # (command, timeout in seconds) → (exit code, output); raises TimeoutError
 ExecSync = Callable[[list[str], float], Awaitable[tuple[int, bytes]]]
 
@@ -23,6 +22,7 @@ class Outcome(NamedTuple):
 
     success: bool
     message: str = ""
+    warning: bool = False  # a success to be told of
 
 
 def port_number(port: int | str, container: Container) -> int | None:
@@ -48,7 +48,7 @@ async def check(probe: Probe, pod: Pod, container: Container, pod_ip: str, exec_
     try:
         if probe.exec is not None:
             code, output = await exec_sync(list(probe.exec.command), timeout)
-            text = output[:BODY_BYTES].decode(errors="replace")
+            text = output[:http.BODY_BYTES].decode(errors="replace")
             return Outcome(code == 0, text)
         async with asyncio.timeout(timeout):
             if probe.httpGet is not None:
@@ -58,80 +58,53 @@ async def check(probe: Probe, pod: Pod, container: Container, pod_ip: str, exec_
             if probe.grpc is not None:
                 return await _grpc(pod_ip, probe.grpc.port, probe.grpc.service or "", timeout)
     except TimeoutError:
-        what = f"command timed out: {' '.join(probe.exec.command)!r}" if probe.exec is not None else "context deadline exceeded"
-        return Outcome(False, f"{what} (timeout {timeout:g}s)")
+        return Outcome(False, _too_late(probe, container, pod_ip, timeout))
     except OSError as error:
         return Outcome(False, str(error))
     return Outcome(False, "the probe names no action")
 
 
+def _too_late(probe: Probe, container: Container, pod_ip: str, timeout: float) -> str:
+    """What is said of a check that did not end in time."""
+    if probe.exec is not None:
+        return f"command timed out: {' '.join(probe.exec.command)!r} (timeout {timeout:g}s)"
+    port = network_port(probe, container) or 0
+    if probe.httpGet is not None:
+        at = http.target(probe.httpGet.scheme or "http", probe.httpGet.host or pod_ip, port, probe.httpGet.path)
+        return f'Get "{at.url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+    host = probe.tcpSocket.host if probe.tcpSocket is not None else ""
+    return f"dial tcp {host or pod_ip}:{port}: i/o timeout"
+
+
 async def _tcp(host: str, port: int | None) -> Outcome:
     if port is None:
         return Outcome(False, "the probe names a port that the container does not have")
-    try:
-        _, writer = await asyncio.open_connection(host, port)
-    except OSError as error:
-        return Outcome(False, f"dial tcp {host}:{port}: {error.strerror or error}")
+    _, writer = await http.connect(host, port)
     writer.close()
     return Outcome(True)
 
 
-async def http_get(action: HTTPGetAction, container: Container, pod_ip: str) -> tuple[int, str]:
-    """(status, beginning of the body) of one request; redirects are not followed.
+async def http_get(action: HTTPGetAction, container: Container, pod_ip: str, purpose: str = "probe") -> http.Answer:
+    """One request with what it redirects to on the same host; `purpose` is in the agent's name.
 
     Raises:
-        OSError: No connection, or no HTTP on it.
+        OSError: No connection, or no HTTP on it; the message is for an event.
     """
     port = port_number(action.port, container)
     if port is None:
         raise OSError(f"the container has no port named {action.port!r}")
-    host = action.host or pod_ip
-    secure = (action.scheme or "HTTP").upper() == "HTTPS"
-    context = None
-    if secure:
-        # as upstream: a probe does not verify the workload's certificate
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
-    try:
-        writer.write(_request(action, host, port))
-        await writer.drain()
-        return await _response(reader, host, port)
-    finally:
-        writer.close()
-
-
-def _request(action: HTTPGetAction, host: str, port: int) -> bytes:
-    parts = urlsplit("//x" + (action.path if action.path.startswith("/") else f"/{action.path}"))
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
-    headers = {"host": f"{host}:{port}", "user-agent": "kube-probe/1.36", "accept": "*/*"}
-    for header in action.httpHeaders:
-        headers[header.name.lower()] = header.value
-    lines = [f"GET {target or '/'} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "connection: close"]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
-
-async def _response(reader: asyncio.StreamReader, host: str, port: int) -> tuple[int, str]:
-    try:
-        first = await reader.readline()
-        code = int(first.split(b" ", 2)[1])
-        while (await reader.readline()).strip():
-            pass
-    except (ValueError, IndexError) as error:
-        raise OSError(f"{host}:{port} does not answer in HTTP") from error
-    body = await reader.read(BODY_BYTES)
-    return code, body.decode(errors="replace")
+    at = http.target(action.scheme or "http", action.host or pod_ip, port, action.path)
+    return await http.get(at, action.httpHeaders, f"kube-{purpose}/{VERSION}")
 
 
 async def _http(action: HTTPGetAction, container: Container, pod_ip: str) -> Outcome:
-    try:
-        code, body = await http_get(action, container, pod_ip)
-    except OSError as error:
-        scheme = (action.scheme or "HTTP").lower()
-        return Outcome(False, f'Get "{scheme}://{action.host or pod_ip}:{action.port}{action.path}": {error.strerror or error}')
-    if 200 <= code < 400:
+    answer = await http_get(action, container, pod_ip)
+    body = answer.body.decode(errors="replace")
+    if 200 <= answer.code < 300:
         return Outcome(True, body)
-    return Outcome(False, f"HTTP probe failed with statuscode: {code}")
+    if 300 <= answer.code < 400:
+        return Outcome(True, f"Probe terminated redirects, Response body: {body}", warning=True)
+    return Outcome(False, f"HTTP probe failed with statuscode: {answer.code}")
 
 
 async def _grpc(host: str, port: int, service: str, timeout: float) -> Outcome:

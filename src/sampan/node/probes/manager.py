@@ -71,7 +71,9 @@ class Prober:
         while True:
             outcome = await self._ask(subject, probe)
             if not outcome.success:
-                self._tell(subject, purpose, outcome)
+                self._event(subject.pod, "Warning", "Unhealthy", f"{purpose.value} probe failed: {outcome.message}")
+            elif outcome.warning:
+                self._event(subject.pod, "Warning", "ProbeWarning", f"{purpose.value} probe warning: {outcome.message}")
             before, state = state.verdict, state.after(outcome.success)
             if state.verdict != before:
                 self._verdicts[subject.container_id, purpose] = state.verdict
@@ -87,9 +89,6 @@ class Prober:
             # pods of this runtime have no network: their addresses are nobody's, or worse, somebody else's
             return Outcome(answers, "" if answers else f"dial tcp {subject.pod_ip}:{port}: connect: connection refused")
         return await check(probe, subject.pod, subject.container, subject.pod_ip, self._exec(subject.container_id))
-
-    def _tell(self, subject: Subject, purpose: Purpose, outcome: Outcome) -> None:
-        self._event(subject.pod, "Warning", "Unhealthy", f"{purpose.value} probe failed: {outcome.message}")
 
     def _exec(self, container_id: str) -> ExecSync:
         async def run(command: list[str], timeout: float) -> tuple[int, bytes]:
