@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.apiserver.flowcontrol.estimate import ONE_SEAT, Work
-from sampan.apiserver.flowcontrol.queueset import DONE, EXECUTING, LINGERING, UNIT, WAITING, QueueSet, Queuing, Ticket
+from sampan.apiserver.flowcontrol.queueset import DONE, EXECUTING, LINGERING, MOST_SPENT, UNIT, WAITING, QueueSet, Queuing, Ticket
 from sampan.apiserver.flowcontrol.tally import SchemaTally
 from sampan.testing.datadriven import Block, run, transcripts
 
@@ -225,3 +225,18 @@ def test_time_is_booked_by_what_was_in_use() -> None:
     assert queue_set.take_spent(2.0) == {(0, 0, 0, 0): 1.0, (1, 1, 0, 0): 0.5, (1, 1, 1, 1): 0.5}
     queue_set.finish(ticket, 2.25)
     assert queue_set.take_spent(3.0) == {(1, 1, 1, 1): 0.25, (1, 1, 0, 0): 0.75}
+
+
+def test_a_set_says_when_its_books_should_be_taken_away() -> None:
+    # given a level with one seat, and ever more requests that wait for it
+    tally = SchemaTally("level", "schema")
+    queue_set = QueueSet(Queuing(1, 1, 2 * MOST_SPENT), 1, 0.0)
+    started = 0
+    while not queue_set.full:
+        started += 1
+        queue_set.start(tally, 0, "", float(started))
+    # then it is full with as many states as it counts apart
+    assert len(queue_set.spent) == MOST_SPENT
+    # and taking them loses nothing and makes room
+    assert sum(queue_set.take_spent(float(started)).values()) == started
+    assert not queue_set.full

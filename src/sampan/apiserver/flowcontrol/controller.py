@@ -152,6 +152,8 @@ class FlowControl:
         (tally.watching if info.verb == "watch" else tally.executions).observe(now - ticket.started)
         queues = level.set
         queues.finish(ticket, now)
+        if queues.full:  # before the ten seconds are over: many wait, ever other numbers of them
+            level.fold(now)
         if queues.waiting:
             self._set_timer(level)
         if queues.woken:

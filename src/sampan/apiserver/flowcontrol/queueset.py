@@ -236,6 +236,11 @@ class QueueSet:
         """How many seats are, or would be, in use."""
         return self.seats_in_use + self.seats_waiting
 
+    @property
+    def full(self) -> bool:
+        """Whether it is time to call `take_spent`: more states are counted with ones like them, which takes long."""
+        return len(self.spent) >= MOST_SPENT
+
     def take_spent(self, now: float) -> Spent:
         """How the time since the last call was spent."""
         self.advance(now)
