@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.apiserver.flowcontrol.estimate import ONE_SEAT, Work
-from sampan.apiserver.flowcontrol.queueset import DONE, EXECUTING, LINGERING, MOST_SPENT, UNIT, WAITING, QueueSet, Queuing, Ticket
+from sampan.apiserver.flowcontrol.queueset import (
+    DONE,
+    EXECUTING,
+    LINGERING,
+    MOST_SPENT,
+    UNIT,
+    WAITING,
+    QueueSet,
+    Queuing,
+    Ticket,
+)
 from sampan.apiserver.flowcontrol.tally import SchemaTally
 from sampan.testing.datadriven import Block, run, transcripts
 
