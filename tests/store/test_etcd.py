@@ -169,8 +169,8 @@ def test_a_store_without_etcd_says_so_and_goes_on_when_it_is_back() -> None:
                 # given a subscriber
                 told = Told()
                 await store.subscribe("/", store.revision, told)
-                await store.transact([Put("/a", b"1")])
-                assert await store.problem() == ""
+                await _written(store, Put("/a", b"1"))
+                await _answering(store)
                 # when etcd is killed
                 etcd.kill()
                 # then everything says that it is out of reach
