@@ -44,7 +44,7 @@ class Time(str):
     @classmethod
     def of(cls, moment: datetime) -> Time:
         """The wire form of an aware datetime, cut to whole seconds."""
-        return cls(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return cls(_utc(moment).isoformat(timespec="seconds")[:19] + "Z")
 
     @classmethod
     def parse(cls, text: str) -> Time:
@@ -68,7 +68,7 @@ class MicroTime(str):
     @classmethod
     def of(cls, moment: datetime) -> MicroTime:
         """The wire form of an aware datetime."""
-        return cls(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        return cls(_utc(moment).isoformat(timespec="microseconds")[:26] + "Z")
 
     @classmethod
     def parse(cls, text: str) -> MicroTime:
@@ -85,6 +85,10 @@ class MicroTime(str):
     def moment(self) -> datetime:
         """The aware datetime this stands for."""
         return datetime.fromisoformat(self)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _valid(text: str) -> bool:

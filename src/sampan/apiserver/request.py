@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 
 @dataclass(frozen=True)
 class User:
@@ -20,8 +22,7 @@ ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 ADMIN = User("kubernetes-admin", groups=("system:masters", "system:authenticated"))
 
 
-@dataclass(frozen=True)
-class Attributes:
+class Attributes(msgspec.Struct, frozen=True):
     """What authorization is asked about. `path` and `verb` alone (lower-case method) for non-resource requests.
 
     Source: `k8s.io/apiserver/pkg/authorization/authorizer`, `Attributes`.
@@ -41,8 +42,7 @@ class Attributes:
     field_selector: str = ""
 
 
-@dataclass
-class RequestInfo:
+class RequestInfo(msgspec.Struct, eq=False):
     """A parsed request. `verb` is the API verb (get, list, watch, create, update, patch, delete,
     deletecollection, or connect's get/create), the lower-case method for non-resource requests.
     """
@@ -67,8 +67,8 @@ class RequestInfo:
     user: User = ANONYMOUS
     authenticated: User | None = None  # who really asks, where `user` is one that is impersonated
     custom: bool = False  # the resource is a custom one, which has no protobuf
-    warnings: list[str] = field(default_factory=list)
-    audit_annotations: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = []
+    audit_annotations: dict[str, str] = {}
     flow_headers: list[tuple[bytes, bytes]] | None = None  # which flow schema and priority level it was given
     begun: Callable[[], None] | None = None  # a watch's: its first events are out; who takes it over calls it
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from sampan.api.scalars import Time
 from sampan.apiserver.admission.base import AdmissionRequest
@@ -14,17 +15,16 @@ from sampan.apiserver.watchcache import Reader
 from sampan.store.base import Put
 
 
-@dataclass
-class Write:
+class Write(msgspec.Struct, eq=False):
     """Who writes, how, and what there is to tell about it."""
 
     user: User
     subresource: str = ""
     dry_run: bool = False
     manager: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    audit_annotations: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = {}
+    warnings: list[str] = []
+    audit_annotations: dict[str, str] = {}
     main: bool = False
     """The subresource (scale) writes through the kind's own rules."""
     applying: bool = False

@@ -6,8 +6,9 @@ object, then validating plugins. A plugin changes `request.object` in place (it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.request import User
@@ -15,8 +16,7 @@ from sampan.apiserver.request import User
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
-@dataclass
-class Reinvocation:
+class Reinvocation(msgspec.Struct, eq=False):
     """The second round of the mutating plugins: one sets `wanted` when it changed what plugins before it had seen.
 
     Source: apiserver `pkg/admission/reinvocation.go`.
@@ -24,12 +24,11 @@ class Reinvocation:
 
     second: bool = False
     wanted: bool = False
-    memory: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = {}
     """What plugins keep from the first round for the second, by their names."""
 
 
-@dataclass
-class AdmissionRequest:
+class AdmissionRequest(msgspec.Struct, eq=False):
     """One write on its way. `object` is a Struct (a dict for custom resources), None for DELETE."""
 
     operation: Operation
@@ -40,11 +39,11 @@ class AdmissionRequest:
     user: User
     object: Any = None
     old: Any = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = {}
     dry_run: bool = False
-    warnings: list[str] = field(default_factory=list)
-    audit_annotations: dict[str, str] = field(default_factory=dict)
-    reinvocation: Reinvocation = field(default_factory=Reinvocation)
+    warnings: list[str] = []
+    audit_annotations: dict[str, str] = {}
+    reinvocation: Reinvocation = msgspec.field(default_factory=Reinvocation)
 
 
 class Admission(Protocol):

@@ -5,8 +5,9 @@ Source: apiserver `pkg/admission/plugin/webhook/generic/webhook.go` and `convers
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from sampan.api import codec
 from sampan.api.resourceinfo import Resource
@@ -37,7 +38,7 @@ class Versions:
             return request
         here, there = self._served(request.resource), self._served(resource)
         obj, old = (None if one is None else crossed(codec.clone(one), here, there) for one in (request.object, request.old))
-        return replace(request, resource=resource, object=obj, old=old)
+        return structs.replace(request, resource=resource, object=obj, old=old)
 
     def back(self, request: AdmissionRequest, seen: AdmissionRequest) -> Any:
         """The object of `seen` as one of the request's own resource."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from msgspec import structs
+
 from sampan.api import goprint, names
 from sampan.api.errors import BadRequest, Forbidden
 from sampan.apiserver.auth.base import Authorizer
@@ -113,29 +115,29 @@ class Impersonator:
             keys = tuple(sorted(requestor.extra))
             requestor = replace(requestor, extra={"authentication.kubernetes.io/associated-node-keys": keys})
         if mode.name:
-            self._ask(replace(attributes, user=requestor, verb=f"impersonate-on:{mode.name}:{attributes.verb}"))
+            self._ask(structs.replace(attributes, user=requestor, verb=f"impersonate-on:{mode.name}:{attributes.verb}"))
         asked = Attributes(user=requestor, verb=mode.verb, path="", is_resource=True, group=mode.group, version="v1")
         user = self._check_name(mode, wanted, asked)
-        outside = replace(asked, group="authentication.k8s.io")
+        outside = structs.replace(asked, group="authentication.k8s.io")
         if wanted.uid:
-            self._ask(replace(outside, resource="uids", name=wanted.uid))
+            self._ask(structs.replace(outside, resource="uids", name=wanted.uid))
         if wanted.groups:
-            self._check_groups(mode, wanted.groups, replace(asked, resource="groups"))
+            self._check_groups(mode, wanted.groups, structs.replace(asked, resource="groups"))
         if wanted.extra:
-            self._check_extra(mode, wanted.extra, replace(outside, resource="userextras"))
+            self._check_extra(mode, wanted.extra, structs.replace(outside, resource="userextras"))
         if user.name == "system:anonymous":
             return _ensure(user, UNAUTHENTICATED)
         return user if UNAUTHENTICATED in user.groups else _ensure(user, AUTHENTICATED)
 
     def _check_name(self, mode: _Mode, wanted: User, asked: Attributes) -> User:
         user = wanted
-        asked = replace(asked, resource="users", name=wanted.name)
+        asked = structs.replace(asked, resource="users", name=wanted.name)
         if mode.name and (node := _node_of(wanted.name)):
             name = "*" if mode.name == "associated-node" else node
-            asked = replace(asked, resource="nodes", name=name)
+            asked = structs.replace(asked, resource="nodes", name=name)
             user = replace(wanted, groups=("system:nodes",))
         if (account := split_username(wanted.name)) is not None:
-            asked = replace(asked, resource="serviceaccounts", namespace=account[0], name=account[1])
+            asked = structs.replace(asked, resource="serviceaccounts", namespace=account[0], name=account[1])
             if not wanted.groups:
                 user = replace(wanted, groups=groups_of(account[0]))
         self._ask(asked)
@@ -146,22 +148,22 @@ class Impersonator:
             if "" in groups:
                 raise denial(asked, "impersonating the empty string group is not allowed")
             if "system:masters" in groups:
-                raise denial(replace(asked, name="system:masters"), "impersonating the system:masters group is not allowed")
-            if len(groups) >= MANY and self._authorizer.authorize(replace(asked, name="*")).allowed:
+                raise denial(structs.replace(asked, name="system:masters"), "impersonating the system:masters group is not allowed")
+            if len(groups) >= MANY and self._authorizer.authorize(structs.replace(asked, name="*")).allowed:
                 return
         for group in groups:
-            self._ask(replace(asked, name=group))
+            self._ask(structs.replace(asked, name=group))
 
     def _check_extra(self, mode: _Mode, extra: Mapping[str, tuple[str, ...]], asked: Attributes) -> None:
         if mode.name:
             if (why := _why_not_extra(extra)):
                 raise denial(asked, why)
             large = sum(map(len, extra.values())) >= MANY
-            if large and self._authorizer.authorize(replace(asked, subresource="*", name="*")).allowed:
+            if large and self._authorizer.authorize(structs.replace(asked, subresource="*", name="*")).allowed:
                 return
         for key, values in extra.items():
             for value in values:
-                self._ask(replace(asked, subresource=key, name=value))
+                self._ask(structs.replace(asked, subresource=key, name=value))
 
     def _ask(self, asked: Attributes) -> None:
         decision = self._authorizer.authorize(asked)
