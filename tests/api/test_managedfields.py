@@ -1,4 +1,4 @@
-"""What a write changed, told from texts that are split and from objects that are narrowed, is what walking the whole trees tells."""
+"""What a write changed, told from texts that are split and from Structs, is what walking the whole trees tells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sampan.api import codec, managedfields, schema, typed
 from sampan.api.meta.v1 import ManagedFieldsEntry
-from sampan.api.resources import DEPLOYMENTS, PODS
+from sampan.api.resources import CONFIG_MAPS, PODS
 from sampan.api.typed import Difference
 
 TIME = "2026-01-02T03:04:05Z"
@@ -22,6 +22,8 @@ BASE: dict[str, Any] = {
 parts: dict[tuple[str, str], list[Any]] = {
     ("metadata", "labels"): [None, {}, {"x": "z"}, {"n": "m"}],
     ("metadata", "finalizers"): [None, ["a/b"]],
+    ("metadata", "deletionGracePeriodSeconds"): [None, 0, 30],
+    ("metadata", "generateName"): [None, "a-"],
     ("metadata", "deletionTimestamp"): [None, TIME],
     ("metadata", "generation"): [None, 5],
     ("spec", "containers"): [[{"name": "b", "image": "i"}], [{"name": "a", "image": "new"}], [{"name": "a", "image": "i", "env": [{"name": "E9" * 150}]}]],
@@ -60,12 +62,12 @@ def whole(old: Any, new: Any) -> Difference:
 
 
 @given(changes, changes)
-def test_splitting_and_narrowing_tell_what_walking_the_whole_tells(one: dict[tuple[str, str], int], other: dict[tuple[str, str], int]) -> None:
+def test_splitting_and_comparing_structs_tell_what_walking_the_whole_tells(one: dict[tuple[str, str], int], other: dict[tuple[str, str], int]) -> None:
     old, new, shape = changed(one), changed(other), schema.of_resource(PODS)
     assert shape is not None
     expected = whole(old, new)
     assert managedfields.difference(shape, codec.encode(old), codec.encode(new)) == expected
-    assert managedfields.difference(shape, *map(codec.encode, managedfields.narrowed(old, new))) == expected
+    assert managedfields.change(shape, old, new) == expected
 
 
 def test_a_large_member_that_goes_or_comes_is_itself_gone_or_new() -> None:
@@ -79,14 +81,21 @@ def test_a_large_member_that_goes_or_comes_is_itself_gone_or_new() -> None:
     assert gone.removed == typed.compare(shape, codec.loads(with_it), codec.loads(without)).removed
 
 
-def test_narrowed_objects_hold_only_what_differs() -> None:
-    old, new = DEPLOYMENTS.wire(), DEPLOYMENTS.wire()
-    old.metadata.name = new.metadata.name = "a"
-    old.spec.template.spec.nodeName = new.spec.template.spec.nodeName = "n"
-    new.metadata.labels, new.status.replicas = {"x": "y"}, 3
-    left, right = managedfields.narrowed(old, new)
-    assert left == DEPLOYMENTS.wire()
-    assert (right.metadata.labels, right.metadata.name, right.status.replicas, right.spec) == ({"x": "y"}, "", 3, left.spec)
+@pytest.mark.parametrize(("one", "other"), [({}, {"data": {"a": "b"}}), ({"data": {"a": "b", "c": "d"}}, {"data": {"a": "x"}}),
+                                            ({"immutable": False}, {}), ({"immutable": False}, {"immutable": True, "binaryData": {"x": ""}})])
+def test_fields_that_are_no_objects_are_told_like_others(one: dict[str, Any], other: dict[str, Any]) -> None:
+    shape = schema.of_resource(CONFIG_MAPS)
+    assert shape is not None
+    old, new = (codec.convert(CONFIG_MAPS.wire, tree) for tree in (one, other))
+    assert managedfields.change(shape, old, new) == typed.compare(shape, one, other)
+
+
+def test_an_empty_list_and_none_are_the_same_where_neither_is_written() -> None:
+    shape, old, new = schema.of_resource(PODS), changed({}), changed({})
+    assert shape is not None
+    old.spec.affinity, new.metadata.finalizers, new.spec.imagePullSecrets = None, [], []
+    new.spec.hostAliases = None
+    assert not managedfields.change(shape, old, new).changed
 
 
 @pytest.mark.parametrize("field", ["operation", "apiVersion", "fieldsType"])

@@ -1,6 +1,6 @@
 """`metadata.managedFields`: reading and writing the entries, their order, their number, and cheap differences.
 
-A write must cost little: what is the same in two Structs is not even encoded (`narrowed`), texts are split into members of
+A write must cost little: what is the same in two Structs is not even encoded (`change`), texts are split into members of
 which equal ones are skipped without decoding, and what a fresh object's field adds is remembered by its text, since most objects
 come from a template.
 Source: apimachinery `util/managedfields/internal/{managedfields,capmanagers,stripmeta,skipnonapplied}.go`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -180,7 +180,9 @@ def _meta_difference(shape: Shape, was: bytes | msgspec.Raw, now: bytes | msgspe
 
 
 def _field_difference(shape: Shape, was: bytes, now: bytes) -> _Nodes:
-    """The same for one field's JSON, empty where it has none; the two texts differ."""
+    """The same for one field's JSON, empty where it has none."""
+    if was == now:
+        return None, None, None
     large = len(was) + len(now) > _CACHED_BYTES
     # an emptiness becomes something: that is what creating from a template looks like, again and again
     return _divided(shape, was, now) if large or len(was) > _EMPTINESS else _remembered(shape, was, now)
@@ -213,29 +215,48 @@ def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
     return typed.nodes(shape, codec.loads(was) if was else ABSENT, codec.loads(now) if now else ABSENT)
 
 
-# ---- what differs of two Structs -----------------------------------------------------------------------------------
+# ---- differences of two Structs ------------------------------------------------------------------------------------
 
 
-def narrowed(old: W, new: W) -> tuple[W, W]:
-    """Two objects of one kind that differ as these do, with nothing in them that is the same in both, as far as the first levels go.
+def change(shape: Shape, old: W, new: W) -> Difference:
+    """As `difference` of their texts, but what is the same in both is not even encoded.
 
-    What they hold is shared with `old` and `new`: change nothing.
+    Raises:
+        TypedError: An item of a keyed list has no key.
     """
-    left, right = type(old)(), type(new)()
+    sets: _Triple = ({}, {}, {})
     for name in old.__struct_fields__:
         was, now = getattr(old, name), getattr(new, name)
-        if was != now:
-            if name == "metadata":
-                was, now = _narrowed_meta(was, now)
-            setattr(left, name, was)
-            setattr(right, name, now)
+        if was == now or name in ("kind", "apiVersion"):
+            continue
+        if name == "metadata":
+            _put(sets, "f:metadata", _meta_change(typed.child(shape, name), was, now))
+        elif isinstance(was, Wire) and isinstance(now, Wire):
+            # a part that is an object is always written
+            _put(sets, f"f:{name}", _field_difference(typed.child(shape, name), codec.encode(was), codec.encode(now)))
+        else:
+            for out, one in zip(sets, difference(shape, *map(codec.encode, _narrowed(old, new, name))), strict=True):
+                out.update(one)
+    return Difference(*sets)
+
+
+def _narrowed(old: W, new: W, name: str) -> tuple[W, W]:
+    """Two objects of one kind that differ in one field as these do: whether it is written is for the encoder to say."""
+    left, right = type(old)(), type(new)()
+    setattr(left, name, getattr(old, name))
+    setattr(right, name, getattr(new, name))
     return left, right
 
 
-def _narrowed_meta(was: ObjectMeta, now: ObjectMeta) -> tuple[ObjectMeta, ObjectMeta]:
-    left, right = ObjectMeta(), ObjectMeta()
+def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> _Nodes:
+    sets: _Triple = ({}, {}, {})
     for name in _Meta.__struct_fields__:
-        if (one := getattr(was, name)) != (other := getattr(now, name)):
-            setattr(left, name, one)
-            setattr(right, name, other)
-    return left, right
+        one, other = getattr(was, name), getattr(now, name)
+        if one != other:
+            _put(sets, f"f:{name}", _field_difference(typed.child(shape, name), *(codec.encode(value) if _is_written(value) else b"" for value in (one, other))))
+    return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def _is_written(value: Any) -> bool:
+    """Whether one of those fields of the metadata is in the JSON: all have nothing, or emptiness, for a default."""
+    return bool(value) or value == 0

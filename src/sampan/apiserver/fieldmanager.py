@@ -268,11 +268,10 @@ def _difference(served: Served, old: Any, new: Any) -> Difference:
     Raises:
         TypedError: An item of a keyed list has no key.
     """
+    shape = shape_of(served)
     if old is None or served.custom is not None:
-        left, right = _empty(served) if old is None else codec.encode(old), codec.encode(new)
-    else:
-        left, right = map(codec.encode, managedfields.narrowed(old, new))
-    return managedfields.difference(shape_of(served), left, right)
+        return managedfields.difference(shape, _empty(served) if old is None else codec.encode(old), codec.encode(new))
+    return managedfields.change(shape, old, new)
 
 
 def _filter(served: Served, subresource: str) -> Filter:

@@ -5,14 +5,14 @@ Source: apiserver `pkg/admission/plugin/policy/{validating,mutating}/plugin.go`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan.api.resources import MUTATING_ADMISSION_POLICY_BINDINGS, VALIDATING_ADMISSION_POLICY_BINDINGS
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.admission.versions import Versions
 from sampan.apiserver.auth.asking import Undecided
 from sampan.apiserver.auth.authorizers import Authorizers
-from sampan.apiserver.watchcache import Readers
+from sampan.apiserver.watchcache import Reader, Readers
 
 if TYPE_CHECKING:
     from sampan.apiserver.admission.mutating_policies import MutatingPolicies
@@ -29,6 +29,20 @@ def concerns(request: AdmissionRequest) -> bool:
     return not ((group == "admissionregistration.k8s.io" and plural in _UNTOUCHED) or group in _REVIEWS)
 
 
+class _Bindings:
+    """All bindings, read anew when one has changed: nearly always there is none, and every write asks."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._seen = reader, -1
+        self._all: list[Any] = []
+
+    def all(self) -> list[Any]:
+        """Their objects; shared, read-only."""
+        if self._seen != self._reader.generation:
+            self._seen, self._all = self._reader.generation, [entry.object for entry in self._reader.entries()]
+        return self._all
+
+
 class ValidatingAdmissionPolicies:
     """Judges by every policy that a binding puts to work."""
 
@@ -36,6 +50,7 @@ class ValidatingAdmissionPolicies:
 
     def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None = None) -> None:
         self._readers, self._authorizers, self._versions = readers, authorizers, versions
+        self._bindings = _Bindings(readers.of(VALIDATING_ADMISSION_POLICY_BINDINGS))
         self._policies: ValidatingPolicies | None = None
 
     def handles(self, request: AdmissionRequest) -> bool:
@@ -48,7 +63,7 @@ class ValidatingAdmissionPolicies:
         Raises:
             ApiError: A validation with the action Deny does not hold.
         """
-        bindings = [entry.object for entry in self._readers.of(VALIDATING_ADMISSION_POLICY_BINDINGS).entries()]
+        bindings = self._bindings.all()
         if not bindings:
             return
         if self._policies is None:
@@ -64,6 +79,7 @@ class MutatingAdmissionPolicies:
 
     def __init__(self, readers: Readers, authorizers: Authorizers, versions: Versions | None = None) -> None:
         self._readers, self._authorizers, self._versions = readers, authorizers, versions
+        self._bindings = _Bindings(readers.of(MUTATING_ADMISSION_POLICY_BINDINGS))
         self._policies: MutatingPolicies | None = None
 
     def handles(self, request: AdmissionRequest) -> bool:
@@ -76,7 +92,7 @@ class MutatingAdmissionPolicies:
         Raises:
             ApiError: A policy failed and does not say Ignore.
         """
-        bindings = [entry.object for entry in self._readers.of(MUTATING_ADMISSION_POLICY_BINDINGS).entries()]
+        bindings = self._bindings.all()
         if not bindings:
             return
         if self._policies is None:
