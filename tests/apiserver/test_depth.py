@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sampan.api import codec
+from sampan.api import codec, schema
 from sampan.api.errors import BadRequest
+from sampan.api.resources import ALL, PODS
 from sampan.apiserver import depth
 
 
@@ -44,3 +45,17 @@ def test_sets_of_fields_are_judged_by_themselves() -> None:
         with pytest.raises(BadRequest):
             depth.check(body(owned, spec), [owned])
     depth.check(body(nested(depth.MOST - 4), nested(100)), [nested(depth.MOST - 4)])
+
+
+def test_of_most_kinds_the_shape_says_how_deep_they_can_be() -> None:
+    bounded = {resource.group_resource for resource in ALL if (shape := schema.of_resource(resource)) is not None and depth._of_shape(shape) <= depth.MOST}
+    assert {"pods", "leases.coordination.k8s.io", "deployments.apps", "events", "nodes"} <= bounded
+    # but not of those that hold any JSON, or themselves
+    assert not {"controllerrevisions.apps", "customresourcedefinitions.apiextensions.k8s.io", "resourceclaims.resource.k8s.io"} & bounded
+
+
+def test_an_object_of_a_shape_is_judged_by_its_sets_of_fields_alone() -> None:
+    shape = schema.of_resource(PODS)
+    depth.check(b"{" * 300, [nested(depth.MOST - 4)], shape)
+    with pytest.raises(BadRequest):
+        depth.check(b'{"metadata":{"managedFields":[{"fieldsV1":%b}]}}' % nested(depth.MOST - 3), [nested(depth.MOST - 3)], shape)

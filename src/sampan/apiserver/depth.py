@@ -6,30 +6,62 @@ Upstream reads 10,000 levels; no kind of its own has thirty, and only custom res
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sampan.api import codec
 from sampan.api.errors import BadRequest
+from sampan.api.schema import ANY, Shape
+from sampan.lib.memo import remembered
 
 MOST = 200
 _ABOVE_OWNED = 4  # object, metadata, list of entries, entry
 TOO_DEEP = f"the object is nested too deep: no more than {MOST} levels can be kept"
 
 
-def check(body: bytes, owned: Sequence[bytes] = ()) -> None:
-    """Look at an object's JSON on its way to the store. `owned`: the sets of fields in it, which have most of an object's brackets.
+def check(body: bytes, owned: Sequence[bytes] = (), shape: Shape | None = None) -> None:
+    """Look at an object's JSON on its way to the store.
+
+    Args:
+        body: All of it.
+        owned: The sets of fields in it, which have most of its brackets.
+        shape: What a decoder has held it to, where that is known: of most kinds it says how deep they can be.
 
     Raises:
         BadRequest: It has too many levels.
     """
-    if (found := _at_most(body)) <= MOST:
-        return
-    sets = [_at_most(one) for one in owned]
-    # what stands beside the sets of fields is no deeper than it has brackets, and each of them no deeper than its own
-    if found - sum(sets) + len(sets) <= MOST and all(one + _ABOVE_OWNED <= MOST for one in sets):
+    bounded = shape is not None and _of_shape(shape) <= MOST
+    if bounded or body.count(b"{") + body.count(b"[") <= MOST:
+        beside = 0
+    else:
+        # what stands beside the sets of fields is no deeper than it has brackets
+        beside = _at_most(body) - sum(_at_most(one) - 1 for one in owned)
+    if beside <= MOST and all(_of_set(one) + _ABOVE_OWNED <= MOST for one in owned):
         return
     if _levels(body) > MOST:
         raise BadRequest(TOO_DEEP)
+
+
+@cache
+def _of_shape(shape: Shape) -> int:
+    """How many levels an object of that shape can have, sets of fields aside; too many, where it can have any."""
+    return _levels_of(shape, frozenset())
+
+
+def _levels_of(shape: Shape, above: frozenset[str]) -> int:
+    if shape.form == "object" and shape.type not in above:
+        above |= {shape.type}
+        return 1 + max((_levels_of(field.shape, above) for name, field in shape.fields.items() if name != "fieldsV1"), default=0)
+    if shape.form in ("list", "map"):
+        return 1 + _levels_of(shape.items or ANY, above)
+    # any JSON, or a type within itself
+    return MOST + 1 if shape.form in ("any", "deduced", "object") else 0
+
+
+@remembered(maxsize=1024, longest=16 * 1024)
+def _of_set(owned: bytes) -> int:
+    """No fewer than the levels of a set of fields; the same ones come again and again."""
+    return _at_most(owned)
 
 
 def _at_most(body: bytes) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sampan.api import codec
+from sampan.api import codec, schema
 from sampan.api.errors import (
     AlreadyExists,
     ApiError,
@@ -397,7 +397,7 @@ class Registry:
         meta.resourceVersion = ""
         metadata.put_meta(stored, meta)
         value = codec.encode(stored)
-        depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields])
+        depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields], schema.of_resource(served.stored) if served.custom is None else None)
         return value
 
     def _put(self, served: Served, key: str, obj: Any, value: bytes) -> Put:
