@@ -277,21 +277,21 @@ def _holds_objects(*lists: list[Any]) -> bool:
 
 def _special_items(original: list[Any], patch: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
     """Carry out `$patch` in items. A replacement leaves the new list as the original, with nothing to merge."""
-    kept, replace = [], False
+    kept, replace, gone = [], False, set()
     for item in patch:
         directive = item.get(DIRECTIVE)
         if DIRECTIVE not in item:
             kept.append(item)
         elif directive == "delete":
-            gone = _key_of(item, merge_key)
-            original = [other for other in original
-                        if not (isinstance(other, dict) and merge_key in other and _identity(other[merge_key]) == gone)]
+            gone.add(_key_of(item, merge_key))
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise _failure("merging lists cannot yet be specified in the patch")
         else:
             raise _failure(f"unknown patch type: {goprint.verbose(directive)} in map: {goprint.verbose(item)}")
+    if gone:
+        original = [other for other in original if not (isinstance(other, dict) and merge_key in other and _identity(other[merge_key]) in gone)]
     return (kept, []) if replace else (original, kept)
 
 
