@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from sampan.aio.clock import AsyncClock
+from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Service
 from sampan.api.discovery.v1 import EndpointSlice
 from sampan.api.resources import ENDPOINT_SLICES, SERVICES
@@ -40,6 +41,7 @@ class ServiceProxy:
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._loaded: dict[int, nftables.Ruleset] = {}
+        self._anew = False
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -49,17 +51,25 @@ class ServiceProxy:
         self._services.on_change(self._service_changed)
         self._slices.on_change(self._slice_changed)
         self._dirty = {_name(service) for service in self._services.items()}
-        last_full = self._clock.monotonic()
+        async with Tasks() as tasks:
+            tasks.start(self._reload(), "reload service rules")
+            while True:
+                self._wake.clear()
+                if self._anew:
+                    self._loaded, self._anew = {}, False
+                if await self._sync():
+                    self.synced.set()
+                    await self._clock.sleep(LEAST_SECONDS_BETWEEN)
+                    await self._wake.wait()
+                else:
+                    await self._clock.sleep(RETRY_SECONDS)
+
+    async def _reload(self) -> None:
+        """Load everything now and then, though nothing has changed here: somebody may have changed the table."""
         while True:
-            self._wake.clear()
-            if self._clock.monotonic() - last_full >= FULL_SECONDS:
-                self._loaded, last_full = {}, self._clock.monotonic()
-            if await self._sync():
-                self.synced.set()
-                await self._clock.sleep(LEAST_SECONDS_BETWEEN)
-                await self._wake.wait()
-            else:
-                await self._clock.sleep(RETRY_SECONDS)
+            await self._clock.sleep(FULL_SECONDS)
+            self._anew = True
+            self._wake.set()
 
     def _service_changed(self, old: Service | None, new: Service | None) -> None:
         service = new or old
