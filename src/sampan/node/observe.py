@@ -125,6 +125,14 @@ class Observer:
             log.warning("the runtime cannot be listed", extra={"error": str(error)})
 
 
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file that a container may have made as long as the disk is."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(MESSAGE_BYTES)
+
+
 def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str], Path], log_tail: Callable[[ContainerView], bytes]) -> Observed:
     """Termination messages put in, from the file that the container wrote or, where it asks for that, its log's end."""
     if all(view.state != "exited" for views in observed.containers.values() for view in views):
@@ -134,8 +142,7 @@ def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str
     def told(view: ContainerView) -> ContainerView:
         if view.state != "exited" or view.name not in specs:
             return view
-        path = message_file(view.name, str(view.attempt))
-        data = path.read_bytes()[:MESSAGE_BYTES] if path.is_file() else b""
+        data = _beginning(message_file(view.name, str(view.attempt)))
         if not data and specs[view.name].terminationMessagePolicy == "FallbackToLogsOnError" and view.exit_code:
             data = b"".join(log_tail(view).splitlines(keepends=True)[-MESSAGE_LINES:])[-2048:]
         return replace(view, message=data.decode(errors="replace")) if data else view

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession, WSMsgType, web
 from tests.node.one_node import OneNode, one_node
 
 from sampan.aio.clock import SystemClock
 from sampan.api import codec
 from sampan.api.core.v1 import Container
+from sampan.api.errors import BadRequest
 from sampan.apiserver.request import ADMIN, User
 from sampan.apiserver.server import Settings
 from sampan.node.runtimes.programs import Process, Program
-from sampan.node.server.app import NodeServer, Served
+from sampan.node.server.app import NodeServer, Served, log_options, ports_of
 from sampan.node.server.auth import Gate
 from sampan.testing import waiting
 
@@ -108,3 +111,66 @@ def test_an_upgrade_to_spdy_is_told_what_to_use(tmp_path: Path) -> None:
             assert "WebSocket" in await answer.text()
 
     with_port(tmp_path, check)
+
+
+def test_a_request_that_is_no_websocket_starts_nothing(tmp_path: Path) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    async def note(process: Process) -> int:
+        ran.append(process.argv)
+        return 0
+
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node)
+        for path in ("exec/default/web/main?command=rm&output=1", "attach/default/web/main?output=1", "portForward/default/web?ports=80"):
+            async with session.get(f"{url}/{path}", headers=TOKEN) as answer:
+                assert answer.status == 400, path
+        assert ran == []
+
+    with_port(tmp_path, check, web=Program(exec=note))
+
+
+def test_a_terminal_whose_size_is_nonsense_goes_on(tmp_path: Path) -> None:
+    async def echo(process: Process) -> int:
+        assert process.stdin is not None
+        await process.emit(await process.stdin.read(), False)
+        return 0
+
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node)
+        async with session.ws_connect(f"{url}/exec/default/web/main?command=echo&input=1&output=1&tty=1", headers=TOKEN,
+                                      protocols=("v5.channel.k8s.io",)) as socket:
+            await socket.send_bytes(b"\x04not json")
+            await socket.send_bytes(b"\x00ahoy")
+            said = b"".join([message.data[1:] async for message in socket if message.type is WSMsgType.BINARY and message.data[0] == 1])
+        assert said == b"ahoy"
+
+    with_port(tmp_path, check, web=Program(exec=echo))
+
+
+def test_a_port_that_nobody_listens_on_is_told_on_its_own_channel(tmp_path: Path) -> None:
+    async def check(node: OneNode, session: ClientSession, url: str) -> None:
+        await running(node)
+        async with session.ws_connect(f"{url}/portForward/default/web?ports=81", headers=TOKEN, protocols=("v4.channel.k8s.io",)) as socket:
+            frames = [message.data async for message in socket if message.type is WSMsgType.BINARY]
+        assert frames[:2] == [b"\x00\x51\x00", b"\x01\x51\x00"]
+        assert frames[2][0] == 1
+        assert b"81" in frames[2]
+
+    with_port(tmp_path, check)
+
+
+@pytest.mark.parametrize("given", [["0"], ["65536"], ["²"], ["x"], ["80,"], ["999999999999"], ["80"] * 128])
+def test_what_is_no_port_is_refused(given: list[str]) -> None:
+    with pytest.raises(BadRequest, match="port"):
+        ports_of(given)
+
+
+def test_ports_come_one_by_one_or_with_commas() -> None:
+    assert ports_of(["80", "443,8080"]) == [80, 443, 8080]
+
+
+@pytest.mark.parametrize("query", [{"sinceTime": "2026-01-01T00:00:00"}, {"sinceSeconds": "9" * 20}, {"tailLines": "x"}])
+def test_log_options_that_make_no_sense_are_refused(query: dict[str, str]) -> None:
+    with pytest.raises(BadRequest, match="unable to decode"):
+        log_options(query, datetime(2026, 1, 1, tzinfo=UTC))

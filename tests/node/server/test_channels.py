@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.node.server.channels import Message, choose, decode, encode, legacy_error
+from sampan.node.server.channels import Message, choose, decode, encode, legacy_error, size
 
 
 def test_the_newest_common_protocol_is_chosen() -> None:
@@ -26,3 +26,9 @@ def test_data_goes_both_ways_in_binary_and_base64() -> None:
 
 def test_old_protocols_have_plain_errors() -> None:
     assert [legacy_error(p) for p in ("v5.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io")] == [False, False, True]
+
+
+def test_a_size_is_two_small_numbers() -> None:
+    assert size(b'{"Width":80,"Height":24}\n') == (80, 24)
+    for broken in (b"", b"{", b"[]", b'{"Width":"80"}', b'{"Width":-1}', b'{"Height":65536}', b"\xff"):
+        assert size(broken) is None, broken

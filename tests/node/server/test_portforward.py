@@ -7,7 +7,8 @@ from collections import deque
 
 from aiohttp import WSMessage, WSMsgType
 
-from sampan.node.server.portforward import SocketTransport
+from sampan.aio.tasks import Tasks
+from sampan.node.server.portforward import Pairs, SocketTransport
 
 
 class Messages:
@@ -29,3 +30,34 @@ def test_an_empty_message_is_not_the_end() -> None:
         return [await transport.read() for _ in range(3)]
 
     assert asyncio.run(scenario()) == [b"one", b"two", b""]
+
+
+class Streams:
+    """A peer's stream: its headers, and what became of it."""
+
+    def __init__(self, request: str, kind: str, port: str = "80") -> None:
+        self.headers = {"requestID": request, "streamType": kind, "port": port}
+        self.was_reset = False
+
+    async def reset(self) -> None:
+        self.was_reset = True
+
+
+def test_streams_that_make_no_pair_are_reset() -> None:
+    async def scenario() -> None:
+        # given pairs of nothing yet
+        pairs = Pairs(None)  # type: ignore[arg-type]
+        async with Tasks() as tasks:
+            first = Streams("1", "error")
+            tasks.start(pairs.opened(first), "first")  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+            # when a second stream for the same errors comes, and some that are nothing
+            for wrong in (Streams("1", "error"), Streams("2", "data", "²"), Streams("3", "data", "1234567"), Streams("4", "")):
+                await pairs.opened(wrong)  # type: ignore[arg-type]
+                # then each is reset
+                assert wrong.was_reset, wrong.headers
+            # and the first goes on waiting for its other half
+            assert not first.was_reset
+            await tasks.stop()
+
+    asyncio.run(scenario())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from sampan.api.errors import ApiError, BadRequest, NotFound
 from sampan.lib.errors import ConfigError
 from sampan.node.agent import NodeAgent
 from sampan.node.runtimes import errors as runtime_errors
-from sampan.node.runtimes.base import Runtime
+from sampan.node.runtimes.base import Runtime, StreamSession
 from sampan.node.runtimes.errors import RuntimeFault
 from sampan.node.runtimes.status import Container, State
 from sampan.node.server import channels, portforward, streams
@@ -171,14 +171,12 @@ class NodeServer:
     # streams
 
     async def _socket(self, request: web.Request, protocols: tuple[str, ...]) -> web.WebSocketResponse:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise BadRequest("you must specify at least 1 of the WebSocket protocols: SPDY upgrades are not served, use a client "
-                             "that speaks WebSocket (kubectl 1.31 or newer)")
         socket = web.WebSocketResponse(protocols=protocols, max_msg_size=streams.MOST_MESSAGE_BYTES, heartbeat=30.0)
         await socket.prepare(request)
         return socket
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
+        needs_websocket(request.headers)
         pod, runtime = self._pod(request), self._served(request).runtime
         container_id = await self._running(runtime, pod, request.match_info["container"])
         stdin, stdout, stderr, tty = stream_flags(request.query)
@@ -186,20 +184,27 @@ class NodeServer:
         if not command:
             raise BadRequest("you must specify at least 1 command")
         session = await runtime.exec(container_id, command, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
-        socket = await self._socket(request, channels.PROTOCOLS)
-        await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
-        return socket
+        return await self._remote_command(request, session)
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
+        needs_websocket(request.headers)
         pod, runtime = self._pod(request), self._served(request).runtime
         container_id = await self._running(runtime, pod, request.match_info["container"])
         stdin, stdout, stderr, tty = stream_flags(request.query)
         session = await runtime.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty)
-        socket = await self._socket(request, channels.PROTOCOLS)
-        await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
+        return await self._remote_command(request, session)
+
+    async def _remote_command(self, request: web.Request, session: StreamSession) -> web.StreamResponse:
+        try:
+            socket = await self._socket(request, channels.PROTOCOLS)
+            await streams.remote_command(socket, socket.ws_protocol or "channel.k8s.io", session)
+        finally:
+            await session.close()
         return socket
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        needs_websocket(request.headers)
+        ports = ports_of([port for key in ("port", "ports") for port in request.query.getall(key, [])])
         pod, runtime = self._pod(request), self._served(request).runtime
         sandboxes = await runtime.list_sandboxes({POD_UID: pod.metadata.uid})
         ready = next((sandbox for sandbox in sandboxes if sandbox.ready), None)
@@ -210,9 +215,34 @@ class NodeServer:
         if socket.ws_protocol == portforward.TUNNEL:
             await portforward.tunnel(socket, session)
         else:
-            ports = [int(port) for key in ("port", "ports") for port in request.query.getall(key, []) if port.isdigit()]
             await streams.port_forward_v4(socket, session, ports)
         return socket
+
+
+def needs_websocket(headers: Mapping[str, str]) -> None:
+    """Refuse what is no WebSocket before anything is started for it.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    if headers.get("Upgrade", "").lower() != "websocket":
+        raise BadRequest("you must specify at least 1 of the WebSocket protocols: SPDY upgrades are not served, use a client "
+                         "that speaks WebSocket (kubectl 1.31 or newer)")
+
+
+def ports_of(given: Sequence[str]) -> list[int]:
+    """The ports of a query, which may have several with a comma between.
+
+    Raises:
+        BadRequest: One is none, or there are more than channels for them.
+    """
+    texts = [text for one in given for text in one.split(",")]
+    for text in texts:
+        if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 1 << 16):
+            raise BadRequest(f'unable to parse "{text[:20]}" as a port: it is a number from 1 to 65535')
+    if len(texts) > streams.MOST_PORTS:
+        raise BadRequest(f"too many ports: one connection forwards {streams.MOST_PORTS} at most")
+    return [int(text) for text in texts]
 
 
 async def _runs(runtime: Runtime, container_id: str) -> bool:
@@ -242,6 +272,8 @@ def log_options(query: Mapping[str, str], now: datetime) -> tuple[LogOptions, bo
 
     try:
         since = datetime.fromisoformat(given("sinceTime")) if given("sinceTime") else None
+        if since is not None and since.tzinfo is None:
+            raise ValueError("sinceTime has no time zone")
         if given("sinceSeconds"):
             since = now - timedelta(seconds=int(given("sinceSeconds")))
         options = LogOptions(
@@ -249,7 +281,7 @@ def log_options(query: Mapping[str, str], now: datetime) -> tuple[LogOptions, bo
             tail_lines=int(given("tailLines")) if given("tailLines") else None,
             limit_bytes=int(given("limitBytes")) if given("limitBytes") else None,
             stream=given("stream") or "All")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadRequest(f"unable to decode the request's query: {error}") from error
     return options, _flag(query, "previous")
 

@@ -12,6 +12,8 @@ import binascii
 from dataclasses import dataclass
 from typing import Literal
 
+from sampan.api import codec
+
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io",
              "v4.base64.channel.k8s.io", "base64.channel.k8s.io")
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -54,6 +56,20 @@ def encode(protocol: str, channel: int, data: bytes) -> bytes | str:
     if "base64" in protocol:
         return f"{channel}{base64.b64encode(data).decode()}"
     return bytes([channel]) + data
+
+
+def size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a terminal; None for what is no size."""
+    try:
+        found = codec.loads(data)
+    except codec.DecodeError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    sides = found.get("Width", 0), found.get("Height", 0)
+    if any(not isinstance(side, int) or not 0 <= side < 1 << 16 for side in sides):
+        return None
+    return sides
 
 
 def legacy_error(protocol: str) -> bool:

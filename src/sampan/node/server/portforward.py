@@ -44,34 +44,54 @@ class SocketTransport:
         await self._socket.close()
 
 
-class _Pairs:
-    """Brings the two streams of each connection together."""
+class _Pair:
+    """The two streams of one connection: the one for errors once it has come, and whether the one for data has."""
+
+    def __init__(self) -> None:
+        self.error: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
+        self.claimed = asyncio.Event()
+
+
+class Pairs:
+    """Brings the two streams of each connection together; one whose other half does not come is reset."""
 
     def __init__(self, forward: PortForwardSession) -> None:
         self._forward = forward
-        self._errors: dict[str, asyncio.Future[Stream]] = {}
-
-    def _error_of(self, request: str) -> asyncio.Future[Stream]:
-        if request not in self._errors:
-            self._errors[request] = asyncio.get_running_loop().create_future()
-        return self._errors[request]
+        self._pairs: dict[str, _Pair] = {}
 
     async def opened(self, stream: Stream) -> None:
         """One stream of the client; works until its connection has ended."""
         headers = {name.lower(): value for name, value in stream.headers.items()}
-        request, kind = headers.get("requestid", ""), headers.get("streamtype", "")
-        if kind == "error" and len(self._errors) < MOST_PAIRS:
-            self._error_of(request).set_result(stream)
-        elif kind == "data" and headers.get("port", "").isdigit():
-            try:
-                error = await asyncio.wait_for(self._error_of(request), PAIR_SECONDS)
-                await self._connect(int(headers["port"]), stream, error)
-            except TimeoutError:
-                await stream.reset()
-            finally:
-                self._errors.pop(request, None)
-        else:
+        request, kind, port = headers.get("requestid", ""), headers.get("streamtype", ""), headers.get("port", "")
+        pair = self._pairs.get(request) or _Pair()
+        good = kind == "error" and not pair.error.done()
+        good |= kind == "data" and port.isascii() and port.isdecimal() and len(port) < 6 and not pair.claimed.is_set()
+        if not good or (request not in self._pairs and len(self._pairs) >= MOST_PAIRS):
             await stream.reset()
+            return
+        self._pairs[request] = pair
+        if kind == "error":
+            await self._error(request, pair, stream)
+        else:
+            await self._data(request, pair, stream, int(port))
+
+    async def _error(self, request: str, pair: _Pair, stream: Stream) -> None:
+        pair.error.set_result(stream)
+        try:
+            await asyncio.wait_for(pair.claimed.wait(), PAIR_SECONDS)
+        except TimeoutError:
+            self._pairs.pop(request, None)
+            await stream.reset()
+
+    async def _data(self, request: str, pair: _Pair, stream: Stream, port: int) -> None:
+        pair.claimed.set()
+        try:
+            error = await asyncio.wait_for(pair.error, PAIR_SECONDS)
+            await self._connect(port, stream, error)
+        except TimeoutError:
+            await stream.reset()
+        finally:
+            self._pairs.pop(request, None)
 
     async def _connect(self, port: int, data: Stream, error: Stream) -> None:
         try:
@@ -107,7 +127,7 @@ async def _copy_out(connection: ByteStream, data: Stream) -> None:
 
 async def tunnel(socket: web.WebSocketResponse, forward: PortForwardSession) -> None:
     """Serve one tunnel until the client goes away."""
-    session = Session(SocketTransport(socket), client=False, on_open=_Pairs(forward).opened)
+    session = Session(SocketTransport(socket), client=False, on_open=Pairs(forward).opened)
     try:
         await session.closed.wait()
     finally:

@@ -15,11 +15,13 @@ from aiohttp import WSMsgType, web
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.node.runtimes.base import ByteStream, Channel, PortForwardSession, StreamSession
+from sampan.node.runtimes.errors import RuntimeFault
 from sampan.node.server import channels
 
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024
+MOST_PORTS = 127  # two channels each, and a channel is a byte
 
 
 async def remote_command(socket: web.WebSocketResponse, protocol: str, session: StreamSession) -> None:
@@ -66,9 +68,8 @@ async def _from_client(socket: web.WebSocketResponse, protocol: str, session: St
                 await session.close_stdin()
         elif message.channel == channels.STDIN:
             await session.send(message.data)
-        elif message.channel == channels.RESIZE:
-            size = codec.loads(message.data)
-            await session.resize(int(size.get("Width", 0)), int(size.get("Height", 0)))
+        elif message.channel == channels.RESIZE and (size := channels.size(message.data)) is not None:
+            await session.resize(*size)
     if socket.closed or socket.close_code is not None:
         await session.close()
 
@@ -81,7 +82,11 @@ async def port_forward_v4(socket: web.WebSocketResponse, session: PortForwardSes
             for index, port in enumerate(ports):
                 for channel in (2 * index, 2 * index + 1):
                     await socket.send_bytes(bytes([channel]) + struct.pack("<H", port))
-                connection = await session.open(port)
+                try:
+                    connection = await session.open(port)
+                except RuntimeFault as fault:
+                    await socket.send_bytes(bytes([2 * index + 1]) + fault.message.encode())
+                    return
                 connections.append(connection)
                 tasks.start(_forward_out(socket, connection, 2 * index), f"port {port}", keep_going=True)
             async for raw in socket:
@@ -91,6 +96,7 @@ async def port_forward_v4(socket: web.WebSocketResponse, session: PortForwardSes
                     await connections[raw.data[0] // 2].write(raw.data[1:])
         finally:
             await session.close()
+            await socket.close()
 
 
 async def _forward_out(socket: web.WebSocketResponse, connection: ByteStream, channel: int) -> None:
