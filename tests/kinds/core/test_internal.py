@@ -7,10 +7,11 @@ from sampan.api.core import v1
 from sampan.api.core.v1 import PersistentVolumeClaimSpec, PodSpec
 from sampan.api.networking import v1 as networking
 from sampan.api.rbac import v1 as rbac
+from sampan.api.resource import v1 as resource
 from sampan.kinds.core.internal import difference, internal
 from sampan.kinds.core.internal_names import FIELDS
 
-OTHERS = (networking, rbac)
+OTHERS = (networking, rbac, resource)
 
 
 def test_a_pods_host_namespaces_are_part_of_its_security_context() -> None:

@@ -43,6 +43,8 @@ class CompileError(SampanError):
 def _render(source: str, issue: Issue) -> str:
     if issue.offset < 0:
         return f"ERROR: <input>:-1:0: {issue.message}"
+    if not source:
+        return f"ERROR: <input>:1:0: {issue.message}"
     before = source[:issue.offset]
     line = before.count("\n")
     column = issue.offset - (before.rfind("\n") + 1)

@@ -20,6 +20,10 @@ FIELDS: dict[str, str] = {
         "Name Image Command Args WorkingDir Ports EnvFrom Env Resources ResizePolicy RestartPolicy RestartPolicyRules "
         "VolumeMounts VolumeDevices LivenessProbe ReadinessProbe StartupProbe Lifecycle TerminationMessagePath "
         "TerminationMessagePolicy ImagePullPolicy SecurityContext Stdin StdinOnce TTY",
+    "DeviceAttribute":
+        "IntValue=int BoolValue=bool StringValue=string VersionValue=version IntValues=ints BoolValues=bools "
+        "StringValues=strings VersionValues=versions",
+    "DeviceSelector": "CEL",
     "EphemeralContainer":
         "Name Image Command Args WorkingDir Ports EnvFrom Env Resources ResizePolicy RestartPolicy RestartPolicyRules "
         "VolumeMounts VolumeDevices LivenessProbe ReadinessProbe StartupProbe Lifecycle TerminationMessagePath "

@@ -5,11 +5,12 @@ Source: kubernetes `pkg/apis/resource/validation/validation.go`, `pkg/registry/r
 
 from __future__ import annotations
 
-from sampan.api import names
+from sampan.api import field
 from sampan.api.resource.v1 import DeviceClass
 from sampan.api.resources import DEVICE_CLASSES
-from sampan.kinds import checks, meta
+from sampan.kinds import meta
 from sampan.kinds.checks import Findings
+from sampan.kinds.core.pod_spec.resources import is_extended
 from sampan.kinds.kind import Column, Kind
 from sampan.kinds.printing import age
 from sampan.kinds.resource import devices
@@ -17,11 +18,11 @@ from sampan.kinds.resource import devices
 
 def validate(obj: DeviceClass) -> Findings:
     out = devices.validate_selectors(obj.spec.selectors, "spec.selectors")
-    for index, config in enumerate(obj.spec.config):
-        out += devices.validate_opaque(config.opaque, f"spec.config[{index}].opaque")
-    out += devices.bounded(obj.spec.config, devices.MAX_LIST, "spec.config")
-    if obj.spec.extendedResourceName is not None:
-        out += checks.named(obj.spec.extendedResourceName, names.qualified_name, "spec.extendedResourceName")
+    out += devices.each(obj.spec.config, devices.MAX_LIST, "spec.config",
+                        lambda one, at: devices.validate_opaque(one.opaque, f"{at}.opaque"))
+    name = obj.spec.extendedResourceName
+    if name is not None and ("/" not in name or not is_extended(name)):
+        out.append(field.invalid("spec.extendedResourceName", name, "must be a valid extended resource name"))
     return out
 
 

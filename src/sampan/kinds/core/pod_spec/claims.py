@@ -95,4 +95,4 @@ def template_metadata(errors: Errors, metadata: ObjectMeta, path: str) -> None:
     empty = ObjectMeta()
     for name in ObjectMeta.__struct_fields__:
         if name not in ("labels", "annotations") and getattr(metadata, name) != getattr(empty, name):
-            errors.append(field.forbidden(f"{path}.{name}", "cannot be set"))
+            errors.append(field.forbidden(f"{path}.{'uID' if name == 'uid' else name}", "cannot be set"))  # Go's name, reflected
