@@ -45,6 +45,13 @@ def test_one_owner_at_most_is_the_controller() -> None:
         'true. Found "true" in references for Pod/a and Pod/b']
 
 
+def test_findings_that_show_all_owners_are_bounded() -> None:
+    # given owners of whom each says that it is the controller: each finding shows all of them
+    owners = [OwnerReference(apiVersion="v1", kind="Pod", name=f"a{number}", uid=f"u{number}", controller=True) for number in range(20_000)]
+    # then there are some, and not the square of them
+    assert found(ownerReferences=owners) == [("metadata.ownerReferences", "FieldValueInvalid")]
+
+
 def test_events_own_nothing_and_groups_without_a_version_are_none() -> None:
     def words(**owner: str) -> list[str]:
         meta = ObjectMeta(name="a", namespace="n", ownerReferences=[OwnerReference(**{"name": "o", "uid": "u"} | owner)])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sampan.api import codec, field, goprint, names
-from sampan.api.errors import FieldError
+from sampan.api.errors import MOST_FINDINGS_BYTES, FieldError
 from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 from sampan.kinds.kind import Metadata
@@ -105,7 +105,7 @@ def validate_maps(meta: ObjectMeta) -> list[FieldError]:
 
 def _validate_owners(meta: ObjectMeta) -> list[FieldError]:
     found: list[FieldError] = []
-    controller = ""
+    controller, shown_bytes = "", 0
     path = "metadata.ownerReferences"  # upstream names no index
     for owner in meta.ownerReferences:
         group, slash, version = owner.apiVersion.partition("/")
@@ -122,11 +122,12 @@ def _validate_owners(meta: ObjectMeta) -> list[FieldError]:
         if owner.apiVersion == "v1" and owner.kind == "Event":
             found.append(field.invalid(path, _shown(owner), "/v1, Kind=Event is disallowed from being an owner"))
         if owner.controller:
-            if controller:
+            if controller and shown_bytes <= MOST_FINDINGS_BYTES:  # each shows all of them
                 found.append(field.invalid(path, [_shown(one) for one in meta.ownerReferences],
                                            "Only one reference can have Controller set to true. Found "
                                            f'"true" in references for {controller} and {owner.kind}/{owner.name}'))
-            else:
+                shown_bytes += len(found[-1].detail)
+            elif not controller:
                 controller = f"{owner.kind}/{owner.name}"
     return found
 
