@@ -18,7 +18,7 @@ from sampan.control.informer import Informers
 from sampan.control.key import Key
 from sampan.drivers.nft import NftFailed
 from sampan.network.proxy.backends import nftables
-from sampan.network.proxy.rules import Rule, compute, service_of
+from sampan.network.proxy.rules import Rule, by_service, compute, service_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class ServiceProxy:
         self._settings, self._apply, self._node, self._zone, self._clock = settings, apply, node, zone, clock
         self._families = tuple(families)
         self._services, self._slices = informers.of(SERVICES), informers.of(ENDPOINT_SLICES)
-        self._by_service = self._slices.index(lambda entry: (service_of(entry),))
+        self._by_service = self._slices.index(by_service)
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()

@@ -164,3 +164,8 @@ def service_of(entry: EndpointSlice) -> str:
     """`namespace/name` of the Service that a slice belongs to, or the empty string."""
     name = entry.metadata.labels.get(SERVICE_NAME, "")
     return f"{entry.metadata.namespace}/{name}" if name else ""
+
+
+def by_service(entry: EndpointSlice) -> tuple[str]:
+    """`service_of` as the function of an index, so that all who look slices up share one."""
+    return (service_of(entry),)
