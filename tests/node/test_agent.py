@@ -264,3 +264,17 @@ def test_an_image_that_cannot_be_pulled_backs_off(tmp_path: Path, error: str) ->
         assert ("Failed", "Error: ErrImagePull") in node.events
 
     with_node(tmp_path, check, bad=Program(pull_error=error))
+
+
+def test_a_mistake_of_ours_leaves_no_pod_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def check(node: OneNode) -> None:
+        # given a turn that ends in what nobody foresaw
+        node.runtime.faults["create_container"] = [KeyError("surprise")]  # type: ignore[list-item]
+        await node.create(web())
+        await node.until(lambda: "a pod's worker failed" in caplog.text)
+        # when time goes by
+        await node.clock.advance(3)
+        # then it was tried again
+        await node.until_phase("Running")
+
+    with_node(tmp_path, check)

@@ -84,3 +84,13 @@ def test_service_links_have_upstreams_names() -> None:
     assert env["MY_DB_SERVICE_HOST"] == "10.96.0.9"
     assert env["MY_DB_SERVICE_PORT_SQL"] == "5432"
     assert env["MY_DB_PORT_5432_TCP"] == "tcp://10.96.0.9:5432"
+
+
+@pytest.mark.parametrize("source", [
+    EnvVarSource(resourceFieldRef=ResourceFieldSelector(resource="limits")),
+    EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath="status.nothing")),
+])
+def test_a_field_that_there_is_not_is_told(source: EnvVarSource) -> None:
+    container = Container(name="main", env=[EnvVar(name="X", valueFrom=source)])
+    with pytest.raises(ConfigProblem, match="unsupported"):
+        environment(Pod(spec=PodSpec(containers=[container])), container, SOURCES, FACTS)

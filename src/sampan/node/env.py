@@ -132,7 +132,10 @@ def _value(pod: Pod, container: Container, entry: EnvVar, sources: Sources, node
         if source.resourceFieldRef.containerName:
             about = next((c for c in [*pod.spec.initContainers, *(pod.spec.containers or ())]
                           if c.name == source.resourceFieldRef.containerName), container)
-        return resource_value(about, source.resourceFieldRef, node)
+        try:
+            return resource_value(about, source.resourceFieldRef, node)
+        except UnknownField as error:
+            raise ConfigProblem(str(error)) from error
     if source.configMapKeyRef is not None:
         ref = source.configMapKeyRef
         config_map = _config_map(sources, namespace, ref.name, bool(ref.optional))

@@ -163,9 +163,17 @@ class PodWorker:
             elif isinstance(error, RuntimeFault) and reason == "CreatePodSandboxError":
                 self._node.event(self._pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             log.warning("pod waits", extra={"pod": f"{self._pod.metadata.namespace}/{self._pod.metadata.name}", "error": str(error)})
-            return False, min(RETRY_SECONDS * self._failures, MOST_RETRY_SECONDS)
+            return False, self._patience_seconds()
+        except Exception:
+            # a mistake of ours: the log has it whole, and the pod is not left alone for good
+            self._failures += 1
+            log.exception("a pod's worker failed", extra={"pod": f"{self._pod.metadata.namespace}/{self._pod.metadata.name}"})
+            return False, self._patience_seconds()
         self._failures = 0
         return outcome
+
+    def _patience_seconds(self) -> float:
+        return min(RETRY_SECONDS * self._failures, MOST_RETRY_SECONDS)
 
     async def _turn(self) -> tuple[bool, float | None]:
         node, pod = self._node, self._pod
