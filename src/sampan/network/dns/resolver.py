@@ -25,7 +25,7 @@ from sampan.control.informer import Informers
 from sampan.control.key import Key
 from sampan.network.dns.server import DnsServer
 from sampan.network.dns.zone import Directory, Zone
-from sampan.network.proxy.rules import SERVICE_NAME, service_of
+from sampan.network.proxy.rules import SERVICE_NAME, by_service
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,11 @@ def _by_address(entry: EndpointSlice) -> Iterable[Hashable]:
 def directory(informers: Informers) -> Directory:
     """Look-ups over shared informers, all by index."""
     services, slices, namespaces = informers.of(SERVICES), informers.of(ENDPOINT_SLICES), informers.of(NAMESPACES)
-    by_service = slices.index(lambda entry: (service_of(entry),))
+    of_service = slices.index(by_service)
     by_ip, by_address = services.index(_by_cluster_ip), slices.index(_by_address)
     return Directory(
         service=lambda namespace, name: services.get(Key(namespace, name)),
-        slices=lambda namespace, name: by_service.get(f"{namespace}/{name}"),
+        slices=lambda namespace, name: of_service.get(f"{namespace}/{name}"),
         namespace=lambda name: namespaces.get(Key("", name)) is not None,
         services_at=by_ip.get,
         slices_at=by_address.get,
