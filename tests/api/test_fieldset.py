@@ -72,3 +72,11 @@ def test_paths_are_shown_as_messages_show_them() -> None:
 def test_what_is_no_set_is_refused(raw: bytes) -> None:
     with pytest.raises(fieldset.BadFieldSet):
         fieldset.decode(raw)
+
+
+def test_many_sets_become_one() -> None:
+    assert fieldset.union_all([]) == {}
+    sets = [fieldset.of_paths(("a", f"k{number}"), ("b",)) for number in range(50_000)]
+    whole = fieldset.union_all(sets)
+    assert len(whole["f:a"]) == 50_000
+    assert whole["f:b"] == fieldset.of_paths(("b",))["f:b"]

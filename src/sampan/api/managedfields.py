@@ -98,6 +98,7 @@ def cap(managed: Managed) -> Managed:
     if surplus <= 0:
         return managed
     out, first = dict(managed), dict[str, Manager]()
+    joined: dict[Manager, list[FieldSet]] = {}
     for manager in updaters:
         if surplus <= 0:
             break
@@ -108,11 +109,14 @@ def cap(managed: Managed) -> Managed:
         bucket = Manager(ANCIENT, "Update", owned.version)
         if bucket not in out:
             out[bucket] = out.pop(oldest)
-        fields = fieldset.union(owned.fields, out[bucket].fields)
+        sets = joined.setdefault(bucket, [out[bucket].fields])
         if manager != bucket:
+            sets.append(owned.fields)
             del out[manager]
-        out[bucket] = Owned(fields, owned.version, owned.time)
+        out[bucket] = Owned({}, owned.version, owned.time)
         surplus -= 1
+    for bucket, sets in joined.items():
+        out[bucket] = out[bucket]._replace(fields=fieldset.union_all(sets))
     return out
 
 
