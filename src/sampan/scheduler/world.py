@@ -61,6 +61,7 @@ class World:
         self._assumed: dict[str, dict[Key, Any]] = {one.group_resource: {} for one in RESOURCES}
         self._by_namespace: dict[str, dict[str, dict[Key, Any]]] = {}
         self.versions: dict[str, int] = {one.group_resource: 0 for one in RESOURCES}
+        self.changed_claims: set[Key] = set()  # since `dra.devices.taken` looked at them
         self._device_class_of: tuple[int, Mapping[str, str]] = (-1, {})
 
     def get(self, resource: Resource[T], name: str, namespace: str = "") -> T | None:
@@ -94,7 +95,7 @@ class World:
         assumed = self._assumed[kind].get(key)
         if assumed is not None and (revision_of(obj) > revision_of(assumed) or obj == assumed):
             del self._assumed[kind][key]
-        self.versions[kind] += 1
+        self._moved(kind, key)
 
     def remove(self, resource: Resource[Any], obj: Any) -> None:
         """An object is gone."""
@@ -106,17 +107,23 @@ class World:
             same.pop(key, None)
             if not same:
                 del self._by_namespace[kind][key.namespace]
-        self.versions[kind] += 1
+        self._moved(kind, key)
 
     def assume(self, resource: Resource[T], obj: T) -> None:
         """From now on this is how the object looks: it is being written."""
-        self._assumed[resource.group_resource][key_of(obj)] = obj
-        self.versions[resource.group_resource] += 1
+        key = key_of(obj)
+        self._assumed[resource.group_resource][key] = obj
+        self._moved(resource.group_resource, key)
 
     def restore(self, resource: Resource[Any], key: Key) -> None:
         """What was assumed was not written, or is seen by now."""
         if self._assumed[resource.group_resource].pop(key, None) is not None:
-            self.versions[resource.group_resource] += 1
+            self._moved(resource.group_resource, key)
+
+    def _moved(self, kind: str, key: Key) -> None:
+        self.versions[kind] += 1
+        if kind == RESOURCE_CLAIMS.group_resource:
+            self.changed_claims.add(key)
 
     @property
     def device_class_of(self) -> Mapping[str, str]:

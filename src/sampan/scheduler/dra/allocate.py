@@ -7,7 +7,7 @@ share is given in shares of its capacity. Source: dynamic-resource-allocation `s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,7 +76,8 @@ class Search:
     snapshot: Snapshot
     row: int
     found: Inventory
-    taken: set[DeviceId]
+    in_use: Mapping[DeviceId, int]
+    taken: set[DeviceId]  # by this search
     shares: dict[DeviceId, dict[str, int]]
     counters: dict[tuple[str, str, str, str], int]
     steps: int = 0
@@ -84,14 +85,17 @@ class Search:
 
     def free(self, slot: Slot, offer: Offer) -> bool:
         """Whether nobody has it, as far as the request minds."""
-        return slot.admin or offer.shared or offer.id not in self.taken
+        return slot.admin or offer.shared or not self._is_taken(offer.id)
+
+    def _is_taken(self, id: DeviceId) -> bool:
+        return id in self.taken or id in self.in_use
 
     def take(self, slot: Slot, offer: Offer) -> Choice | None:
         """Take the device, or a share; None: not enough is left."""
         if slot.admin:
             return Choice(slot, offer)
         if not offer.shared:
-            if offer.id in self.taken or not self._consume(offer, -1):
+            if self._is_taken(offer.id) or not self._consume(offer, -1):
                 return None
             self.taken.add(offer.id)
             return Choice(slot, offer)
@@ -141,7 +145,7 @@ def allocate(claims: Sequence[ResourceClaim], snapshot: Snapshot, row: int, take
         ExpressionError: A selector has no answer.
     """
     found = inventory(snapshot)
-    search = Search(snapshot, row, found, set(taken.devices), dict(taken.shares), _left(found, taken))
+    search = Search(snapshot, row, found, taken.devices, set(), dict(taken.shares), _left(found, taken))
     try:
         if not _claims(search, claims, 0):
             return None

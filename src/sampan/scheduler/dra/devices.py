@@ -6,7 +6,7 @@ Source: dynamic-resource-allocation `structured/internal/*/pools_*.go`, `allocat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -16,8 +16,10 @@ import numpy as np
 from sampan.api import quantity
 from sampan.api.cel.errors import CelError, CostExceeded
 from sampan.api.core.v1 import NodeSelector
-from sampan.api.resource.v1 import Device, ResourceSlice
+from sampan.api.resource.v1 import Device, ResourceClaim, ResourceSlice
 from sampan.api.resources import RESOURCE_CLAIMS, RESOURCE_SLICES
+from sampan.api.scalars import Quantity
+from sampan.control.key import Key, key_of
 from sampan.scheduler.nodeselect import selector_rows
 from sampan.scheduler.snapshot import Mask, Snapshot
 
@@ -30,6 +32,9 @@ class DeviceId(NamedTuple):
     driver: str
     pool: str
     device: str
+
+
+NO_DEVICES: frozenset[DeviceId] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,28 +184,76 @@ def _offer(id: DeviceId, device: Device, where: ResourceSlice, snapshot: Snapsho
     return Offer(id, device, -1, rows, "", selector, incomplete)
 
 
-@dataclass(eq=False)
-class Taken:
-    """What claims have. Administrative access does not count."""
+Use = tuple[DeviceId, Mapping[str, Quantity] | None]  # a device, or what is taken of one that is shared
 
-    devices: set[DeviceId] = field(default_factory=set)
-    shares: dict[DeviceId, dict[str, int]] = field(default_factory=dict)  # capacity → billionths
+
+class Taken:
+    """What claims have, kept current claim by claim. Administrative access does not count."""
+
+    def __init__(self) -> None:
+        self.devices: dict[DeviceId, int] = {}  # how many claims say that they have it; one, if all is well
+        self.shares: dict[DeviceId, dict[str, int]] = {}  # capacity → billionths
+        self._sharers: dict[DeviceId, int] = {}
+        self._uses: dict[Key, tuple[Use, ...]] = {}
+        self._inventory: Inventory | None = None
+        self._by_row: dict[int, frozenset[DeviceId]] = {}
+
+    def update(self, key: Key, claim: ResourceClaim | None) -> None:
+        """A claim is new, changed or gone."""
+        for use in self._uses.pop(key, ()):
+            self._count(use, -1)
+        if claim is not None and (uses := tuple(_uses(claim))):
+            self._uses[key] = uses
+            for use in uses:
+                self._count(use, 1)
+
+    def by_row(self, found: Inventory) -> Mapping[int, frozenset[DeviceId]]:
+        """The devices in use that reach one row only, by that row."""
+        if self._inventory is not found:
+            self._inventory, self._by_row = found, {}
+            for id in self.devices:
+                self._place(id, 1)
+        return self._by_row
+
+    def _count(self, use: Use, sign: int) -> None:
+        id, share = use
+        if share is not None:
+            amounts = {**self.shares.get(id, {})}
+            for name, amount in share.items():
+                amounts[name] = amounts.get(name, 0) + sign * quantity.nano(amount)
+            self.shares[id], self._sharers[id] = amounts, self._sharers.get(id, 0) + sign
+            if not self._sharers[id]:  # a share may take nothing of any capacity
+                del self.shares[id], self._sharers[id]
+            return
+        before = self.devices.get(id, 0)
+        if before + sign:
+            self.devices[id] = before + sign
+        else:
+            del self.devices[id]
+        if not before or not before + sign:
+            self._place(id, sign)
+
+    def _place(self, id: DeviceId, sign: int) -> None:
+        row = self._inventory.row_of.get(id, -1) if self._inventory is not None else -1
+        if row >= 0:
+            there = self._by_row.get(row, NO_DEVICES)
+            self._by_row[row] = there | {id} if sign > 0 else there - {id}
+
+
+def _uses(claim: ResourceClaim) -> Iterator[Use]:
+    for one in claim.status.allocation.devices.results if claim.status.allocation is not None else ():
+        if not one.adminAccess:
+            yield DeviceId(one.driver, one.pool, one.device), one.consumedCapacity if one.shareID is not None else None
 
 
 def taken(snapshot: Snapshot) -> Taken:
-    """The devices that some claim has, and how much of those that are shared."""
-    out = Taken()
-    for claim in snapshot.world.items(RESOURCE_CLAIMS):
-        if claim.status.allocation is None:
-            continue
-        for one in claim.status.allocation.devices.results:
-            id = DeviceId(one.driver, one.pool, one.device)
-            if one.adminAccess:
-                continue
-            if one.shareID is None:
-                out.devices.add(id)
-                continue
-            use = out.shares.setdefault(id, {})
-            for name, amount in one.consumedCapacity.items():
-                use[name] = use.get(name, 0) + quantity.nano(amount)
-    return out
+    """The devices that some claim has, and how much of those that are shared; the same object each time, not to be changed."""
+    found: Taken | None = snapshot.memory.get("taken")
+    world = snapshot.world
+    if found is None:
+        found = snapshot.memory["taken"] = Taken()
+        world.changed_claims.update(key_of(claim) for claim in world.items(RESOURCE_CLAIMS))
+    while world.changed_claims:
+        key = world.changed_claims.pop()
+        found.update(key, world.get(RESOURCE_CLAIMS, key.name, key.namespace))
+    return found

@@ -14,7 +14,7 @@ from sampan.api import codec
 from sampan.api.resource.v1 import DeviceSelector, ResourceClaim
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
 from sampan.scheduler.dra.allocate import ExpressionError, allocate, request_classes
-from sampan.scheduler.dra.devices import DeviceId, Inventory, Taken, inventory, taken
+from sampan.scheduler.dra.devices import NO_DEVICES, Inventory, Taken, inventory, taken
 from sampan.scheduler.dra.extended import variants, wants_devices
 from sampan.scheduler.nodeselect import selector_rows
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Rejected, Verdict
@@ -26,7 +26,6 @@ CANNOT = "cannot allocate all claims"
 ELSEWHERE = "resourceclaim not available on the node"
 MOST_CONSUMERS = 256
 MOST_REMEMBERED = 256
-NOTHING: frozenset[DeviceId] = frozenset()
 
 
 def claims_of(pod: Shape, snapshot: Snapshot) -> list[ResourceClaim]:
@@ -59,14 +58,6 @@ def found_selectors(claim: ResourceClaim) -> Iterator[DeviceSelector]:
     for request in claim.spec.devices.requests or ():
         for one in ((request.exactly,) if request.exactly is not None else request.firstAvailable):
             yield from one.selectors
-
-
-def _by_row(found: Inventory, in_use: Taken) -> dict[int, frozenset[DeviceId]]:
-    out: dict[int, set[DeviceId]] = {}
-    for id in in_use.devices:
-        if (row := found.row_of.get(id, -1)) >= 0:
-            out.setdefault(row, set()).add(id)
-    return {row: frozenset(ids) for row, ids in out.items()}
 
 
 class DynamicResources(Plugin):
@@ -119,9 +110,9 @@ class DynamicResources(Plugin):
             tried = rows & found.rows(len(rows))
             out[CANNOT] = np.flatnonzero(rows & ~tried).tolist()
         known = _remembered(claims, found, in_use, snapshot)
-        there = _by_row(found, in_use)
+        there = in_use.by_row(found)
         for row in np.flatnonzero(tried).tolist():
-            state = there.get(row, NOTHING)
+            state = there.get(row, NO_DEVICES)
             before, said = known.get(row, (None, ""))
             if before != state:
                 said = _said(claims, snapshot, row, in_use)
