@@ -59,6 +59,7 @@ soak: $(STAMP)
 	SAMPAN_SOAK=1 $(BIN)/python -m pytest -q -m soak
 
 bench: $(STAMP)
+	@$(BIN)/python tools/setup_machine.py --bench
 	$(BIN)/python bench/run.py
 
 clean:

@@ -1,6 +1,6 @@
 """Install what a cluster with real containers needs and this machine lacks: as root on Debian, nothing is replaced.
 
-With `--tests`, what the tests need too; `go_clients.py` then builds the clients that are Go programs.
+With `--tests`, what the tests need too; `go_clients.py` then builds the clients that are Go programs. With `--bench`, what loads are made with.
 
 Prints one line for what it installs and nothing when all is there. Without root or apt it says what is missing and
 succeeds: `sampan up` then starts simulated nodes.
@@ -22,9 +22,9 @@ PARTS = {
     "iproute2": ("iproute2", lambda: program("ip")),
     "busybox-static": ("busybox", lambda: program("busybox")),
 }
-TEST_PARTS = {
-    "etcd-server": ("etcd", lambda: program("etcd")),
-    "wrk": ("wrk", lambda: program("wrk")),
+MORE_PARTS = {
+    "--tests": {"etcd-server": ("etcd", lambda: program("etcd"))},
+    "--bench": {"wrk": ("wrk", lambda: program("wrk"))},
 }
 
 
@@ -46,7 +46,9 @@ def main() -> int:
 
 def install() -> int:
     """What apt has."""
-    parts = {**PARTS, **(TEST_PARTS if "--tests" in sys.argv else {})}
+    parts = dict(PARTS)
+    for flag in sys.argv[1:]:
+        parts |= MORE_PARTS[flag]
     missing = [package for package, (_, there) in parts.items() if not there()]
     if not missing:
         return 0
