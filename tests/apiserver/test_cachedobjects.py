@@ -12,17 +12,18 @@ from sampan.api.resources import PODS
 from sampan.apiserver import cachedobjects
 from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.selection import Selection
-from sampan.apiserver.watchcache import key_prefix, node_of
+from sampan.apiserver.watchcache import INDEXERS, key_prefix
 from sampan.store.base import Change, Put
 
 SPACES, NAMES, NODES = ("a", "a-b", "a.b", "b"), ("x", "x-1", "y", "10"), ("", "n1", "n2")
+NODES_OF_PODS = INDEXERS[key_prefix(PODS)]
 STEPS = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES), st.sampled_from((None, *NODES))), max_size=40)
 
 
 @given(STEPS, st.sampled_from(("", *SPACES)), st.sampled_from(("", *NAMES)), st.sampled_from(NODES), st.integers(0, 40))
 def test_every_selection_at_every_revision_is_what_a_model_says(
         steps: list[tuple[str, str, str | None]], namespace: str, name: str, node: str, back: int) -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
     state: dict[str, tuple[int, str]] = {}
     states = [dict(state)]
     for revision, (space, pod, wanted) in enumerate(steps, 1):
@@ -54,7 +55,7 @@ def test_every_selection_at_every_revision_is_what_a_model_says(
 
 
 def test_the_ring_is_bounded_by_what_it_alone_holds() -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
     body = world.body(PODS, "a", "x", spec={"padding": "x" * 100_000})
     for revision in range(1, 200):
         objects.apply(Change(world.key(PODS, "a", "x"), body, revision, 1, revision - 1))
@@ -63,8 +64,8 @@ def test_the_ring_is_bounded_by_what_it_alone_holds() -> None:
 
 
 def test_an_object_that_was_announced_is_not_decoded_again_if_these_are_its_bytes() -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), None)
-    key, value = world.key(PODS, "a", "x"), world.body(PODS, "a", "x")
+    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
+    key, value = world.key(PODS, "a", "x"), world.body(PODS, "a", "x", spec={"nodeName": "n"})
     made = codec.decode(PODS.wire, value)
     # when it is written, and then somebody else writes where another was announced
     objects.expect(Put(key, value), made)
@@ -79,6 +80,7 @@ def test_an_object_that_was_announced_is_not_decoded_again_if_these_are_its_byte
     assert first.object is made
     assert made.metadata.resourceVersion == "7"
     assert codec.decode(PODS.wire, first.body) == made
+    assert list(objects.select(Selection(indexed="n"))) == [first]
     assert other.object is not made
     assert other.object.metadata.name == "y"
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sampan.api import field
 from sampan.api.errors import FieldError
 from sampan.api.goprint import quote
+from sampan.lib.memo import remembered
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -20,6 +21,7 @@ _SLOPPY_V4 = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 _PREFIX = re.compile(r"[0-9]+")
 
 
+@remembered(maxsize=1024, longest=64)
 def parse_ip_sloppy(text: str) -> Address | None:
     """An address; octets of IPv4 may have leading zeros. No zones."""
     if _SLOPPY_V4.fullmatch(text) and len(text) < 64:
@@ -39,6 +41,7 @@ def parse_ip_sloppy(text: str) -> Address | None:
         return None
 
 
+@remembered(maxsize=1024, longest=64)
 def parse_ip(text: str) -> Address | None:
     """An address without leading zeros (Go: `netip.ParseAddr` without zones)."""
     if _SLOPPY_V4.fullmatch(text) and re.search(r"(?:^|\.)0[0-9]", text):

@@ -174,12 +174,17 @@ def nodes(shape: Shape, old: Any, new: Any) -> _Nodes:
 
 
 def _collect(found: Iterable[tuple[str, _Nodes]]) -> _Nodes:
-    sets: tuple[FieldSet, FieldSet, FieldSet] = ({}, {}, {})
-    for key, three in found:
-        for out, one in zip(sets, three, strict=True):
-            if one is not None:
-                out[key] = one
-    return sets[0] or None, sets[1] or None, sets[2] or None
+    added: FieldSet = {}
+    modified: FieldSet = {}
+    removed: FieldSet = {}
+    for key, (new, other, gone) in found:
+        if new is not None:
+            added[key] = new
+        if other is not None:
+            modified[key] = other
+        if gone is not None:
+            removed[key] = gone
+    return added or None, modified or None, removed or None
 
 
 def _compare_maps(shape: Shape, old: Any, new: Any) -> _Nodes:

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.entries import Entry, splice
@@ -23,6 +23,13 @@ KEPT_BYTES = 1 << 20
 """Of the JSON of objects that are kept decoded though nobody has asked for them yet: some hundreds of pods, some thousand leases."""
 RING_EVENTS = 4096
 RING_BYTES = 8 << 20  # of what only the ring holds: the states that were replaced
+
+
+class Index(NamedTuple):
+    """The field that a resource is indexed by: its value in a stored text, and in an object."""
+
+    of_text: Callable[[bytes], str]
+    of_object: Callable[[Any], str]
 
 
 class _Space:
@@ -43,7 +50,7 @@ class _Space:
 class Objects:
     """`floor`: events with a revision over this one are all in the ring; `bytes`: of all objects as they leave."""
 
-    def __init__(self, resource: Resource[Any], prefix: str, indexer: Callable[[bytes], str] | None) -> None:
+    def __init__(self, resource: Resource[Any], prefix: str, indexer: Index | None) -> None:
         self.resource, self.prefix, self._indexer = resource, prefix, indexer
         self.floor = 0
         self.bytes = self._count = 0
@@ -58,8 +65,8 @@ class Objects:
 
     # -- changing -------------------------------------------------------------------------------------------------
 
-    def entry(self, record: Record | Change) -> Entry:
-        """A stored value as an entry; the object becomes no part of this.
+    def entry(self, record: Record | Change, made: Any = None) -> Entry:
+        """A stored value as an entry, with the object that it was made of where that is known; the object becomes no part of this.
 
         Raises:
             ValueError: These are not the bytes of a stored object.
@@ -68,8 +75,10 @@ class Objects:
         assert value is not None, "a deletion has no state"
         revision = record[2]
         namespace, name = self._place(key)
-        return Entry(self.resource, key, namespace, name, splice(value, revision), revision,
-                     self._indexer(value) if self._indexer else "")
+        indexed = ""
+        if self._indexer is not None:
+            indexed = self._indexer.of_text(value) if made is None else self._indexer.of_object(made)
+        return Entry(self.resource, key, namespace, name, splice(value, revision), revision, indexed, None, made)
 
     def _place(self, key: str) -> tuple[str, str]:
         rest = key[len(self.prefix):]
@@ -127,8 +136,10 @@ class Objects:
         old = self.get(namespace, name)
         new = None
         if change.value is not None:
-            new = self.entry(change)
-            self._keep(new, change.value)
+            made = self._made(change.key, change.value)
+            new = self.entry(change, made)
+            if made is not None:
+                self._keep(new, made)
             self.put(new)
         elif old is not None:
             self._remove(old)
@@ -148,14 +159,13 @@ class Objects:
             self._expected.clear()
         self._expected[put.key] = put.value, obj
 
-    def _keep(self, entry: Entry, value: bytes) -> None:
-        if not self._expected:
-            return
-        expected = self._expected.pop(entry.key, None)
-        if expected is None or expected[0] != value:
-            return
-        expected[1].metadata.resourceVersion = str(entry.revision)
-        entry.keep(expected[1])
+    def _made(self, key: str, value: bytes) -> Any:
+        """The object that was announced for this value; None: there is none."""
+        expected = self._expected.pop(key, None) if self._expected else None
+        return expected[1] if expected is not None and expected[0] == value else None
+
+    def _keep(self, entry: Entry, made: Any) -> None:
+        made.metadata.resourceVersion = str(entry.revision)
         self._kept.append(entry)
         self._kept_bytes += len(entry.body)
         while self._kept_bytes > KEPT_BYTES:

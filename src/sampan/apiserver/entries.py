@@ -87,12 +87,8 @@ class Entry(msgspec.Struct, gc=False, eq=False):
             return self._object
         return self._made if self._made is not None else codec.decode(self.resource.wire, self.body)
 
-    def keep(self, obj: Any) -> None:
-        """Remember the object of which the body was made; nobody changes it any more."""
-        self._made = obj
-
     def forget(self) -> None:
-        """Let go of what `keep` was given, if nobody has asked for it."""
+        """Let go of the object that this was made of, if nobody has asked for it."""
         self._made = None
 
     @property

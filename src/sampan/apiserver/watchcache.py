@@ -11,7 +11,7 @@ Source: `k8s.io/apiserver/pkg/storage/cacher`; for resource versions kubernetes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import msgspec
 from sampan.aio.clock import AsyncClock
 from sampan.api.errors import ApiError, BadRequest, Gone, OtherStatus, TooManyRequests
 from sampan.api.resourceinfo import Resource
-from sampan.apiserver.cachedobjects import Objects
+from sampan.apiserver.cachedobjects import Index, Objects
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.listing import (
     LIST_TOO_OLD,
@@ -90,8 +90,7 @@ def node_of(body: bytes) -> str:
     return _pod_head.decode(body).spec.nodeName if b'"nodeName":"' in body else ""
 
 
-INDEXERS: dict[str, Callable[[bytes], str]] = {"/registry/core/pods/": node_of}
-"""The field that a resource is indexed by: its value in the stored bytes."""
+INDEXERS = {"/registry/core/pods/": Index(node_of, lambda pod: pod.spec.nodeName)}
 
 
 class Reading(Protocol):
