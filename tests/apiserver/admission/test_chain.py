@@ -63,7 +63,7 @@ def test_plugins_can_be_switched_off_and_added() -> None:
                           disabled=frozenset({"PodSecurity"}))
     names = [plugin.name for plugin in chain.plugins]
     assert "PodSecurity" not in names
-    assert names[-3:] == ["hook", "RBACEscalation", "ResourceQuota"]
+    assert names[-4:] == ["hook", "RBACEscalation", "ResourceClaims", "ResourceQuota"]
 
 
 def test_the_quota_writer_comes_later() -> None:

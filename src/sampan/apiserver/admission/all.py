@@ -17,6 +17,7 @@ from sampan.apiserver.admission.certificates import (
     CertificateSubjectRestriction,
 )
 from sampan.apiserver.admission.chain import Chain
+from sampan.apiserver.admission.claims import ResourceClaims
 from sampan.apiserver.admission.default_ingress_class import DefaultIngressClass
 from sampan.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from sampan.apiserver.admission.escalation import RbacEscalation
@@ -67,21 +68,24 @@ ALL: tuple[type[Admission], ...] = (
     MutatingAdmissionPolicies,
     ValidatingAdmissionPolicies,
     RbacEscalation,
+    ResourceClaims,
     ResourceQuota,
 )
 
 
+STORAGE: tuple[type[Admission], ...] = (RbacEscalation, ResourceClaims)
+"""Checks that are no plugins upstream: nobody can leave them out."""
 IDLE = ("ClusterTrustBundleAttest", "JobValidation", "PodGroupProtection", "PodGroupWorkloadExists")
 """Plugins that have nothing to do without feature gates beyond the defaults: known by name only."""
 
-PLUGINS = tuple(sorted({*(one.name for one in ALL if one is not RbacEscalation), *IDLE, "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"}))
-"""The names that flags may give. The check of escalation is no plugin upstream: nobody can leave it out."""
+PLUGINS = tuple(sorted({*(one.name for one in ALL if one not in STORAGE), *IDLE, "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"}))
+"""The names that flags may give."""
 
 
 def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, identity: Identity, *,
                   quota_writer: StatusWriter | None = None, dynamic: Sequence[Admission] = (),
                   disabled: frozenset[str] = frozenset(), versions: Versions | None = None) -> Chain:
-    """The chain. `dynamic` (webhooks) run behind all but the check of escalation and the quotas.
+    """The chain. `dynamic` (webhooks) run behind all but the checks of storage and the quotas.
 
     `versions` tells policies what is served; None: parameters are built-in objects, and nothing is equivalent.
     """
@@ -93,7 +97,7 @@ def default_chain(readers: Readers, authorizers: Authorizers, clock: Clock, iden
         DefaultIngressClass(readers), PodTopologyLabels(readers), PodResizeValidator(readers),
         MutatingAdmissionPolicies(readers, authorizers, versions),
         ValidatingAdmissionPolicies(readers, authorizers, versions), *dynamic, RbacEscalation(authorizers),
-        ResourceQuota(readers, clock, quota_writer),
+        ResourceClaims(readers, authorizers), ResourceQuota(readers, clock, quota_writer),
     ]
     return Chain([plugin for plugin in plugins if plugin.name not in disabled])
 
