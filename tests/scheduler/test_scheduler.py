@@ -431,6 +431,31 @@ def test_a_claim_for_extended_resources_goes_when_the_pod_is_not_bound(lost_too:
     run(test())
 
 
+def test_a_pod_is_looked_at_when_the_last_of_its_claims_is_there() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            client = cluster.server.client
+
+            async def make(name: str) -> None:
+                await client.create(RESOURCE_CLAIMS, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": name}, "spec": {
+                    "devices": {}}}, "default")
+
+            # given a pod that waits for two claims, and one that is gone before it stops waiting
+            await cluster.put(pod("p", resourceClaims=[{"name": "x", "resourceClaimName": "c"}, {"name": "y", "resourceClaimName": "d"}]),
+                              pod("q", resourceClaims=[{"name": "x", "resourceClaimName": "c"}]), pod("other"))
+            await cluster.bound("other")
+            await client.delete(PODS, "q", "default", DeleteOptions(grace_period_seconds=0))
+            # when / then
+            await make("d")
+            await cluster.clock.advance(30)
+            assert await cluster.node_of("p") == ""
+            await make("c")
+            assert await cluster.bound("p") == {"p": "a"}
+            assert await cluster.pod("q") is None
+
+    run(test())
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_a_pod_waits_for_its_devices_to_be_bound_and_lets_go_of_one_that_is_broken(works: bool) -> None:
     async def test() -> None:

@@ -25,7 +25,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.api.resources import NAMESPACES, NODES, PODS, RESOURCE_CLAIMS
 from sampan.client.base import Client
 from sampan.control.informer import Informers
-from sampan.control.key import key_of
+from sampan.control.key import Key, key_of
 from sampan.kinds.core.pod import is_terminal
 from sampan.scheduler.binding import Binder, Decision, EventSink
 from sampan.scheduler.config import DEFAULT, SchedulerSettings
@@ -71,7 +71,8 @@ class Scheduler:
         self._http = HttpPost()
         self._post: Post = post or self._http
         self._binder = Binder(client, clock, event, self.snapshot, self.queue, post=self._post, extenders=self._extenders)
-        self._gated: dict[str, Pod] = {}
+        self._awaiting: dict[str, tuple[Pod, Key]] = {}  # pods that are not tried before a resource claim is there
+        self._awaited: dict[Key, set[str]] = {}
         self._turn = 0
 
     async def run(self) -> None:
@@ -119,7 +120,7 @@ class Scheduler:
         assert pod is not None
         uid = pod.metadata.uid
         self.queue.remove(uid)
-        self._gated.pop(uid, None)
+        self._await(uid, None)
         self._binder.seen(uid)
         known = self.snapshot.assigned.get(uid)
         self.snapshot.remove_pod(uid)
@@ -129,7 +130,7 @@ class Scheduler:
     def _pod_assigned(self, pod: Pod) -> None:
         uid = pod.metadata.uid
         self.queue.remove(uid)
-        self._gated.pop(uid, None)
+        self._await(uid, None)
         before = None if uid in self._binder.binding else self.snapshot.assigned.get(uid)
         self._binder.seen(uid)
         shape, live = (before.shape, before.live) if before is not None else (None, False)
@@ -144,11 +145,13 @@ class Scheduler:
 
     def _pod_waits(self, pod: Pod) -> None:
         uid = pod.metadata.uid
-        if pod.spec.schedulingGates or not self._claims_exist(pod):
+        gated = bool(pod.spec.schedulingGates)
+        missing = None if gated else self._missing_claim(pod)
+        if gated or missing is not None:
             self.queue.remove(uid)
-            self._gated[uid] = pod
+            self._await(uid, (pod, missing) if missing is not None else None)
             return
-        self._gated.pop(uid, None)
+        self._await(uid, None)
         row = self.snapshot.rows.get(pod.status.nominatedNodeName, -1) if pod.status.nominatedNodeName else -1
         if row >= 0 and self.queue.get(uid) is None:  # another scheduler, or this one before it was restarted, has made room
             self.snapshot.nominate(pod, self.snapshot.shape(pod), row)
@@ -163,22 +166,36 @@ class Scheduler:
             if old is not None and new is not None and old.metadata.labels == new.metadata.labels:
                 return
             self.snapshot.index.namespaces_changed()
-        if resource is RESOURCE_CLAIMS:
-            for pod in list(self._gated.values()):
-                self._pod_waits(pod)
+        if resource is RESOURCE_CLAIMS and new is not None:
+            for uid in list(self._awaited.get(key_of(new), ())):
+                self._pod_waits(self._awaiting[uid][0])
         if (what := CHANGES.get(resource.group_resource)) is not None:
             self.queue.changed(Change(what, key=key_of(new if new is not None else old)))
 
     def _mine(self, pod: Pod) -> bool:
         return (pod.spec.schedulerName or DEFAULT.name) in self._profiles and pod.metadata.deletionTimestamp is None
 
-    def _claims_exist(self, pod: Pod) -> bool:
-        """A pod whose resource claims are not there (yet) is not looked at."""
+    def _missing_claim(self, pod: Pod) -> Key | None:
+        """A pod whose resource claims are not there (yet) is not looked at; no name: it is not made yet, which its status will tell."""
         if not pod.spec.resourceClaims:
-            return True
-        names = self.snapshot.shape(pod).resource_claims
+            return None
         world, namespace = self.snapshot.world, pod.metadata.namespace
-        return all(name is not None and world.get(RESOURCE_CLAIMS, name, namespace) is not None for name in names)
+        for name in self.snapshot.shape(pod).resource_claims:
+            if name is None or world.get(RESOURCE_CLAIMS, name, namespace) is None:
+                return Key(namespace, name or "")
+        return None
+
+    def _await(self, uid: str, wanted: tuple[Pod, Key] | None) -> None:
+        """The pod waits for that claim, or (None) for none."""
+        before = self._awaiting.pop(uid, None)
+        if before is not None:
+            users = self._awaited[before[1]]
+            users.discard(uid)
+            if not users:
+                del self._awaited[before[1]]
+        if wanted is not None:
+            self._awaiting[uid] = wanted
+            self._awaited.setdefault(wanted[1], set()).add(uid)
 
     def _helps(self, change: Change, waiting: Waiting) -> bool:
         """Whether a plugin that refused the pod says that the change can make up for it; with none known, anything can."""
