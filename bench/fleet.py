@@ -4,7 +4,8 @@
 
 Runs `sampan up --simulated` in a folder of its own, makes Deployments of a thousand pods each, waits until all run, lets
 everything come to rest and measures for `--idle` seconds. CPU and memory are those of the supervisor and the control plane, the
-only processes. Prints JSON.
+only processes. At the end it looks how long ago each node renewed its lease, and which nodes were taken for dead meanwhile.
+Prints JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import common
 
+from sampan.aio.clock import SystemClock
+
+CLOCK = SystemClock()
 IN_DEPLOYMENT = 1000
 
 
@@ -29,7 +34,7 @@ class Cluster:
         self.environment = {**os.environ, "SAMPAN_HOME": str(home)}
         begin = time.monotonic()
         self.sampan("up", "--simulated", "--name", "bench", "--nodes", str(nodes))
-        self.up_seconds = time.monotonic() - begin
+        self.up_seconds, self.up_at = time.monotonic() - begin, CLOCK.now()
         folder = home / "bench"
         self.pids = [int(path.read_text().split()[0]) for path in (folder / "run").glob("*.pid")]
         self.kubeconfig = folder / "admin.kubeconfig"
@@ -56,6 +61,15 @@ class Cluster:
         """Pods that run, as their Deployments count them."""
         return sum(one["status"].get("readyReplicas", 0) for one in self.kubectl("get", "deployments", "-o", "json")["items"])
 
+    def nodes(self) -> dict[str, Any]:
+        """How many are ready, how many were not for a while, and the age of the lease that was renewed the longest ago."""
+        ready = [next(c for c in node["status"]["conditions"] if c["type"] == "Ready") for node in self.kubectl("get", "nodes", "-o", "json")["items"]]
+        leases = self.kubectl("get", "leases", "-n", "kube-node-lease", "-o", "json")["items"]
+        oldest = min(datetime.fromisoformat(lease["spec"]["renewTime"]) for lease in leases)
+        return {"nodes_ready": sum(one["status"] == "True" for one in ready),
+                "nodes_taken_for_dead": sum(datetime.fromisoformat(one["lastTransitionTime"]) > self.up_at for one in ready),
+                "oldest_lease_seconds": round((CLOCK.now() - oldest).total_seconds(), 1)}
+
 
 def deployment(name: str, pods: int) -> dict[str, Any]:
     labels = {"app": name}
@@ -69,6 +83,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=5000)
     parser.add_argument("--pods", type=int, default=50_000)
     parser.add_argument("--idle", type=float, default=120)
+    parser.add_argument("--most", type=float, default=1800, help="seconds until all pods run, at most")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sampan-bench-") as name:
         cluster = Cluster(Path(name), options.nodes)
@@ -79,7 +94,7 @@ def main() -> int:
             for start in range(0, options.pods, IN_DEPLOYMENT):
                 cluster.kubectl("create", "-f", "-", text=json.dumps(deployment(f"web-{start}", min(IN_DEPLOYMENT, options.pods - start))))
             while (ready := cluster.ready()) < options.pods:
-                if time.monotonic() - begin > 1800:
+                if time.monotonic() - begin > options.most:
                     sys.exit(f"{ready} of {options.pods} pods run")
                 time.sleep(2)
             took = time.monotonic() - begin
@@ -89,8 +104,7 @@ def main() -> int:
             begin, before = time.monotonic(), cluster.cpu()
             time.sleep(options.idle)
             results |= {"idle_percent_of_a_core": round((cluster.cpu() - before) / (time.monotonic() - begin) * 100, 1), "mib_at_rest": round(cluster.memory())}
-            nodes = cluster.kubectl("get", "nodes", "-o", "json")["items"]
-            results["nodes_ready"] = sum(any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]) for node in nodes)
+            results |= cluster.nodes()
             print(json.dumps(results, indent=1))
         finally:
             cluster.down()
