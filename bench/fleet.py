@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import common
-
 from sampan.aio.clock import SystemClock
 
 CLOCK = SystemClock()
