@@ -135,7 +135,7 @@ class _Body:
             BadRequest: The client left before it had sent it: nothing must be done with a part of a request.
         """
         length = self._info.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > LARGEST_BODY_BYTES:
+        if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
             raise _too_large()
         receiving = self._whole()
         try:

@@ -298,7 +298,7 @@ def test_a_quarter_of_its_time_is_what_a_request_may_wait(target: str, seconds: 
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30.0), ("1m30s", 90.0), ("500ms", 0.5), ("1h", 3600.0), ("1.5s", 1.5), ("", 0.0), ("5", 0.0),
-                                               ("s", 0.0), ("1m500ms", 60.5)])
+                                               ("s", 0.0), ("1m500ms", 60.5), ("\u00b2s", 0.0), ("\u0663s", 0.0)])
 def test_durations_are_read_as_go_writes_them(text: str, seconds: float) -> None:
     assert go_seconds(text) == seconds
 
@@ -308,7 +308,7 @@ def test_durations_are_read_as_go_writes_them(text: str, seconds: float) -> None
     ("limit=5&resourceVersion=0", Asked(limit=5)), ("resourceVersion=7&resourceVersionMatch=Exact", Asked(from_cache=False)),
     ("resourceVersion=7&resourceVersionMatch=NotOlderThan&limit=5", Asked(limit=5)), ("continue=abc", Asked(from_cache=False)),
     ("labelSelector=a", Asked(selective=True)), ("fieldSelector=metadata.name=p", Asked(single=True, selective=True)),
-    ("watch=1&continue=abc", Asked()), ("limit=x", Asked()),
+    ("watch=1&continue=abc", Asked()), ("limit=x", Asked()), ("limit=%C2%B2", Asked()), (f"limit={'1' * 5000}", Asked()),
 ])
 def test_what_a_list_asks_for(query: str, asked: Asked) -> None:
     found: Any = parse_query(query.encode())

@@ -299,7 +299,7 @@ def go_seconds(text: str) -> float:
     total, rest = 0.0, text
     for unit, seconds in (("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)):
         number, found, after = rest.partition(unit)
-        if found and number.replace(".", "", 1).isdigit() and not (unit == "m" and after.startswith("s")):
+        if found and number.isascii() and number.replace(".", "", 1).isdigit() and not (unit == "m" and after.startswith("s")):
             total, rest = total + float(number) * seconds, after
     return 0.0 if rest else total
 
@@ -313,7 +313,7 @@ def asked_of(info: RequestInfo, revision: str) -> Asked:
     match = first(query, "resourceVersionMatch")
     from_cache = info.verb == "watch" or not (
         first(query, "continue") or match == "Exact" or (limit not in ("", "0") and revision not in ("", "0") and not match))
-    return Asked(single=bool(info.name or info.selected_name), limit=int(limit) if limit.isdigit() else 0,
+    return Asked(single=bool(info.name or info.selected_name), limit=int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 19 else 0,
                  selective=bool(first(query, "labelSelector") or first(query, "fieldSelector")), from_cache=from_cache)
 
 

@@ -129,7 +129,7 @@ def to_ip(text: str) -> IpValue:
 def to_cidr(text: str) -> CidrValue:
     address, slash, bits = text.partition("/")
     try:
-        if not slash or not bits.isdigit() or (len(bits) > 1 and bits[0] == "0"):
+        if not slash or not (bits.isascii() and bits.isdigit()) or (len(bits) > 1 and bits[0] == "0"):
             raise ValueError
         found = _address(address)
         if int(bits) > found.max_prefixlen:
