@@ -13,8 +13,11 @@ from sampan.api.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSource,
     Container,
+    EnvVar,
+    EnvVarSource,
     ExecAction,
     HTTPGetAction,
+    ObjectFieldSelector,
     Pod,
     Probe,
     TCPSocketAction,
@@ -278,3 +281,22 @@ def test_a_mistake_of_ours_leaves_no_pod_alone(tmp_path: Path, caplog: pytest.Lo
         await node.until_phase("Running")
 
     with_node(tmp_path, check)
+
+
+@pytest.mark.parametrize("host", [False, True])
+def test_a_container_is_told_the_address_that_its_pod_has_since_this_turn(tmp_path: Path, host: bool) -> None:
+    told: list[tuple[str, str]] = []
+
+    async def main(process: Process) -> int:
+        told.append((process.env["IP"], process.env["IPS"]))
+        return 0
+
+    async def check(node: OneNode) -> None:
+        env = [EnvVar(name=name, valueFrom=EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=f"status.{field}")))
+               for name, field in (("IP", "podIP"), ("IPS", "podIPs"))]
+        await node.create(web(env=env), restartPolicy="Never", hostNetwork=host)
+        ended = await node.until_phase("Succeeded")
+        assert told == [(ended.status.podIP, ended.status.podIP)]
+        assert ended.status.podIP == "192.0.2.7" if host else ended.status.podIP.startswith("10.244.0.")
+
+    with_node(tmp_path, check, web=Program(main=main))

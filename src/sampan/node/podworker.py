@@ -36,7 +36,7 @@ from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.errors import RuntimeFault
 from sampan.node.runtimes.spec import DNSConfig, Mount, PodSandboxSpec
 from sampan.node.specs import NotRunnable, Prepared, check_user, container_spec, log_folder, sandbox_spec
-from sampan.node.status import Ended, pod_status
+from sampan.node.status import Ended, pod_status, with_addresses
 from sampan.node.statuswriter import StatusWriter
 from sampan.node.surroundings import dns_config, hosts_file
 from sampan.node.sync import (
@@ -48,6 +48,7 @@ from sampan.node.sync import (
     Start,
     deadline_passed,
     decide,
+    grace_seconds,
     next_backoff,
 )
 from sampan.node.volumes.manager import MountProblem, VolumeManager
@@ -350,8 +351,10 @@ class PodWorker:
     def _prepare(self, pod: Pod, container: Container, attempt: int, image: str, observed: Observed) -> Prepared:
         node = self._node
         assert observed.sandbox is not None
-        known = Pod(metadata=pod.metadata, spec=pod.spec, status=self._status)
-        env = environment(known, container, node.sources, node.facts())
+        # a sandbox of this very turn has an address that no status has told yet
+        facts = node.facts()
+        status = with_addresses(self._status, facts.ips[:1] if pod.spec.hostNetwork else observed.sandbox.ips)
+        env = environment(Pod(metadata=pod.metadata, spec=pod.spec, status=status), container, node.sources, facts)
         command, args = expanded_command(container, env)
         mounts = node.volumes.mounts(pod, container, env)
         taken = {mount.container_path for mount in mounts}
@@ -392,7 +395,7 @@ class PodWorker:
             await hooks.run(container.lifecycle.postStart, container, container_id, self._ip(observed), self._node.runtime, self._node.clock)
         except (hooks.HookFailed, TimeoutError) as error:
             self._node.event(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
-            await self._node.runtime.stop_container(container_id, float(pod.spec.terminationGracePeriodSeconds or 30))
+            await self._node.runtime.stop_container(container_id, float(grace_seconds(pod)))
 
     def _ip(self, observed: Observed) -> str:
         if self._pod.spec.hostNetwork or observed.sandbox is None or not observed.sandbox.ips:

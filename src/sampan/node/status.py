@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from sampan.api.core.v1 import (
     Container,
     ContainerState,
@@ -77,6 +79,11 @@ def pod_status(view: PodView, waiting: Mapping[str, tuple[str, str]], host_ips: 
     elif pod.status.phase == "Failed":
         status.reason, status.message = pod.status.reason, pod.status.message
     return status
+
+
+def with_addresses(status: PodStatus, ips: Sequence[str]) -> PodStatus:
+    """The same status of a pod that has these addresses."""
+    return msgspec.structs.replace(status, podIP=ips[0] if ips else "", podIPs=[PodIP(ip=ip) for ip in ips])
 
 
 def _state(seen: ContainerView | None, waiting: tuple[str, str] | None, runtime: str, *, default: str) -> ContainerState:
