@@ -88,7 +88,7 @@ def test_what_an_update_makes_wrong_is_said_as_often_as_upstream_looks_at_it() -
     found = [one.field for one in metadata.validate_change(new, old, CONFIG_MAPS, built_in=True)]
     more = metadata.validate_change(new, old, CONFIG_MAPS, built_in=True, again="both")
     assert found == ["metadata.labels"] * 3 + ["metadata.finalizers[0]"]
-    assert [one.field for one in more] == ["metadata.labels"] * 4 + ["metadata.finalizers[0]"]
+    assert [one.field for one in more] == ["metadata.labels"] * 4 + ["metadata.finalizers[0]"] * 2
     assert metadata.validate_change(new, new, CONFIG_MAPS, built_in=False) == []
 
 

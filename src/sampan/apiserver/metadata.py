@@ -204,7 +204,8 @@ def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *
     update += managed
     # what is common to all kinds, then what the kind says itself
     kinds_own = [*(update if again in ("change", "both") else ()), *(found if again in ("object", "both") else ())]
-    return [*found, *update, *kinds_own, *(unqualified_finalizers(new, resource) if built_in else ())]
+    unqualified = unqualified_finalizers(new, resource) * (2 if again == "both" else 1) if built_in and again != "none" else []
+    return [*found, *update, *kinds_own, *unqualified]
 
 
 _JUDGED = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")

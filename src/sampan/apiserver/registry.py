@@ -159,9 +159,7 @@ class Registry:
         try:
             await self.current(served)
             meta = metadata.meta_of(obj)
-            self._refuse(served, meta.name or meta.generateName, [
-                *metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check),
-                *(metadata.unqualified_finalizers(meta, resource) if served.custom is None else ()), *kind.validate(obj), *kind.validate_create(obj)])
+            self._refuse(served, meta.name or meta.generateName, self._validate_new(served, obj, meta))
             write.warnings += kind.warnings(obj, None)
             await self.gate.validate(request)
             key = served.key(meta.namespace, meta.name)
@@ -178,6 +176,16 @@ class Registry:
         finally:
             claim.release()
         return await self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
+
+    @staticmethod
+    def _validate_new(served: Served, obj: Any, meta: ObjectMeta) -> list[FieldError]:
+        resource, kind = served.resource, served.kind
+        found = metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check)
+        own = [*kind.validate(obj), *kind.validate_create(obj)]
+        if kind.metadata == "none":  # who says nothing about metadata has it looked at last, if all the rest was good
+            return own or found
+        unqualified = metadata.unqualified_finalizers(meta, resource) if served.custom is None else []
+        return [*found, *unqualified, *own]
 
     def _default_unnamed(self, served: Served, obj: Any, write: Write) -> None:
         """Who asks for a generated name does not own what follows from it."""

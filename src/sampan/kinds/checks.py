@@ -7,6 +7,7 @@ apiserver `pkg/util/webhook/validation.go`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any
@@ -20,6 +21,7 @@ from sampan.kinds import label_selectors
 Findings = list[FieldError]
 NameCheck = Callable[[str], Sequence[str]]
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 _LINK_LOCAL_MULTICAST = {4: ip_network("224.0.0.0/24"), 6: ip_network("ff02::/16")}
 
 
@@ -67,8 +69,12 @@ def percent(value: int | str | None) -> int | None:
 
 
 def int_or_percent_value(value: int | str | None) -> int:
-    """The bare number of either form; 0 when there is none (`getIntOrPercentValue`)."""
-    return value if isinstance(value, int) else percent(value) or 0
+    """The bare number of any form, text too; 0 when there is none (`getIntOrPercentValue`)."""
+    if isinstance(value, int):
+        return value
+    if value is not None and _NUMBER.fullmatch(value):
+        return int(value)
+    return percent(value) or 0
 
 
 def scaled(value: int | str, total: int, *, round_up: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from sampan.api import field, names
+from sampan.api import field, goprint, names
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeSource, PersistentVolumeSpec, PersistentVolumeStatus
 from sampan.api.errors import FieldError
 from sampan.api.resources import PERSISTENT_VOLUMES
@@ -145,7 +145,7 @@ def _validate(volume: PersistentVolume) -> Errors:
     if not spec.capacity:
         errors.append(field.required("spec.capacity"))
     if spec.capacity.keys() != {"storage"}:
-        errors.append(field.not_supported("spec.capacity", dict(spec.capacity) or None, ("storage",)))
+        errors.append(field.not_supported("spec.capacity", goprint.ordered(dict(spec.capacity)) or None, ("storage",)))
     for name, amount in spec.capacity.items():
         resources.basic_amount(errors, amount, f"spec.capacity[{name}]")
         resources.positive_amount(errors, amount, f"spec.capacity[{name}]")

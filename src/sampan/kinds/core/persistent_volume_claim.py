@@ -115,6 +115,12 @@ def validate_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> E
     return errors
 
 
+def judge_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> Errors:
+    """The claim as it is now, then the change; who had an API group in a data source may have any."""
+    had = any(source is not None and source.apiGroup is not None for source in (old.spec.dataSource, old.spec.dataSourceRef))
+    return [*validate_claim_spec(new.spec, "spec", lenient_group=had), *validate_update(new, old)]
+
+
 def _storage(spec: PersistentVolumeClaimSpec) -> dict[str, Quantity]:
     return {"storage": spec.resources.requests["storage"]} if "storage" in spec.resources.requests else {}
 
@@ -180,7 +186,7 @@ KIND: Kind[PersistentVolumeClaim] = Kind(
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
-    validate_update=validate_update,
+    judge_update=judge_update,
     subkinds=(SubKind("status", prepare_status, validate_status),),
     columns=(
         Column("Name", lambda claim, _: claim.metadata.name, format="name"),

@@ -150,13 +150,15 @@ def requirements(errors: Errors, wanted: ResourceRequirements, path: str, claims
             _check(errors, name, value, f"{path}.limits[{name}]", check_name)
     for name, value in requests.items():
         if not _fine(name, value):
-            _check(errors, name, value, f"{path}.requests[{name}]", check_name)
+            check_name(errors, name, f"{path}.requests[{name}]")
+            amount(errors, name, value, f"{path}.requests[{name}]")
         limit = limits.get(name)
         if limit is not None:
             if value != limit and not (is_overcommit_allowed(name) and _at_most(value, limit)):
                 _compare(errors, name, value, limit, f"{path}.requests")
         elif not is_overcommit_allowed(name):
             errors.append(field.required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
+        _whole_pages(errors, name, value, f"{path}.requests[{name}]")
     if any(map(is_huge_page, (*limits, *requests))) and not {"cpu", "memory"} & (limits.keys() | requests.keys()):
         errors.append(field.forbidden(path, "HugePages require cpu or memory"))
     if wanted.claims:
@@ -166,6 +168,10 @@ def requirements(errors: Errors, wanted: ResourceRequirements, path: str, claims
 def _check(errors: Errors, name: str, value: str, path: str, check_name: NameCheck) -> None:
     check_name(errors, name, path)
     amount(errors, name, value, path)
+    _whole_pages(errors, name, value, path)
+
+
+def _whole_pages(errors: Errors, name: str, value: str, path: str) -> None:
     if is_huge_page(name) and not _is_multiple(name, value):
         errors.append(field.invalid(path, value, f"{value} is not positive integer multiple of {name}"))
 
