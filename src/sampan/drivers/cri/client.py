@@ -17,6 +17,8 @@ from sampan.lib.grpctable import Table
 
 MOST_MESSAGE_BYTES = 16 << 20
 TIMEOUT_SECONDS = 120.0
+CONNECT_MS = 5000
+"""How long a socket that is there may take to answer; gRPC has it under the name of a back-off, but one that refuses is tried again sooner."""
 PULL_SECONDS = 3600.0
 IMAGES = frozenset({"ImageFsInfo", "ImageStatus", "ListImages", "PullImage", "RemoveImage"})
 
@@ -48,7 +50,7 @@ class CriClient:
             ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", CONNECT_MS),
             ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.enable_http_proxy", 0),
             # a channel's back-off is its own: another one to the same socket may have met it while it was away
