@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from control.fake import FakeClient
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import ConfigMap
-from sampan.api.errors import Forbidden
+from sampan.api.errors import Forbidden, Timeout
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONFIG_MAPS
 from sampan.control.informer import Informers
@@ -108,6 +109,42 @@ def test_deletions_go_on_after_one_that_failed_and_after_creations_that_did() ->
         outcome = await writer.apply(OWNER, Plan((made("c"), *away)))
         assert (outcome.done, outcome.answers, len(outcome.failures), outcome.skipped) == (away, [], 1, 0)
         assert client.objects[CONFIG_MAPS] == {}
+
+    run(scenario)
+
+
+def test_what_was_created_without_an_answer_must_be_seen_first() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        # given a creation that the server did, and whose answer was lost
+        informer = informers.of(CONFIG_MAPS)
+        await informers.synced()
+        create = client.create
+
+        async def lost(*args: Any, **more: Any) -> Any:
+            await create(*args, **more)
+            raise Timeout("no answer")
+
+        client.create = lost  # type: ignore[method-assign]
+        outcome = await writer.apply(OWNER, Plan((made("a"),)))
+        assert (len(outcome.failures), len(informer)) == (1, 0)
+        # then the next look comes when the cache has it
+        assert not writer.fresh(OWNER)
+        await clock.turns(20)
+        assert (woken, len(informer)) == ([OWNER], 1)
+        assert writer.fresh(OWNER)
+
+    run(scenario)
+
+
+def test_a_creation_that_was_refused_is_certain() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        informers.of(CONFIG_MAPS)
+        await informers.synced()
+        client.fail = lambda verb, resource, _: Forbidden("no") if verb == "create" else None
+        lists = client.lists
+        await writer.apply(OWNER, Plan((made("a"),)))
+        assert writer.fresh(OWNER)
+        assert client.lists == lists
 
     run(scenario)
 

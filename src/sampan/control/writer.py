@@ -1,8 +1,8 @@
 """Applying a `Plan`: writes in order, creations in growing batches, and memory of what the caches have not seen yet.
 
 Owns slow start (1, 2, 4, … creations at once; a failure stops the rest), uid preconditions of deletions and
-*expectations*: `fresh(key)` is false while a cache is older than what was written for that key, so that nothing is
-ever created twice from a stale cache. Leaves what to write to `decide` functions.
+*expectations*: `fresh(key)` is false while a cache is older than what was written for that key, or may have been (an answer
+was lost), so that nothing is ever created twice from a stale cache. Leaves what to write to `decide` functions.
 Source: kube-controller-manager `controller_utils.go` (slowStartBatch, ControllerExpectations); resource versions of
 one store are comparable numbers, so "has the cache seen my write" is a comparison.
 """
@@ -10,6 +10,7 @@ one store are comparable numbers, so "has the cache seen my write" is a comparis
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,13 +19,16 @@ from typing import Any
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.client.base import Client, DeleteOptions
 from sampan.control.events import EventRecorder
-from sampan.control.informer import Informer, Informers
+from sampan.control.informer import Informer, Informers, newest
 from sampan.control.key import Key, meta_of, revision_of, uid_of
 from sampan.kinds.plan import Create, Delete, EventRecord, Patch, Plan, Update, Write
+
+log = logging.getLogger(__name__)
 
 Tell = Callable[[Write, Any], EventRecord | None]
 
 BATCH = 100  # writes of one plan that are under way at once, at most
+UNSURE_CODE = 500  # an error from there on may come after the write took effect
 DELETION_TIMEOUT_SECONDS = 300.0  # upstream's ExpectationsTimeout: then a deletion is tried again
 
 
@@ -152,6 +156,24 @@ class Writer:
                     outcome.answers.append(answer)
             if tell is not None:
                 self.tell(tell(write, answer))
+        unsure = [write for write, answer in zip(batch, answers, strict=True)
+                  if isinstance(write, Create) and isinstance(answer, ApiError) and answer.code >= UNSURE_CODE]
+        if unsure:
+            await self._expect_like(key, unsure[0])
+
+    async def _expect_like(self, key: Key, write: Create) -> None:
+        """The answer to a creation was lost: what the server has of its like by now must have been seen before more is created."""
+        informer, meta = self._informers.known(write.resource), meta_of(write.object)
+        if informer is None:
+            return
+        labels = ",".join(f"{name}={value}" for name, value in sorted(meta.labels.items()))
+        try:
+            page = await self._client.list(write.resource, meta.namespace, labels=labels)
+        except ApiError as error:
+            log.debug("it is not known what was created", extra={"key": str(key), "resource": write.resource.group_resource, "error": str(error)})
+            return
+        expected = self._expected.setdefault(key, _Expected())
+        expected.revisions[informer] = max(expected.revisions.get(informer, 0), newest(page.items))
 
     async def _guarded(self, key: Key, write: Write) -> Any:
         try:
