@@ -33,7 +33,7 @@ from sampan.scheduler.dra.extended import claim_on, mappings
 from sampan.scheduler.plugins.dynamic_resources import claims_of
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Snapshot
-from sampan.scheduler.volumes import SELECTED_NODE, is_bound, plan, sort_claims
+from sampan.scheduler.volumes import SELECTED_NODE, is_bound, plan_for
 from sampan.scheduler.world import World
 
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
@@ -85,11 +85,11 @@ def reserve(pod: Pod, shape: Shape, snapshot: Snapshot, row: int, now: datetime)
 
 
 def _reserve_volumes(shape: Shape, snapshot: Snapshot, row: int, out: Reserved) -> None:
-    found = plan(sort_claims(shape, snapshot), snapshot)
+    found = plan_for(shape, snapshot)
     if any(rows[row] for rows in (found.absent, found.conflict, found.none, found.full)):
         raise ReserveError("the volumes that were found are not to be had any more")
-    for claim, volume, rows in found.static:
-        if rows[row]:
+    for claim, volume, takers in found.static:
+        if row in takers:
             chosen, meta = codec.clone(volume), claim.metadata
             chosen.spec.claimRef = ObjectReference(kind="PersistentVolumeClaim", apiVersion="v1", namespace=meta.namespace, name=meta.name,
                                                    uid=meta.uid, resourceVersion=meta.resourceVersion)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from sampan.api import quantity
-from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
+from sampan.api import codec, quantity
+from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim, VolumeNodeAffinity
 from sampan.api.resources import (
     CSI_DRIVERS,
     CSI_STORAGE_CAPACITIES,
@@ -27,6 +28,9 @@ from sampan.scheduler.nodeselect import selector_rows, value_rows
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Mask, Snapshot
 
+Rows = npt.NDArray[np.intp]
+MOST_REACHED = 65_536
+DEPENDS_ON = (PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES, CSI_DRIVERS, CSI_STORAGE_CAPACITIES)
 BIND_COMPLETED, SELECTED_NODE = "pv.kubernetes.io/bind-completed", "volume.kubernetes.io/selected-node"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
@@ -45,14 +49,14 @@ class Claims:
 class Plan:
     """bool[N] each: a claim's volume does not exist; is out of reach; none is to be had; no space to make one.
 
-    `static` and `provisioned` say for the rows asked for which volume a claim takes, and which are to be made.
+    `static` says which rows (their numbers) take a volume for a claim, `provisioned` on which (bool[N]) one is to be made.
     """
 
     absent: Mask
     conflict: Mask
     none: Mask
     full: Mask
-    static: list[tuple[PersistentVolumeClaim, PersistentVolume, Mask]] = field(default_factory=list)
+    static: list[tuple[PersistentVolumeClaim, PersistentVolume, Rows]] = field(default_factory=list)
     provisioned: list[tuple[PersistentVolumeClaim, Mask]] = field(default_factory=list)
 
 
@@ -86,6 +90,16 @@ def sort_claims(pod: Shape, snapshot: Snapshot) -> Claims:
     return out
 
 
+def plan_for(pod: Shape, snapshot: Snapshot) -> Plan:
+    """What each row makes of a pod's claims, remembered until a node, or anything that volumes depend on, changes; not to be changed."""
+    version = (snapshot.world.version(*DEPENDS_ON), snapshot.generation, len(snapshot.alive))
+    known = pod.cache.get("volume plan")
+    if known is None or known[0] != version:
+        known = pod.cache["volume plan"] = (version, plan(sort_claims(pod, snapshot), snapshot))
+    found: Plan = known[1]
+    return found
+
+
 def plan(claims: Claims, snapshot: Snapshot) -> Plan:
     """What each row makes of the claims."""
     size = len(snapshot.alive)
@@ -110,6 +124,25 @@ def reached(volume: PersistentVolume, snapshot: Snapshot) -> Mask:
     return selector_rows(snapshot, affinity.required)
 
 
+def _reached_rows(volume: PersistentVolume, snapshot: Snapshot) -> Rows:
+    """The numbers of the same rows; volumes that are reached alike share them, until a node changes."""
+    known = snapshot.memory.get("reached")
+    if known is None or known[0] != (snapshot.generation, len(snapshot.alive)):
+        known = snapshot.memory["reached"] = ((snapshot.generation, len(snapshot.alive)), {}, {})
+    by_volume: dict[str, tuple[VolumeNodeAffinity | None, Rows]] = known[1]
+    found = by_volume.get(volume.metadata.name)
+    if found is None or found[0] is not volume.spec.nodeAffinity:
+        alike: dict[bytes, Rows] = known[2]
+        if len(by_volume) >= MOST_REACHED:  # most of them are gone by now
+            by_volume.clear()
+            alike.clear()
+        key = codec.encode(volume.spec.nodeAffinity)
+        if key not in alike:
+            alike[key] = np.flatnonzero(reached(volume, snapshot))
+        found = by_volume[volume.metadata.name] = (volume.spec.nodeAffinity, alike[key])
+    return found[1]
+
+
 def _plan_delayed(claim: PersistentVolumeClaim, snapshot: Snapshot, used: dict[str, Mask], out: Plan) -> None:
     selected = claim.metadata.annotations.get(SELECTED_NODE)
     left = np.ones(len(snapshot.alive), np.bool_)
@@ -120,12 +153,15 @@ def _plan_delayed(claim: PersistentVolumeClaim, snapshot: Snapshot, used: dict[s
         out.none |= ~left
     else:
         for volume in _fitting(claim, snapshot):
-            name = volume.metadata.name
-            taken = used.setdefault(name, np.zeros_like(left))
-            rows = left & ~taken & reached(volume, snapshot)
-            if rows.any():
-                taken |= rows
-                left &= ~rows
+            rows = _reached_rows(volume, snapshot)
+            rows = rows[left[rows]]
+            taken = used.get(volume.metadata.name)
+            if taken is not None:
+                rows = rows[~taken[rows]]
+            if len(rows):
+                if taken is None:
+                    taken = used[volume.metadata.name] = np.zeros_like(left)
+                taken[rows], left[rows] = True, False
                 out.static.append((claim, volume, rows))
     if not left.any():
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Snapshot
-from sampan.scheduler.volumes import plan, sort_claims
+from sampan.scheduler.volumes import plan_for, sort_claims
 from sampan.scheduler.world import What
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
@@ -30,7 +30,7 @@ class VolumeBinding(Plugin):
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not pod.claims:
             return None
-        found = plan(sort_claims(pod, snapshot), snapshot)
+        found = plan_for(pod, snapshot)
         bad = found.absent | found.conflict | found.none | found.full
         if not bad.any():
             return None
