@@ -294,7 +294,13 @@ def test_a_container_is_told_the_address_that_its_pod_has_since_this_turn(tmp_pa
     async def check(node: OneNode) -> None:
         env = [EnvVar(name=name, valueFrom=EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=f"status.{field}")))
                for name, field in (("IP", "podIP"), ("IPS", "podIPs"))]
+        # given an image that is there: nothing is waited for between sandbox and container
+        await node.create(web(env=env), name="before", restartPolicy="Never")
+        await node.until_phase("Succeeded", "before")
+        told.clear()
+        # when
         await node.create(web(env=env), restartPolicy="Never", hostNetwork=host)
+        # then
         ended = await node.until_phase("Succeeded")
         assert told == [(ended.status.podIP, ended.status.podIP)]
         assert ended.status.podIP == "192.0.2.7" if host else ended.status.podIP.startswith("10.244.0.")
