@@ -55,7 +55,7 @@ from sampan.node.runtimes.status import (
 )
 
 EXEC_SECONDS = 600.0
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 5.0  # of a loaded machine; whoever is told too early has to find out by itself
 _TOPICS = {"/tasks/start": EventKind.STARTED, "/tasks/exit": EventKind.STOPPED, "/tasks/oom": EventKind.OOM,
            "/containers/create": EventKind.CREATED, "/containers/delete": EventKind.DELETED}
 _KINDS = (EventKind.CREATED, EventKind.STARTED, EventKind.STOPPED, EventKind.DELETED)
