@@ -94,3 +94,14 @@ def test_an_aggregation_rule_wants_full_authority(authorizers: Authorizers) -> N
                                        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}})
     with pytest.raises(Forbidden, match="must have cluster-admin privileges to use an aggregationRule"):
         check_role("clusterroles", "", role, None, ALICE, authorizers)
+
+
+def test_rules_that_mean_too_much_are_judged_as_wholes_only(readers: MemoryReaders, authorizers: Authorizers) -> None:
+    # given a rule of 27 million combinations, which alice does not have
+    many = _role({"apiGroups": [f"g{n}" for n in range(300)], "resources": [f"r{n}" for n in range(300)], "verbs": [f"v{n}" for n in range(300)]})
+    with pytest.raises(Forbidden, match=r"more than 10000 combinations that none of the held rules has as a whole: split the rules$"):
+        check_role("roles", "a", many, None, ALICE, authorizers)
+    # when she gets a rule that has all of them
+    _bind(readers, "big")
+    # then she may grant it
+    check_role("roles", "a", many, None, ALICE, authorizers)

@@ -12,7 +12,7 @@ from sampan.api import codec, goprint
 from sampan.api.errors import Forbidden, NotFound
 from sampan.api.rbac.v1 import RoleRef
 from sampan.apiserver.auth.authorizers import MASTERS, Authorizers
-from sampan.apiserver.auth.rules import Rule, compact, missing, quoted, rules_of
+from sampan.apiserver.auth.rules import MOST_PARTS, Rule, TooManyParts, compact, missing, quoted, rules_of
 from sampan.apiserver.request import Attributes, User
 
 GROUP = "rbac.authorization.k8s.io"
@@ -63,12 +63,16 @@ def check_binding(plural: str, namespace: str, new: Any, old: Any, user: User, a
 
 def _why_escalates(wanted: tuple[Rule, ...], namespace: str, user: User, authorizers: Authorizers) -> str:
     owned, errors = authorizers.rbac.rules(user, namespace)
-    lacking = missing(owned, wanted)
+    who = f"user {goprint.quote(user.name)} (groups={quoted(user.groups)})"
+    try:
+        lacking = missing(owned, wanted)
+    except TooManyParts:
+        return (f"{who} is attempting to grant RBAC permissions of more than {MOST_PARTS} combinations that none of the held rules has as a "
+                "whole: split the rules")
     if not lacking:
         return ""
     lines = "\n".join(sorted({str(rule) for rule in compact(lacking)}))
-    text = (f"user {goprint.quote(user.name)} (groups={quoted(user.groups)}) is attempting to grant RBAC permissions "
-            f"not currently held:\n{lines}")
+    text = f"{who} is attempting to grant RBAC permissions not currently held:\n{lines}"
     return f"{text}; resolution errors: [{', '.join(errors)}]" if errors else text
 
 

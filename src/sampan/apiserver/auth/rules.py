@@ -14,6 +14,13 @@ from sampan.api import goprint
 from sampan.api.rbac.v1 import PolicyRule
 from sampan.apiserver.request import Attributes
 
+MOST_PARTS = 10_000
+"""A rule is the product of its lists: a short one can mean more than there is memory for."""
+
+
+class TooManyParts(Exception):
+    """Rules mean too much to be judged part by part."""
+
 
 class Rule(NamedTuple):
     """A `PolicyRule` as immutable data."""
@@ -88,8 +95,15 @@ def rules_of(rules: Sequence[PolicyRule] | None) -> tuple[Rule, ...]:
 
 
 def missing(owned: Sequence[Rule], wanted: Sequence[Rule]) -> list[Rule]:
-    """The broken-down parts of `wanted` that no rule of `owned` covers."""
-    parts = [part for rule in wanted for part in _broken_down(rule)]
+    """The broken-down parts of `wanted` that no rule of `owned` covers.
+
+    Raises:
+        TooManyParts: Rules that none covers as a whole have more than `MOST_PARTS`.
+    """
+    doubtful = [rule for rule in wanted if not any(one.covers(rule) for one in owned)]
+    if sum(map(_parts, doubtful)) > MOST_PARTS:
+        raise TooManyParts
+    parts = [part for rule in doubtful for part in _broken_down(rule)]
     return [part for part in parts if not any(rule.covers(part) for rule in owned)]
 
 
@@ -104,6 +118,10 @@ def compact(rules: Sequence[Rule]) -> list[Rule]:
         verbs = simple.setdefault((rule.groups, rule.resources, rule.names), [])
         verbs += [verb for verb in rule.verbs if verb not in verbs]
     return rest + [Rule(tuple(verbs), *key) for key, verbs in simple.items()]
+
+
+def _parts(rule: Rule) -> int:
+    return len(rule.verbs) * (len(rule.groups) * len(rule.resources) * max(len(rule.names), 1) + len(rule.urls))
 
 
 def _broken_down(rule: Rule) -> list[Rule]:
