@@ -64,6 +64,8 @@ class Claiming:
         resource = self.objects.resource
         writes = [adoption(resource, obj, reference) for obj in claimed.adopt]
         writes += [release(resource, obj, owner.metadata.uid) for obj in claimed.release]
+        if not writes:
+            return claimed.owned
         outcome = await self.writer.do(key, Plan(tuple(writes)))
         changed: dict[Key, Any] = {key_of(obj): obj for obj in outcome.answers}
         return [changed.get(key_of(obj), obj) for obj in claimed.owned]

@@ -92,10 +92,11 @@ def status(family: Family, owner: Any, pods: Sequence[Pod], failure: tuple[str, 
     `failure`: ("FailedCreate" or "FailedDelete", message) of what `decide` wanted and could not be done.
     """
     active = [pod for pod in pods if is_active(pod)]
-    waits = [available_in(pod, owner.spec.minReadySeconds, now) for pod in active]
-    ready = sum(is_ready(pod) for pod in active)
+    ready = [pod for pod in active if is_ready(pod)]
+    patience = owner.spec.minReadySeconds
+    waits = [available_in(pod, patience, now) for pod in ready] if patience else []
     new = replace(
-        owner.status, replicas=len(active), readyReplicas=ready, availableReplicas=waits.count(0.0),
+        owner.status, replicas=len(active), readyReplicas=len(ready), availableReplicas=waits.count(0.0) if patience else len(ready),
         fullyLabeledReplicas=sum(map(_has(owner), active)),
         observedGeneration=owner.metadata.generation, conditions=_conditions(family, owner, failure, now),
     )
