@@ -27,7 +27,8 @@ def difference(old: Any, new: Any) -> str:
 
 
 def _lines(value: Any) -> list[str]:
-    return json.dumps(internal(value), indent=1, ensure_ascii=False).split("\n")
+    text = json.dumps(internal(value), indent=1, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").split("\n")  # as Go's encoder does
 
 
 def internal(value: Any) -> Any:
@@ -51,7 +52,10 @@ def _meta(value: Struct) -> Any:
 
 
 def _struct(value: Struct) -> dict[str, Any]:
-    shown = {name: internal(getattr(value, attribute)) for name, attribute in _fields(type(value))}
+    shown: dict[str, Any] = {}
+    for name, attribute in _fields(type(value)):
+        inner = internal(getattr(value, attribute))
+        shown |= inner if name == "*" else {name: inner}  # what is embedded stands among the others
     if isinstance(value, PodSpec):
         host = {name: internal(getattr(value, attribute)) for name, attribute in _named(PodSpec, HOST_FIELDS)}
         shown["SecurityContext"] = host | internal(value.securityContext or PodSecurityContext())

@@ -50,7 +50,7 @@ FIELDS: dict[str, str] = {
     "PersistentVolumeClaimSpec":
         "AccessModes Selector Resources VolumeName StorageClassName VolumeMode DataSource DataSourceRef "
         "VolumeAttributesClassName",
-    "PersistentVolumeClaimTemplate": "ObjectMeta=metadata Spec",
+    "PersistentVolumeClaimTemplate": "*=metadata Spec",
     "PersistentVolumeSource":
         "GCEPersistentDisk AWSElasticBlockStore HostPath Glusterfs NFS RBD Quobyte ISCSI FlexVolume Cinder CephFS FC "
         "Flocker AzureFile VsphereVolume AzureDisk PhotonPersistentDisk PortworxVolume ScaleIO Local StorageOS CSI",
