@@ -32,6 +32,8 @@ CONTROLLERS = _in(
     ("statefulset/decide.py", 'if pod.status.phase in ("Failed", "Succeeded"):', 'if pod.status.phase == "Succeeded":', "controllers/statefulset"),
     ("job/decide.py", "elif state.failed > _limit(job)", "elif state.failed >= _limit(job)", "controllers/job"),
     ("job/decide.py", "return state.succeeded >= completions", "return state.succeeded > completions", "controllers/job"),
+    ("statefulset/decide.py", "        if _is_unavailable(step, pod):\n            return\n", "", "controllers/statefulset/test_decide.py"),
+    ("job/controller.py", "write.name not in kept", "True", "controllers/job/test_controller.py"),
     ("daemonset/decide.py", "if should and not there:", "if should and there:", "controllers/daemonset"),
     ("cronjob/decide.py", 'if obj.spec.concurrencyPolicy == "Forbid" and status.active:', 'if obj.spec.concurrencyPolicy == "Forbid" and not status.active:',
      "controllers/cronjob"),

@@ -9,6 +9,7 @@ import pytest
 
 from controllers.harness import World, run
 from controllers.play import play
+from sampan.api.errors import ServiceUnavailable
 from sampan.api.resources import EVENTS, JOBS, PODS
 from sampan.controllers.job.controller import JobController
 from sampan.testing.datadriven import transcripts
@@ -106,6 +107,29 @@ def test_suspending_takes_the_pods_away_without_counting_them() -> None:
         await world.patch(JOBS, "j", {"spec": {"suspend": False}})
         await world.settle()
         assert len(await world.all(PODS)) == 2
+
+    run(build, scenario)
+
+
+def test_a_pod_whose_finalizer_stays_is_not_deleted_and_the_others_are() -> None:
+    async def scenario(world: World) -> None:
+        # given two pods, of which one can't be patched at first
+        await world.make(JOBS, job(parallelism=2))
+        await world.settle()
+        held = min(pod.metadata.name for pod in await world.all(PODS))
+        world.client.fail = lambda verb, resource, obj: ServiceUnavailable("later") if (verb, obj) == ("patch", held) else None
+        # when
+        await world.patch(JOBS, "j", {"spec": {"suspend": True}})
+        await world.settle()
+        # then
+        assert [pod.metadata.name for pod in await world.all(PODS) if pod.metadata.deletionTimestamp is None] == [held]
+        # when it can
+        world.client.fail = lambda verb, resource, obj: None
+        await world.clock.advance(60)
+        await world.settle()
+        # then neither counts as failed
+        assert await world.all(PODS) == []
+        assert (await world.get(JOBS, "j")).status.failed == 0
 
     run(build, scenario)
 

@@ -11,13 +11,6 @@ from sampan.api.rbac.v1 import ClusterRole, PolicyRule
 from sampan.api.selectors import of_label_selector
 
 
-def selects(role: ClusterRole, other: ClusterRole) -> bool:
-    """Whether `role` takes over the rules of `other`."""
-    if role.aggregationRule is None or other.metadata.name == role.metadata.name:
-        return False
-    return any(of_label_selector(one).matches(other.metadata.labels) for one in role.aggregationRule.clusterRoleSelectors)
-
-
 def rules(role: ClusterRole, roles: Iterable[ClusterRole]) -> list[PolicyRule]:
     """The rules of all selected roles, in the order of selectors and names, each once."""
     found: list[PolicyRule] = []
