@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sampan.api import codec, managedfields, schema, typed
 from sampan.api.meta.v1 import ManagedFieldsEntry
-from sampan.api.resources import CONFIG_MAPS, PODS
+from sampan.api.resources import CONFIG_MAPS, PERSISTENT_VOLUMES, PODS
 from sampan.api.typed import Difference
 
 TIME = "2026-01-02T03:04:05Z"
@@ -103,3 +103,12 @@ def test_an_entry_that_can_be_none_is_refused(field: str) -> None:
     entry = {"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}} | {field: ""}
     with pytest.raises(managedfields.BadEntry):
         managedfields.decode([codec.convert(ManagedFieldsEntry, entry)])
+
+
+def test_a_claim_of_a_volume_has_fields_and_a_nameless_secret_a_key() -> None:
+    volume, pods = schema.of_resource(PERSISTENT_VOLUMES), schema.of_resource(PODS)
+    assert volume is not None
+    assert pods is not None
+    spec = volume.fields["spec"].shape
+    assert not spec.fields["claimRef"].shape.atomic
+    assert pods.fields["spec"].shape.fields["imagePullSecrets"].shape.items.key_defaults == {"name": ""}  # type: ignore[union-attr]

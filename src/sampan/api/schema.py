@@ -41,6 +41,7 @@ _LIKE = {"api/core/v1.EphemeralContainerCommon": "api/core/v1.Container"}
 """Types that only stand in others are not published: what their lists are is known from those whose copies they are."""
 _KEY_DEFAULTS = {
     "api/core/v1.ContainerPort": {"protocol": "TCP"},
+    "api/core/v1.LocalObjectReference": {"name": ""},
     "api/core/v1.ServicePort": {"protocol": "TCP"},
 }
 _ZERO: dict[str, Any] = {"string": "", "int32": 0, "int64": 0, "bool": False}
@@ -168,7 +169,7 @@ def _shape(fact: dict[str, Any]) -> Shape:
         list_type = fact.get("listType", "")
         return Shape("list", f"[]{fact['type']}", items=base, list_type=list_type, atomic=list_type in ("", "atomic"),
                      list_keys=tuple(fact.get("listMapKeys", ())), patch=patch, merge_key=merge_key, pointer=pointer)
-    atomic = base.atomic or fact.get("mapType") == "atomic"
+    atomic = fact["mapType"] == "atomic" if "mapType" in fact else base.atomic
     return Shape(base.form, base.type, items=base.items, pointer=pointer, atomic=atomic, patch=patch, merge_key=merge_key,
                  enum=tuple(fact.get("enum", ())))
 

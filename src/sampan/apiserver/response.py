@@ -19,6 +19,8 @@ Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
 YAML = b"application/yaml"
 TEXT = b"text/plain; charset=utf-8"
+MOST_WARNING_CHARS = 4 * 1024
+CUT_WARNING_CHARS = 256
 
 
 @dataclass(slots=True)
@@ -130,16 +132,24 @@ def success(name: str, group: str, plural: str, uid: str, code: int = 200) -> di
 
 
 def warning_headers(texts: Sequence[str]) -> Headers:
-    """One `Warning` header a text, each once, in order; cut as upstream does when they get too long."""
-    found: Headers = []
-    total = 0
-    for text in dict.fromkeys(texts):
-        clean = "".join(c if c >= " " and c != "\x7f" else " " for c in text)
-        quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
-        total += len(quoted)
-        if total > 4096:
-            quoted = quoted[:256]
-        found.append((b"warning", f'299 - "{quoted}"'.encode()))
-        if total > 4096 and len(found) > 16:
+    """One `Warning` header a text, each once, in order; cut as upstream does when they get too long.
+
+    Source: apiserver `pkg/endpoints/filters/warning.go`: as soon as they are too many, all of them are cut.
+    """
+    shown: list[str] = []
+    written, cut = 0, False
+    for text in dict.fromkeys(filter(None, texts)):
+        if not cut and written + len(text) > MOST_WARNING_CHARS:
+            cut = True
+            shown = [one[:CUT_WARNING_CHARS] for one in shown]
+            written = sum(map(len, shown))
+        elif cut and written >= MOST_WARNING_CHARS:
             break
-    return found
+        shown.append(text[:CUT_WARNING_CHARS] if cut else text)
+        written += len(shown[-1])
+    return [(b"warning", f'299 - "{_quotable(one)}"'.encode()) for one in shown]
+
+
+def _quotable(text: str) -> str:
+    clean = "".join(c if c >= " " and c != "\x7f" else " " for c in text)
+    return clean.replace("\\", "\\\\").replace('"', '\\"')

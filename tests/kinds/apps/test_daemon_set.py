@@ -63,3 +63,9 @@ def test_percentages_of_nodes_are_rounded_up() -> None:
 ])
 def test_what_is_wrong_is_said_in_upstreams_words(spec: dict[str, Any], expected: list[str]) -> None:
     assert findings(DAEMON_SETS, body(**spec)) == expected
+
+
+def test_the_template_generation_survives_writes_of_the_status() -> None:
+    old = created(DAEMON_SETS, body())
+    new, wrong = changed(DAEMON_SETS, old, {"metadata": {"annotations": {}}, "status": {"desiredNumberScheduled": 1}}, "status")
+    assert (daemon_set.template_generation(new), wrong) == (1, [])

@@ -103,3 +103,9 @@ def test_what_was_wrong_and_cannot_change_may_stay() -> None:
     old = created(STATEFUL_SETS, body(serviceName="not.a.label"))
     old.spec.template.spec.containers = []
     assert changed(STATEFUL_SETS, old, {"spec": {"replicas": 3}})[1] == []
+
+
+def test_claim_templates_are_claims_whatever_they_say() -> None:
+    claim = {"kind": "x", "apiVersion": "y", "metadata": {"name": "d"}, "spec": {}}
+    made = created(STATEFUL_SETS, body(volumeClaimTemplates=[claim])).spec.volumeClaimTemplates[0]
+    assert (made.kind, made.apiVersion) == ("PersistentVolumeClaim", "v1")

@@ -99,3 +99,9 @@ def test_no_maximum_is_required_and_a_negative_one_is_invalid() -> None:
         "spec.maxReplicas: Required value: must be set and greater than 0")
     assert findings(HORIZONTAL_POD_AUTOSCALERS, body(maxReplicas=-1))[0] == (
         "spec.maxReplicas: Invalid value: -1: must be greater than or equal to 1")
+
+
+def test_selectors_of_metrics_are_not_looked_at() -> None:
+    metric = {"name": "m", "selector": {"matchLabels": {"a": "b c"}}}
+    external = {"type": "External", "external": {"metric": metric, "target": {"type": "Value", "value": "1"}}}
+    assert findings(HORIZONTAL_POD_AUTOSCALERS, body(metrics=[external])) == []

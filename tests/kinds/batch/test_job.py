@@ -163,3 +163,9 @@ def test_negative_numbers_are_found_at_their_places() -> None:
         "spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
         "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0",
         'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"']
+
+
+def test_a_job_whose_labels_are_taken_away_has_those_of_its_template() -> None:
+    old = created()
+    new, wrong = changed(JOBS, old, {"metadata": {"labels": None}}, "status")
+    assert (new.metadata.labels, wrong) == (old.spec.template.metadata.labels, [])

@@ -76,6 +76,11 @@ def prepare_update(new: DaemonSet, old: DaemonSet) -> None:
     _set_template_generation(new, template_generation(old) + (new.spec.template != old.spec.template))
 
 
+def prepare_status(new: DaemonSet, old: DaemonSet) -> None:
+    meta.keep_spec(new, old)
+    _set_template_generation(new, template_generation(old))
+
+
 def validate_create(obj: DaemonSet) -> Findings:
     """All findings about the spec."""
     spec = obj.spec
@@ -137,7 +142,7 @@ KIND: Kind[DaemonSet] = Kind(
     prepare_update=prepare_update,
     validate_create=validate_create,
     validate_update=validate_update,
-    subkinds=(SubKind("status", meta.keep_spec, validate_status),),
+    subkinds=(SubKind("status", prepare_status, validate_status),),
     columns=(
         workload.NAME_COLUMN,
         Column("Desired", lambda obj, _: obj.status.desiredNumberScheduled, type="integer"),

@@ -63,7 +63,7 @@ def default(obj: StatefulSet) -> None:
     spec = obj.spec
     default_pod_template(spec.template)
     for claim in spec.volumeClaimTemplates:
-        claim.kind, claim.apiVersion = claim.kind or "PersistentVolumeClaim", claim.apiVersion or "v1"
+        claim.kind, claim.apiVersion = "PersistentVolumeClaim", "v1"  # whatever else was said
         claim.status.phase = claim.status.phase or "Pending"
         default_claim_spec(claim.spec)
     spec.podManagementPolicy = spec.podManagementPolicy or "OrderedReady"

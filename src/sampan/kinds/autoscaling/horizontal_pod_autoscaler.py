@@ -19,7 +19,6 @@ from sampan.api.autoscaling.v2 import (
     MetricSpec,
     MetricTarget,
 )
-from sampan.api.meta.v1 import LabelSelector
 from sampan.api.resources import HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1
 from sampan.kinds import checks, meta
 from sampan.kinds.autoscaling import v1
@@ -216,8 +215,7 @@ def _identifier(metric: Any, at: str) -> Findings:
     out = checks.required_name(metric.name, names.path_segment_name, f"{at}.name")
     if not metric.name:
         out = [field.required(f"{at}.name", "must specify a metric name")]
-    selector: LabelSelector | None = metric.selector
-    return out + checks.label_selector(selector, f"{at}.selector")
+    return out  # nobody looks at the selector
 
 
 def _target(target: MetricTarget, at: str) -> Findings:

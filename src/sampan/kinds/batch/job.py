@@ -78,6 +78,12 @@ def default(job: Job) -> None:
     default_failure_policy(spec)
 
 
+def prepare_status(new: Job, old: Job) -> None:
+    """Labels that are taken away are those of the template again, as on every reading from upstream's storage."""
+    meta.keep_spec(new, old)
+    new.metadata.labels = new.metadata.labels or dict(new.spec.template.metadata.labels)
+
+
 def default_failure_policy(spec: JobSpec) -> None:
     """The status that a pod's condition must have, where it is left out."""
     for rule in (spec.podFailurePolicy.rules or ()) if spec.podFailurePolicy is not None else ():
@@ -299,7 +305,7 @@ KIND: Kind[Job] = Kind(
     prepare_update=meta.change_spec,
     validate=validate,
     validate_update=validate_update,
-    subkinds=(SubKind("status", meta.keep_spec, job_status.validate),),
+    subkinds=(SubKind("status", prepare_status, job_status.validate),),
     columns=(
         NAME_COLUMN,
         Column("Status", lambda job, _: state(job)),

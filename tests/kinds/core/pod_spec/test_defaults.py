@@ -14,7 +14,8 @@ from sampan.kinds.core.pod_spec.defaults import pull_policy
 @pytest.mark.parametrize(("image", "policy"), [
     ("nginx", "Always"), ("nginx:latest", "Always"), ("nginx:1.27", "IfNotPresent"), ("reg.example.com:5000/x", "Always"),
     ("reg.example.com:5000/x:2", "IfNotPresent"), (f"nginx@sha256:{'0' * 64}", "IfNotPresent"), ("", "IfNotPresent"),
-    ("Bad Image", "IfNotPresent"), ("a//b", "IfNotPresent"), ("localhost/a/b", "Always"),
+    ("a" * 247, "Always"), ("a" * 248, "IfNotPresent"), ("a.b/" + "a" * 255, "Always"), ("a.b/" + "a" * 256, "IfNotPresent"),
+    ("1/" + "a" * 253, "Always"), ("1/" + "a" * 254, "IfNotPresent"), ("Bad Image", "IfNotPresent"), ("a//b", "IfNotPresent"), ("localhost/a/b", "Always"),
 ])
 def test_only_the_latest_image_is_always_pulled(image: str, policy: str) -> None:
     assert pull_policy(image) == policy

@@ -206,7 +206,7 @@ def _resize_policy(errors: Errors, container: Container | EphemeralContainer, pa
 
 
 def _restart(errors: Errors, container: Container, path: str) -> None:
-    policies = ("Always", "OnFailure", "Never")
+    policies = ("Always", "Never", "OnFailure")
     if container.restartPolicy is None:
         errors.append(field.required(f"{path}.restartPolicy", _NO_POLICY))
     elif container.restartPolicy not in policies:

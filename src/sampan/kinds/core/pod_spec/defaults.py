@@ -34,10 +34,11 @@ _HOUR = 3600
 _WORD = "[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*"
 _HOST = "(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
 _REFERENCE = re.compile(
-    rf"(?:{_HOST}(?:[.]{_HOST})*(?::[0-9]+)?/)?{_WORD}(?:/{_WORD})*"
+    rf"((?:{_HOST}(?:[.]{_HOST})*(?::[0-9]+)?/)?{_WORD}(?:/{_WORD})*)"
     r"(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
 )
 _MAX_REFERENCE = 512
+_MAX_PATH = 255
 _sources = attrgetter(*VOLUME_SOURCES)
 
 
@@ -94,8 +95,13 @@ def pull_policy(image: str) -> str:
 def _is_latest(image: str) -> bool:
     if len(image) > _MAX_REFERENCE or (match := _REFERENCE.fullmatch(image)) is None:
         return False
-    tag, digest = match.groups()
-    return tag == "latest" or not (tag or digest)
+    name, tag, digest = match.groups()
+    host, slash, path = name.partition("/")
+    if not slash:
+        path = f"library/{name}"
+    elif host == host.lower() and host != "localhost" and not set(".:") & set(host):
+        path = name
+    return len(path) <= _MAX_PATH and (tag == "latest" or not (tag or digest))
 
 
 def round_up(resources: dict[str, Quantity]) -> None:
