@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apiserver.cacheworld import World
-from sampan.api import codec
 from sampan.api.resources import PODS
 from sampan.apiserver import cachedobjects
 from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.selection import Selection
-from sampan.apiserver.watchcache import INDEXERS, key_prefix
-from sampan.store.base import Change, Put
+from sampan.apiserver.watchcache import key_prefix, node_of
+from sampan.store.base import Change
 
 SPACES, NAMES, NODES = ("a", "a-b", "a.b", "b"), ("x", "x-1", "y", "10"), ("", "n1", "n2")
-NODES_OF_PODS = INDEXERS[key_prefix(PODS)]
 STEPS = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES), st.sampled_from((None, *NODES))), max_size=40)
 
 
 @given(STEPS, st.sampled_from(("", *SPACES)), st.sampled_from(("", *NAMES)), st.sampled_from(NODES), st.integers(0, 40))
 def test_every_selection_at_every_revision_is_what_a_model_says(
         steps: list[tuple[str, str, str | None]], namespace: str, name: str, node: str, back: int) -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
     state: dict[str, tuple[int, str]] = {}
     states = [dict(state)]
     for revision, (space, pod, wanted) in enumerate(steps, 1):
@@ -55,47 +52,9 @@ def test_every_selection_at_every_revision_is_what_a_model_says(
 
 
 def test_the_ring_is_bounded_by_what_it_alone_holds() -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
     body = world.body(PODS, "a", "x", spec={"padding": "x" * 100_000})
     for revision in range(1, 200):
         objects.apply(Change(world.key(PODS, "a", "x"), body, revision, 1, revision - 1))
     assert objects.floor == 199 - cachedobjects.RING_BYTES // len(objects.get("a", "x").body)  # type: ignore[union-attr]
     assert len(objects.since(objects.floor)) == 199 - objects.floor
-
-
-def test_an_object_that_was_announced_is_not_decoded_again_if_these_are_its_bytes() -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), NODES_OF_PODS)
-    key, value = world.key(PODS, "a", "x"), world.body(PODS, "a", "x", spec={"nodeName": "n"})
-    made = codec.decode(PODS.wire, value)
-    # when it is written, and then somebody else writes where another was announced
-    objects.expect(Put(key, value), made)
-    objects.apply(Change(key, value, 7, 7, 0))
-    objects.expect(Put(world.key(PODS, "a", "y"), value), made)
-    objects.apply(Change(world.key(PODS, "a", "y"), world.body(PODS, "a", "y"), 8, 8, 0))
-    # then
-    first, other = objects.get("a", "x"), objects.get("a", "y")
-    assert first is not None
-    assert other is not None
-    assert first.peek() is made
-    assert first.object is made
-    assert made.metadata.resourceVersion == "7"
-    assert codec.decode(PODS.wire, first.body) == made
-    assert list(objects.select(Selection(indexed="n"))) == [first]
-    assert other.object is not made
-    assert other.object.metadata.name == "y"
-
-
-def test_of_objects_that_nobody_asks_for_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, objects, made = World(), Objects(PODS, key_prefix(PODS), None), []
-    names = ("asked", "old", "new")
-    for revision, name in enumerate(names, 1):
-        key, value = world.key(PODS, "a", name), world.body(PODS, "a", name)
-        # given room for one
-        monkeypatch.setattr(cachedobjects, "KEPT_BYTES", 100 + len(value))
-        made.append(codec.decode(PODS.wire, value))
-        objects.expect(Put(key, value), made[-1])
-        objects.apply(Change(key, value, revision, revision, 0))
-        if name == "asked":
-            assert objects.get("a", name).object is made[-1]  # type: ignore[union-attr]
-    # then
-    assert [objects.get("a", name).peek() is one for name, one in zip(names, made, strict=True)] == [True, False, True]  # type: ignore[union-attr]

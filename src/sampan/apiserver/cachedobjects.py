@@ -10,26 +10,16 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.entries import Entry, splice
 from sampan.apiserver.selection import Selection
 from sampan.apiserver.watching import Event
-from sampan.store.base import Change, Put, Record
+from sampan.store.base import Change, Record
 
-EXPECTED_MOST = 1024
-KEPT_BYTES = 1 << 20
-"""Of the JSON of objects that are kept decoded though nobody has asked for them yet: some hundreds of pods, some thousand leases."""
 RING_EVENTS = 4096
 RING_BYTES = 8 << 20  # of what only the ring holds: the states that were replaced
-
-
-class Index(NamedTuple):
-    """The field that a resource is indexed by: its value in a stored text, and in an object."""
-
-    of_text: Callable[[bytes], str]
-    of_object: Callable[[Any], str]
 
 
 class _Space:
@@ -50,23 +40,20 @@ class _Space:
 class Objects:
     """`floor`: events with a revision over this one are all in the ring; `bytes`: of all objects as they leave."""
 
-    def __init__(self, resource: Resource[Any], prefix: str, indexer: Index | None) -> None:
+    def __init__(self, resource: Resource[Any], prefix: str, indexer: Callable[[bytes], str] | None) -> None:
         self.resource, self.prefix, self._indexer = resource, prefix, indexer
         self.floor = 0
         self.bytes = self._count = 0
         self._spaces: dict[str, _Space] = {}
         self._order: list[str] = []  # of namespaces: in the order of keys, that is with their slash
         self._by_index: dict[str, dict[str, Entry]] = {}
-        self._expected: dict[str, tuple[bytes, Any]] = {}
-        self._kept: deque[Entry] = deque()
-        self._kept_bytes = 0
         self._ring: deque[Event] = deque()
         self._ring_bytes = 0
 
     # -- changing -------------------------------------------------------------------------------------------------
 
-    def entry(self, record: Record | Change, made: Any = None) -> Entry:
-        """A stored value as an entry, with the object that it was made of where that is known; the object becomes no part of this.
+    def entry(self, record: Record | Change) -> Entry:
+        """A stored value as an entry; the object becomes no part of this.
 
         Raises:
             ValueError: These are not the bytes of a stored object.
@@ -75,10 +62,8 @@ class Objects:
         assert value is not None, "a deletion has no state"
         revision = record[2]
         namespace, name = self._place(key)
-        indexed = ""
-        if self._indexer is not None:
-            indexed = self._indexer.of_text(value) if made is None else self._indexer.of_object(made)
-        return Entry(self.resource, key, namespace, name, splice(value, revision), revision, indexed, None, made)
+        return Entry(self.resource, key, namespace, name, splice(value, revision), revision,
+                     self._indexer(value) if self._indexer else "")
 
     def _place(self, key: str) -> tuple[str, str]:
         rest = key[len(self.prefix):]
@@ -136,10 +121,7 @@ class Objects:
         old = self.get(namespace, name)
         new = None
         if change.value is not None:
-            made = self._made(change.key, change.value)
-            new = self.entry(change, made)
-            if made is not None:
-                self._keep(new, made)
+            new = self.entry(change)
             self.put(new)
         elif old is not None:
             self._remove(old)
@@ -148,30 +130,6 @@ class Objects:
         event = Event(change.revision, old, new)
         self._remember(event)
         return event
-
-    def expect(self, put: Put, obj: Any) -> None:
-        """This is about to be written, made of `obj`, which nobody changes any more: its entry need not decode it.
-
-        The resource version is put into it when it is there. What is written often is asked for soon, by the next write and by whoever
-        watches in this process; what nobody asks for is forgotten when more has been written since.
-        """
-        if len(self._expected) >= EXPECTED_MOST:  # writes that failed
-            self._expected.clear()
-        self._expected[put.key] = put.value, obj
-
-    def _made(self, key: str, value: bytes) -> Any:
-        """The object that was announced for this value; None: there is none."""
-        expected = self._expected.pop(key, None) if self._expected else None
-        return expected[1] if expected is not None and expected[0] == value else None
-
-    def _keep(self, entry: Entry, made: Any) -> None:
-        made.metadata.resourceVersion = str(entry.revision)
-        self._kept.append(entry)
-        self._kept_bytes += len(entry.body)
-        while self._kept_bytes > KEPT_BYTES:
-            oldest = self._kept.popleft()
-            self._kept_bytes -= len(oldest.body)
-            oldest.forget()
 
     def _remember(self, event: Event) -> None:
         self._ring.append(event)

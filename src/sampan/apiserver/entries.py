@@ -68,8 +68,6 @@ class Entry(msgspec.Struct, gc=False, eq=False):
     revision: int
     indexed: str = ""
     _object: Any = None
-    _made: Any = None
-    """The object of which the body was made: until somebody asks for it, it may be forgotten."""
     _labels: dict[str, str] | None = None
     _message: bytes | None = None
 
@@ -77,19 +75,12 @@ class Entry(msgspec.Struct, gc=False, eq=False):
     def object(self) -> Any:
         """The decoded Struct (dict for custom resources), made once on first use; never change it."""
         if self._object is None:
-            self._object = self._made if self._made is not None else codec.decode(self.resource.wire, self.body)
-            self._made = None
+            self._object = codec.decode(self.resource.wire, self.body)
         return self._object
 
     def peek(self) -> Any:
         """The decoded object, not kept where nobody else has asked for it; never change it."""
-        if self._object is not None:
-            return self._object
-        return self._made if self._made is not None else codec.decode(self.resource.wire, self.body)
-
-    def forget(self) -> None:
-        """Let go of the object that this was made of, if nobody has asked for it."""
-        self._made = None
+        return self._object if self._object is not None else codec.decode(self.resource.wire, self.body)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -109,7 +100,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
 
     def lighten(self) -> None:
         """Let go of what was decoded: a replaced state is kept for its bytes, and hardly anybody asks for more."""
-        self._object = self._made = self._labels = self._message = None
+        self._object = self._labels = self._message = None
 
     def at(self, revision: int) -> Entry:
         """The same state under another revision: what a DELETED event shows."""

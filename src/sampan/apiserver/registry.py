@@ -30,7 +30,8 @@ from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
-from sampan.apiserver.writes import Fields, Gate, Keepers, Produce, Write, Written
+from sampan.apiserver.watchcache import Readers
+from sampan.apiserver.writes import Fields, Gate, Produce, Write, Written
 from sampan.kinds.all import kind_of
 from sampan.kinds.kind import SubKind
 from sampan.lib.clock import Clock, Identity
@@ -48,7 +49,7 @@ TRIES = 64
 class Registry:
     """Writes of all kinds."""
 
-    def __init__(self, store: Store, readers: Keepers, clock: Clock, identity: Identity, *,
+    def __init__(self, store: Store, readers: Readers, clock: Clock, identity: Identity, *,
                  gate: Gate, fields: Fields, hooks: Mapping[str, Hook]) -> None:
         """`hooks` by `group_resource`."""
         self.store, self.readers, self.clock, self.identity = store, readers, clock, identity
@@ -169,7 +170,7 @@ class Registry:
                 return Written(obj, codec.encode(obj), 0, created=True)
             if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
                 raise self._taken(served, meta.namespace, meta.name)
-            put = self._put(served, key, obj, await self.encoded(served, obj))
+            put = Put(key, await self.encoded(served, obj), ttl_seconds=kind.ttl_seconds, volatile=volatile(key))
             revision = await self._write(served, put, Compare(key, 0), claim)
         except CompareFailed:
             raise self._taken(served, meta.namespace, meta.name) from None
@@ -320,7 +321,8 @@ class Registry:
         if new == old and not self.is_stale(key, entry.revision):
             body = entry.body if served.outward is None else codec.encode(new)
             return Written(new, body, entry.revision)
-        put = self._put(served, key, new, await self.encoded(served, new))
+        value = await self.encoded(served, new)
+        put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
         revision = await self._write(served, put, Compare(key, entry.revision), claim)
         return await self._answer(served, new, entry.namespace, entry.name, revision)
 
@@ -345,7 +347,7 @@ class Registry:
                 return Written(new, codec.encode(new), entry.revision)
             key = served.key(namespace, name)
             try:
-                put = self._put(served, key, new, await self.encoded(served, new))
+                put = Put(key, await self.encoded(served, new), ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
                 revision = await self._transact([put], [Compare(key, entry.revision)])
             except CompareFailed:
                 continue
@@ -407,13 +409,6 @@ class Registry:
         value = codec.encode(stored)
         depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields], schema.of_resource(served.stored) if served.custom is None else None)
         return value
-
-    def _put(self, served: Served, key: str, obj: Any, value: bytes) -> Put:
-        """The writing of an object that is not changed any more; the cache need not decode it again."""
-        put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
-        if served.inward is None and served.view is None and not isinstance(obj, dict):
-            self.readers.of(served.stored).expect(put, obj)
-        return put
 
     async def _answer(self, served: Served, obj: Any, namespace: str, name: str, revision: int, *, created: bool = False) -> Written:
         meta = metadata.meta_of(obj)

@@ -11,7 +11,7 @@ Source: `k8s.io/apiserver/pkg/storage/cacher`; for resource versions kubernetes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import msgspec
 from sampan.aio.clock import AsyncClock
 from sampan.api.errors import ApiError, BadRequest, Gone, OtherStatus, TooManyRequests
 from sampan.api.resourceinfo import Resource
-from sampan.apiserver.cachedobjects import Index, Objects
+from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.listing import (
     LIST_TOO_OLD,
@@ -32,7 +32,7 @@ from sampan.apiserver.listing import (
 )
 from sampan.apiserver.selection import ALL, ListQuery, Rendering, Selection, WatchQuery
 from sampan.apiserver.watching import ADDED, BOOKMARK, Delivery, Event, Hub, Watcher, bookmark
-from sampan.store.base import Change, Compacted, Page, Put, Record, Sink, Store, Subscription
+from sampan.store.base import Change, Compacted, Page, Record, Sink, Store, Subscription
 
 __all__ = ["ALL", "Caches", "Entry", "ListQuery", "Listing", "Reader", "Readers", "Rendering", "Selection",
            "WatchCache", "WatchQuery", "Watcher", "key_prefix"]
@@ -90,7 +90,8 @@ def node_of(body: bytes) -> str:
     return _pod_head.decode(body).spec.nodeName if b'"nodeName":"' in body else ""
 
 
-INDEXERS = {"/registry/core/pods/": Index(node_of, lambda pod: pod.spec.nodeName)}
+INDEXERS: dict[str, Callable[[bytes], str]] = {"/registry/core/pods/": node_of}
+"""The field that a resource is indexed by: its value in the stored bytes."""
 
 
 class Reading(Protocol):
@@ -196,10 +197,6 @@ class WatchCache:
         if self._subscription is not None:
             self._subscription.close()
         self._hub.close()
-
-    def expect(self, put: Put, obj: Any) -> None:
-        """See `Objects.expect`."""
-        self._objects.expect(put, obj)
 
     # -- reading --------------------------------------------------------------------------------------------------
 

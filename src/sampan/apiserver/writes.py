@@ -11,8 +11,6 @@ from sampan.api.scalars import Time
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.request import User
-from sampan.apiserver.watchcache import Reader
-from sampan.store.base import Put
 
 
 class Write(msgspec.Struct, eq=False):
@@ -47,20 +45,6 @@ class Fields(Protocol):
     def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
         """Give `manager` the fields that `new` changed, in place."""
         ...
-
-
-class Keeper(Reader, Protocol):
-    """A watch cache, which may be told what an object is before it is written."""
-
-    def expect(self, put: Put, obj: Any) -> None:
-        """See `sampan.apiserver.cachedobjects.Objects.expect`."""
-        ...
-
-
-class Keepers(Protocol):
-    """Every resource's cache, by `Resource`."""
-
-    def of(self, resource: Any) -> Keeper: ...
 
 
 class Gate(Protocol):
