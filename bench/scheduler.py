@@ -229,6 +229,8 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=10000)
     parser.add_argument("--seconds", type=float, default=120, help="give up after so long")
     options = parser.parse_args()
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     run = over_https if options.https else in_one_process
     facts = {"nodes": options.nodes, "pods": options.pods, "https": options.https, "cores": os.cpu_count(), "python": platform.python_version()}
     results = {}
