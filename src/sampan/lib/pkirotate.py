@@ -20,17 +20,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sampan.lib import pki
+from sampan.lib import pem, pki
 from sampan.lib.errors import ConfigError
 
 SPREAD_MOST = timedelta(days=7)
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----\r?\n?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,9 @@ def spread(life: timedelta) -> timedelta:
     return min(SPREAD_MOST, life / 12)
 
 
-def blocks(pem: bytes) -> list[bytes]:
-    """The blocks of a PEM file."""
-    return [found.group(0).rstrip() + b"\n" for found in _BLOCK.finditer(pem)]
+def blocks(text: bytes) -> list[bytes]:
+    """The blocks of a PEM file, each with its end of line."""
+    return [found.whole + b"\n" for found in pem.blocks(text)]
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -153,8 +151,8 @@ class Authority:
 
     def _trust(self, now: datetime) -> list[datetime]:
         """Write the bundle; when those in it that signed once will have ended."""
-        old = {pem: pki.facts_of(pem).not_after for pem in blocks(self._read(self._old))}
-        kept = [pem for pem, end in old.items() if end > now]
+        old = {one: pki.facts_of(one).not_after for one in blocks(self._read(self._old))}
+        kept = [one for one, end in old.items() if end > now]
         if len(kept) < len(old):
             write_private(self._old, b"".join(kept))
         trusted = [*blocks(self.crt.read_bytes()), *blocks(self._read(self._next_crt)), *kept]
@@ -194,9 +192,9 @@ class SigningKeys:
         own, memory = pki.public_key(self.key.read_bytes()).decode(), self._remembered()
         retired: dict[str, str] = memory["retired"]
         # a public half that is there and is nobody's was put there to be trusted
-        for pem in blocks(self.public.read_bytes()) if self.public.exists() else ():
-            if pem.decode() not in (own, memory["following"]):
-                retired.setdefault(pem.decode(), (now + self._lifetimes.tokens).isoformat())
+        for one in blocks(self.public.read_bytes()) if self.public.exists() else ():
+            if one.decode() not in (own, memory["following"]):
+                retired.setdefault(one.decode(), (now + self._lifetimes.tokens).isoformat())
         made = datetime.fromisoformat(memory["made"]) if memory["of"] == own else now
         switch = made + self._lifetimes.signing_key
         prepare = switch - spread(self._lifetimes.signing_key)
@@ -217,7 +215,7 @@ class SigningKeys:
     def _save(self, memory: dict[str, Any], signer: bytes, made: datetime, now: datetime) -> None:
         """What verifies first, so that nothing is signed that nobody can verify."""
         own = pki.public_key(signer).decode()
-        retired = {pem: until for pem, until in memory["retired"].items() if datetime.fromisoformat(until) > now}
+        retired = {one: until for one, until in memory["retired"].items() if datetime.fromisoformat(until) > now}
         trusted = [own, memory["following"], *retired]
         write_private(self.public, "".join(dict.fromkeys(trusted)).encode())
         new = {"of": own, "made": made.isoformat(), "following": "" if memory["following"] == own else memory["following"], "retired": retired}
