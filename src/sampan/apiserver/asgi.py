@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping
-from functools import partial
-from types import coroutine
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
 
 from sampan.aio.tasks import Tasks
@@ -137,24 +135,14 @@ class _Body:
         length = self._info.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
             raise _too_large()
-        receiving = self._whole()
         try:
-            # nearly always it has come with its head, and no clock need run
-            waits_for = receiving.send(None)
-        except StopIteration as done:
-            body: bytes = done.value
-        else:
-            body = await self._rest(receiving, waits_for)
+            async with asyncio.timeout(self._seconds):
+                body = await self._whole()
+        except TimeoutError:
+            raise Timeout("Timeout: request did not complete within the allotted timeout", headers={"Connection": "close"}) from None
         if self._info.headers.get("content-encoding") == "gzip":
             body = _gunzip(body)
         return body
-
-    async def _rest(self, receiving: Coroutine[Any, Any, bytes], waits_for: Any) -> bytes:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await _resumed(receiving, waits_for)
-        except TimeoutError:
-            raise Timeout("Timeout: request did not complete within the allotted timeout", headers={"Connection": "close"}) from None
 
     async def _whole(self) -> bytes:
         parts: list[bytes] = []
@@ -168,22 +156,6 @@ class _Body:
             if total > LARGEST_BODY_BYTES:
                 raise _too_large()
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-@coroutine
-def _resumed(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
-    """Go on with a coroutine that has begun and waits for something."""
-    while True:
-        step: Callable[[], Any]
-        try:
-            step = partial(begun.send, (yield waits_for))
-        except BaseException as error:  # noqa: BLE001 - handed on to the coroutine, as by `yield from`
-            step = partial(begun.throw, error)
-        try:
-            waits_for = step()
-        except StopIteration as done:
-            body: bytes = done.value
-            return body
 
 
 def _too_large() -> RequestEntityTooLarge:
