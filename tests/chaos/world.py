@@ -16,10 +16,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from chaos.weather import Unreliable, Weather
+from objects import Objects
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
-from sampan.api import codec
-from sampan.api.errors import NotFound
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import PODS
 from sampan.api.scalars import Time
@@ -97,26 +96,16 @@ class Unexpected(logging.Handler):
             self.found.append(logging.Formatter().format(record))
 
 
-class World:
+class World(Objects):
     """What the script gets: a client that never fails, the clock, the nodes, the weather."""
 
     def __init__(self, client: InProcessClient, clock: VirtualClock, weather: Weather) -> None:
-        self.client, self.clock, self.weather = client, clock, weather
+        super().__init__(client)
+        self.clock, self.weather = clock, weather
         self.identity = Identity(random.Random(weather.rng.random()))
         self.processes: dict[str, Process] = {}
         self.load_milli = 0
         self.unexpected = Unexpected()
-
-    async def make(self, resource: Resource[Any], name: str, *, namespace: str = "default", **value: Any) -> Any:
-        meta = {"name": name, **({"namespace": namespace} if resource.namespaced else {}), **value.pop("metadata", {})}
-        body = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": meta, **value}
-        return await self.client.create(resource, codec.convert(resource.wire, body))
-
-    async def get(self, resource: Resource[Any], name: str, namespace: str = "default") -> Any:
-        try:
-            return await self.client.get(resource, name, namespace if resource.namespaced else "")
-        except NotFound:
-            return None
 
     async def patch(self, resource: Resource[Any], name: str, patch: dict[str, Any], namespace: str = "default") -> Any:
         return await self.client.patch(resource, name, namespace if resource.namespaced else "", patch)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from client.loops import on_every_loop
 from sampan.aio.tasks import Tasks
 from sampan.client.connections import MOST_AT_ONCE, Broken, Connections
 from sampan.testing.waiting import PATIENCE_SECONDS, until
@@ -68,14 +68,7 @@ def run(script: Script, test: Callable[[Server, Connections], Awaitable[None]]) 
         async with served(script) as (server, connections):
             await test(server, connections)
 
-    loops: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
-    if importlib.util.find_spec("uvloop") is not None:  # what processes run on where it exists
-        import uvloop
-
-        loops.append(uvloop.new_event_loop)
-    for loop in loops:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(whole())
+    on_every_loop(whole)
 
 
 async def get(connections: Connections, target: str = "/x", method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:

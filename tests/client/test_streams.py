@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import ssl
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from client.loops import on_every_loop
 from sampan.client.connections import Connections
 from sampan.client.streams import MOST_HELD_BYTES, MOST_REFUSAL_BYTES, Broken, Stream
 from sampan.testing.waiting import PATIENCE_SECONDS, until
@@ -40,14 +40,7 @@ def run(talk: Talk, test: Callable[[Connections], Awaitable[None]]) -> None:
         connections.close()
         listener.close()
 
-    loops: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
-    if importlib.util.find_spec("uvloop") is not None:  # what processes run on where it exists
-        import uvloop
-
-        loops.append(uvloop.new_event_loop)
-    for loop in loops:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(whole())
+    on_every_loop(whole)
 
 
 def says(*pieces: bytes, hangs: bool = False) -> Talk:

@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from objects import Objects
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
-from sampan.api import codec
-from sampan.api.errors import NotFound
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import (
     CLUSTER_ROLES,
@@ -57,22 +56,12 @@ SELECTOR = {"matchLabels": {"app": "web"}}
 SETTINGS = ManagerSettings(root_ca=b"-----BEGIN CERTIFICATE-----\n")
 
 
-class Cluster:
+class Cluster(Objects):
     """What a test gets."""
 
     def __init__(self, client: InProcessClient, clock: VirtualClock) -> None:
-        self.client, self.clock = client, clock
-
-    async def make(self, resource: Resource[Any], name: str, *, namespace: str = "default", **value: Any) -> Any:
-        meta = {"name": name, **({"namespace": namespace} if resource.namespaced else {}), **value.pop("metadata", {})}
-        body = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": meta, **value}
-        return await self.client.create(resource, codec.convert(resource.wire, body))
-
-    async def get(self, resource: Resource[Any], name: str, namespace: str = "default") -> Any:
-        try:
-            return await self.client.get(resource, name, namespace if resource.namespaced else "")
-        except NotFound:
-            return None
+        super().__init__(client)
+        self.clock = clock
 
     async def all(self, resource: Resource[Any], labels: str = "") -> list[Any]:
         return (await self.client.list(resource, labels=labels)).items
