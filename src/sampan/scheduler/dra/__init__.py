@@ -1,1 +1,5 @@
-"""Dynamic resource allocation: `devices` says what there is, `capacity` what a share of one takes, `allocate` gives it out."""
+"""Dynamic resource allocation: devices for claims.
+
+`devices` says what there is, `capacity` what a share of one takes, `allocate` gives it out; `extended` lets devices stand behind
+extended resources.
+"""
