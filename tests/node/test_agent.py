@@ -295,11 +295,11 @@ def test_a_container_is_told_the_address_that_its_pod_has_since_this_turn(tmp_pa
         env = [EnvVar(name=name, valueFrom=EnvVarSource(fieldRef=ObjectFieldSelector(fieldPath=f"status.{field}")))
                for name, field in (("IP", "podIP"), ("IPS", "podIPs"))]
         # given an image that is there: nothing is waited for between sandbox and container
-        await node.create(web(env=env), name="before", restartPolicy="Never")
+        await node.create(web(env=env, imagePullPolicy="IfNotPresent"), name="before", restartPolicy="Never")
         await node.until_phase("Succeeded", "before")
         told.clear()
         # when
-        await node.create(web(env=env), restartPolicy="Never", hostNetwork=host)
+        await node.create(web(env=env, imagePullPolicy="IfNotPresent"), restartPolicy="Never", hostNetwork=host)
         # then
         ended = await node.until_phase("Succeeded")
         assert told == [(ended.status.podIP, ended.status.podIP)]
