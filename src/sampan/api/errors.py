@@ -212,3 +212,9 @@ def from_status(status: dict[str, Any]) -> ApiError:
         error.errors = tuple(FieldError(c.get("reason", ""), c.get("field", ""), c.get("message", ""))
                              for c in details.get("causes", ()))
     return error
+
+
+def namespace_ends(error: ApiError) -> bool:
+    """Whether an object was refused because its namespace is being deleted: trying again is of no use."""
+    causes = error.details.get("causes") or []
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

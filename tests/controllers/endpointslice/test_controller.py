@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controllers.harness import World, run
-from sampan.api.resources import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
+from sampan.api.resources import ENDPOINT_SLICES, ENDPOINTS, EVENTS, NODES, PODS, SERVICES
 from sampan.controllers.endpoints.controller import EndpointsController
 from sampan.controllers.endpointslice.controller import EndpointSliceController
 from sampan.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
@@ -85,3 +85,49 @@ def test_endpoints_written_by_hand_are_mirrored_and_taken_back() -> None:
         assert await addresses(world) == []
 
     run(build, scenario)
+
+
+async def told(world: World) -> list[str]:
+    return [one.message for one in await world.all(EVENTS) if one.involvedObject.kind == "Service"]
+
+
+def test_a_pod_whose_node_is_not_there_is_told_of_and_tried_again() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(SERVICES, WEB)
+        await serving(world, "a", "10.1.0.1")
+        await world.settle()
+        assert await addresses(world) == []
+        assert "Error updating Endpoint Slices for Service default/web: skipping Pod a for Service default/web: Node n1 Not Found" in await told(world)
+        await world.make(NODES, {"metadata": {"name": "n1"}})
+        await world.clock.advance(10)
+        await world.settle()
+        assert await addresses(world) == ["10.1.0.1"]
+
+    run(build, scenario)
+
+
+async def zoned(world: World, name: str, zone: str, cpu: str) -> None:
+    await world.make(NODES, {"metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}}})
+    await world.patch(NODES, name, {"status": {"allocatable": {"cpu": cpu}, "conditions": [{"type": "Ready", "status": "True"}]}}, subresource="status")
+
+
+def test_hints_by_zone_follow_the_nodes() -> None:
+    async def scenario(world: World) -> None:
+        for name, zone in (("n1", "a"), ("n2", "b")):
+            await zoned(world, name, zone, "4")
+        await world.make(SERVICES, {**WEB, "metadata": {"name": "web", "annotations": {"service.kubernetes.io/topology-mode": "Auto"}}})
+        await serving(world, "a", "10.1.0.1")
+        await serving(world, "b", "10.1.0.2")
+        await world.settle()
+        assert await meant(world) == ["a", "b"]
+        await zoned(world, "n3", "c", "4")
+        await world.settle()
+        assert await meant(world) == []
+        assert (await told(world))[-1] == "Insufficient number of endpoints (2 endpoints, 3 zones), addressType: IPv4"
+
+    run(build, scenario)
+
+
+async def meant(world: World) -> list[str]:
+    return sorted(zone.name for one in await world.all(ENDPOINT_SLICES) for endpoint in one.endpoints or ()
+                  if endpoint.hints is not None for zone in endpoint.hints.forZones)

@@ -1,29 +1,21 @@
 """Which EndpointSlices a Service should have, with as few writes as possible. Pure.
 
-Owns endpoints from pods, their distribution over slices of at most 100, hints, labels. Source: `k8s.io/endpointslice`
-(reconciler.go, utils.go, trafficdist).
+Owns endpoints from pods, labels, placeholders, which slices are written, made and deleted. Leaves packing to `drafts`, hints to `hints`.
+Source: `k8s.io/endpointslice` (reconciler.go, utils.go).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from sampan.api.core.v1 import Node, ObjectReference, Pod, Service
-from sampan.api.discovery.v1 import (
-    Endpoint,
-    EndpointConditions,
-    EndpointHints,
-    EndpointPort,
-    EndpointSlice,
-    ForNode,
-    ForZone,
-)
+from sampan.api.discovery.v1 import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import ENDPOINT_SLICES, SERVICES
+from sampan.control.key import key_of
 from sampan.control.pods import is_ready, is_terminating, owner_reference
 from sampan.control.serving import (
     HEADLESS_LABEL,
@@ -35,182 +27,190 @@ from sampan.control.serving import (
     is_headless,
     target_port,
 )
-from sampan.kinds.plan import Create, Delete, Plan, Update, Write
+from sampan.controllers.endpointslice import hints
+from sampan.controllers.endpointslice.drafts import Draft, Drafts, Identity, Ports, fill, identity
+from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
 
 MANAGER = "endpointslice-controller.k8s.io"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 SERVICE_NAME = "kubernetes.io/service-name"
-ZONE = "topology.kubernetes.io/zone"
+RESERVED = frozenset({SERVICE_NAME, MANAGED_BY, HEADLESS_LABEL})
 MOST_ENDPOINTS = 100
-MISSING_NODE_RETRY_SECONDS = 1.0
 
-# what tells slices apart: the address family and the ports, each (name, protocol, port, application protocol)
-Ports = tuple[tuple[str | None, str | None, int | None, str | None], ...]
-Kindred = tuple[str, Ports]
+Wanted = dict[Ports, dict[Identity, Endpoint]]
 
 
-@dataclass
-class _Draft:
-    """Slices of one family and one set of ports, being brought up to date."""
+@dataclass(frozen=True)
+class Decision:
+    """What to write and to tell; `missing`: what kept pods out that may yet be put right, so it is to be tried again."""
 
-    kindred: Kindred
-    wanted: dict[tuple[Any, ...], Endpoint]
-    unchanged: list[EndpointSlice] = field(default_factory=list)
-    changed: dict[str, EndpointSlice] = field(default_factory=dict)
-    empty: list[EndpointSlice] = field(default_factory=list)
-    fresh: list[EndpointSlice] = field(default_factory=list)
+    plan: Plan
+    missing: tuple[str, ...] = ()
 
 
 def decide(service: Service, pods: Sequence[Pod], nodes: Mapping[str, Node], slices: Sequence[EndpointSlice],
-           most: int = MOST_ENDPOINTS, trigger: str = "") -> Plan:
+           most: int = MOST_ENDPOINTS, trigger: str = "", topology: hints.Topology | None = None) -> Decision:
     """Bring `slices` (all that this controller manages for the Service) to what `pods` (all that it selects) serve.
 
-    `trigger`: when what is written was caused (`TriggerTimes`).
+    Args:
+        service: As the cache has it.
+        pods: Those that it selects.
+        nodes: Those of the pods, by name.
+        slices: Those with its name in their labels; others' of that name are deleted.
+        most: Endpoints in a slice.
+        trigger: When what is written was caused (`TriggerTimes`).
+        topology: What is known of zones, and which Services have hints by them; hints that are given are noted there.
     """
-    wanted, missing_node = _wanted(service, pods, nodes)
-    by_kindred: dict[Kindred, list[EndpointSlice]] = {}
+    topology = hints.Topology() if topology is None else topology
     kinds = families(service)
-    stray = [one for one in slices if one.addressType not in kinds]
-    for one in slices:
-        if one.addressType in kinds:
-            by_kindred.setdefault((one.addressType, _ports(one)), []).append(one)
-    drafts = [_draft(service, kindred, wanted.get(kindred, {}), by_kindred.get(kindred, []), most)
-              for kindred in sorted(wanted.keys() | by_kindred.keys(), key=repr)]
-    writes: list[Write] = [_deletion(one) for one in stray]
+    there = [one for one in slices if one.metadata.deletionTimestamp is None]
+    writes: list[Write] = []
+    events: list[EventRecord] = []
+    missing: dict[str, None] = {}
     for family in kinds:
-        writes += _writes(service, family, [draft for draft in drafts if draft.kindred[0] == family], trigger)
-    return Plan(tuple(writes), MISSING_NODE_RETRY_SECONDS if missing_node else None)
+        wanted = _wanted(service, pods, nodes, family, missing)
+        drafts = _drafts(service, wanted, [one for one in there if one.addressType == family], most)
+        told = _hint(service, family, drafts, topology)
+        writes += _writes(service, family, drafts, trigger)
+        events += [EventRecord(service, "Normal" if one.reason == hints.ENABLED else "Warning", one.reason, one.message) for one in told]
+    for one in there:
+        if one.addressType not in kinds:
+            topology.give_up(key_of(service), one.addressType)
+            writes.append(_deletion(one))
+    return Decision(Plan(tuple(writes), None, tuple(events)), tuple(missing))
 
 
-def _ports(one: EndpointSlice) -> Ports:
-    return tuple(sorted(((p.name, p.protocol, p.port, p.appProtocol) for p in one.ports or ()), key=repr))
-
-
-def _wanted(service: Service, pods: Sequence[Pod], nodes: Mapping[str, Node]) -> tuple[dict[Kindred, dict[tuple[Any, ...], Endpoint]], bool]:
-    wanted: dict[Kindred, dict[tuple[Any, ...], Endpoint]] = {}
-    missing_node = False
+def _wanted(service: Service, pods: Sequence[Pod], nodes: Mapping[str, Node], family: str, missing: dict[str, None]) -> Wanted:
+    """Endpoints by ports; ports that a pod has are there even without an endpoint."""
+    wanted: Wanted = {}
+    meta = service.metadata
     for pod in pods:
         if not belongs(pod, terminating=True):
             continue
+        same = wanted.setdefault(_ports(service, pod), {})
         node = nodes.get(pod.spec.nodeName)
-        if node is None and pod.spec.nodeName and not service.spec.publishNotReadyAddresses:
-            missing_node = True  # it may come yet; until then the pod can't be reached for all we know
+        if node is None and not service.spec.publishNotReadyAddresses:
+            # it may come yet; until then the pod can't be reached for all we know
+            missing[f"skipping Pod {pod.metadata.name} for Service {meta.namespace}/{meta.name}: Node {pod.spec.nodeName} Not Found"] = None
             continue
-        found = []
-        for port in service.spec.ports:
-            number = target_port(pod, port)
-            if number is not None:
-                found.append((port.name, port.protocol, number, port.appProtocol))
-        ports: Ports = tuple(sorted(found, key=repr))
-        for family in families(service):
-            if ips := addresses(pod, family):
-                endpoint = _endpoint(service, pod, node, ips)
-                wanted.setdefault((family, ports), {})[_identity(endpoint)] = endpoint
-    return wanted, missing_node
+        if ips := addresses(pod, family):
+            endpoint = _endpoint(service, pod, node, ips)
+            same[identity(endpoint)] = endpoint
+    return wanted
+
+
+def _ports(service: Service, pod: Pod) -> Ports:
+    found = []
+    for port in service.spec.ports:
+        number = target_port(pod, port)
+        if number is not None:
+            found.append((port.name, port.protocol, number, port.appProtocol))
+    return tuple(sorted(found, key=repr))
 
 
 def _endpoint(service: Service, pod: Pod, node: Node | None, ips: list[str]) -> Endpoint:
     serving, terminating = is_ready(pod), is_terminating(pod)
     ready = service.spec.publishNotReadyAddresses or (serving and not terminating)
-    endpoint = Endpoint(
+    zone = node.metadata.labels.get(hints.ZONE) if node is not None else None
+    return Endpoint(
         addresses=ips, conditions=EndpointConditions(ready=ready, serving=serving, terminating=terminating),
         targetRef=ObjectReference(kind="Pod", namespace=pod.metadata.namespace, name=pod.metadata.name, uid=pod.metadata.uid),
-        hostname=hostname(pod, service) or None, nodeName=pod.spec.nodeName or None,
-        zone=node.metadata.labels.get(ZONE) if node is not None else None,
+        hostname=hostname(pod, service) or None, nodeName=pod.spec.nodeName or None, zone=zone or None,
     )
-    if ready:
-        endpoint.hints = _hints(service, endpoint)
-    return endpoint
-
-
-def _hints(service: Service, endpoint: Endpoint) -> EndpointHints | None:
-    policy = service.spec.trafficDistribution
-    if policy not in ("PreferClose", "PreferSameZone", "PreferSameNode"):
-        return None
-    zones = [ForZone(name=endpoint.zone)] if endpoint.zone else []
-    nodes = [ForNode(name=endpoint.nodeName)] if endpoint.nodeName and policy == "PreferSameNode" else []
-    return EndpointHints(forZones=zones, forNodes=nodes) if zones or nodes else None
-
-
-def _identity(endpoint: Endpoint) -> tuple[Any, ...]:
-    ref = endpoint.targetRef
-    return (tuple(endpoint.addresses or ()), ref.uid if ref else "", ref.name if ref else "", endpoint.hostname, endpoint.nodeName)
 
 
 def labels_of(service: Service) -> dict[str, str]:
     """The labels that a slice of this Service has: the Service's own and those that say whose it is."""
-    own = {key: value for key, value in service.metadata.labels.items() if key not in (SERVICE_NAME, MANAGED_BY, HEADLESS_LABEL)}
-    own |= {HEADLESS_LABEL: ""} if is_headless(service) else {}
-    return own | {SERVICE_NAME: service.metadata.name, MANAGED_BY: MANAGER}
+    own = {HEADLESS_LABEL: ""} if is_headless(service) else {}
+    return _own(service.metadata.labels) | own | {SERVICE_NAME: service.metadata.name, MANAGED_BY: MANAGER}
 
 
-def _draft(service: Service, kindred: Kindred, wanted: dict[tuple[Any, ...], Endpoint],
-           slices: Sequence[EndpointSlice], most: int) -> _Draft:
-    draft, labels = _Draft(kindred, dict(wanted)), labels_of(service)
+def _own(labels: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if key not in RESERVED}
+
+
+def _owned(one: EndpointSlice, service: Service) -> bool:
+    return any(ref.uid == service.metadata.uid and ref.kind == "Service" and ref.apiVersion == "v1" for ref in one.metadata.ownerReferences)
+
+
+def _drafts(service: Service, wanted: Wanted, slices: Sequence[EndpointSlice], most: int) -> Drafts:
+    """What is to be done with the slices of a family; those of another Service of this name go."""
+    drafts, by_ports, own = Drafts(), dict[Ports, list[Draft]](), _own(service.metadata.labels)
     for one in slices:
-        kept = [found for old in one.endpoints or () if (found := draft.wanted.pop(_identity(old), None)) is not None]
-        if not kept and one.endpoints:
-            draft.empty.append(one)
-        elif kept != (one.endpoints or []) or one.metadata.labels != labels:
-            draft.changed[one.metadata.name] = replace(one, endpoints=kept)
+        draft = Draft.of(one, relabelled=_own(one.metadata.labels) != own)
+        if _owned(one, service):
+            by_ports.setdefault(draft.ports, []).append(draft)
         else:
-            draft.unchanged.append(one)
-    left = list(draft.wanted.values())
-    for name, one in sorted(draft.changed.items(), key=lambda item: -len(item[1].endpoints or ())):
-        room = most - len(one.endpoints or ())
-        draft.changed[name], left = replace(one, endpoints=[*(one.endpoints or ()), *left[:room]]), left[room:]
-    while left:
-        left = _place(draft, left, most)
-    return draft
+            drafts.delete.append(draft)
+    for ports in sorted(wanted, key=repr):
+        drafts.add(fill(by_ports.get(ports, []), ports, wanted[ports], most))
+    drafts.delete += [draft for ports, found in by_ports.items() if ports not in wanted for draft in found]
+    if len(drafts.delete) == len(slices) and not drafts.create:
+        # where there is no endpoint, a placeholder stands
+        if len(drafts.delete) == 1 and _is_placeholder(drafts.delete[0].old, service):
+            drafts.unchanged.append(drafts.delete.pop())
+        else:
+            drafts.create.append(Draft((), []))
+    return drafts
 
 
-def _place(draft: _Draft, left: list[Endpoint], most: int) -> list[Endpoint]:
-    """Put endpoints into the fullest unchanged slice that has room for all, or into a new one."""
-    rest = left[:most]
-    fitting = [one for one in draft.unchanged if len(one.endpoints or ()) + len(rest) <= most]
-    if fitting:
-        target = max(fitting, key=lambda one: len(one.endpoints or ()))
-        draft.unchanged.remove(target)
-        draft.changed[target.metadata.name] = replace(target, endpoints=[*(target.endpoints or ()), *rest])
+def _is_placeholder(one: EndpointSlice | None, service: Service) -> bool:
+    if one is None or one.endpoints or one.ports:
+        return False
+    there, wanted = one.metadata.labels, labels_of(service)
+    return all(there.get(key, "") == wanted.get(key, "") for key in (*there, *wanted))
+
+
+def _hint(service: Service, family: str, drafts: Drafts, topology: hints.Topology) -> list[hints.Told]:
+    key, policy, zoned = key_of(service), service.spec.trafficDistribution, hints.by_zone(service.metadata.annotations)
+    if zoned:
+        told = topology.give(key, family, drafts)
+        return [told] if told is not None else []
+    told = topology.give_up(key, family, wanted=False)
+    if policy in hints.CLOSE:
+        hints.prefer(policy, drafts)
     else:
-        draft.fresh.append(EndpointSlice(endpoints=rest))
-    return left[most:]
+        hints.without(drafts)
+    return [told] if told is not None else []
 
 
-def _writes(service: Service, family: str, drafts: list[_Draft], trigger: str) -> list[Write]:
-    empty = [one for draft in drafts for one in draft.empty]
-    fresh = [(draft.kindred[1], new) for draft in drafts for new in draft.fresh]
-    changed = [one for draft in drafts for one in draft.changed.values()]
-    unchanged = [one for draft in drafts for one in draft.unchanged]
-    # a placeholder stands where there is no endpoint, and only there
-    holders = [one for one in unchanged + changed if not one.endpoints]
-    if len(holders) < len(unchanged) + len(changed) or fresh:
-        empty += holders
-        unchanged = [one for one in unchanged if one.endpoints]
-        changed = [one for one in changed if one.endpoints]
-    elif not holders:
-        fresh.append(((), EndpointSlice(endpoints=None)))
+def _writes(service: Service, family: str, drafts: Drafts, trigger: str) -> list[Write]:
+    """Creations, updates, deletions; a slice that would go is used again for one that would be made."""
+    fresh, changed, gone = list(drafts.create), list(drafts.update), list[Draft]()
+    reused: list[tuple[Draft, EndpointSlice]] = []
+    for draft in drafts.delete:
+        if fresh and draft.old is not None and _owned(draft.old, service):
+            reused.append((fresh.pop(), draft.old))
+        else:
+            gone.append(draft)
     writes: list[Write] = []
-    for ports, new in fresh:
-        reused = empty.pop() if empty else None
-        writes.append(_write(service, family, ports, new.endpoints, reused, trigger))
-    writes += [_write(service, family, _ports(one), one.endpoints, one, trigger) for one in changed]
-    return writes + [_deletion(one) for one in empty]
+    if service.metadata.deletionTimestamp is None:
+        writes += [Create(ENDPOINT_SLICES, _made(service, family, draft, trigger)) for draft in fresh]
+    writes += [Update(ENDPOINT_SLICES, _changed(service, draft, draft.old, trigger)) for draft in changed if draft.old is not None]
+    writes += [Update(ENDPOINT_SLICES, _made(service, family, draft, trigger, old)) for draft, old in reused]
+    return writes + [_deletion(draft.old) for draft in gone if draft.old is not None]
 
 
-def _write(service: Service, family: str, ports: Ports, endpoints: list[Endpoint] | None, old: EndpointSlice | None,
-           trigger: str) -> Write:
-    annotations = {TRIGGER_TIME: trigger} if trigger else {}
-    wire = [EndpointPort(name=n, protocol=p, port=number, appProtocol=a) for n, p, number, a in ports] or None
-    if old is not None:
-        kept = {key: value for key, value in old.metadata.annotations.items() if key != TRIGGER_TIME}
-        meta = replace(old.metadata, labels=labels_of(service), annotations={**kept, **annotations})
-        return Update(ENDPOINT_SLICES, replace(old, metadata=meta, endpoints=endpoints, ports=wire))
+def _made(service: Service, family: str, draft: Draft, trigger: str, old: EndpointSlice | None = None) -> EndpointSlice:
+    """A slice as new, under the name of `old` if one is used again."""
     meta = ObjectMeta(
         generateName=f"{service.metadata.name}-", namespace=service.metadata.namespace, labels=labels_of(service),
-        annotations=annotations, ownerReferences=[owner_reference(SERVICES, service)])
-    return Create(ENDPOINT_SLICES, EndpointSlice(
-        kind="EndpointSlice", apiVersion="discovery.k8s.io/v1", metadata=meta, addressType=family, endpoints=endpoints, ports=wire))
+        annotations={TRIGGER_TIME: trigger} if trigger else {}, ownerReferences=[owner_reference(SERVICES, service)])
+    if old is not None:
+        meta = replace(meta, name=old.metadata.name, uid=old.metadata.uid, resourceVersion=old.metadata.resourceVersion)
+    return EndpointSlice(kind="EndpointSlice", apiVersion="discovery.k8s.io/v1", metadata=meta, addressType=family,
+                         endpoints=draft.endpoints or None, ports=_wire(draft.ports))
+
+
+def _changed(service: Service, draft: Draft, old: EndpointSlice, trigger: str) -> EndpointSlice:
+    annotations = {key: value for key, value in old.metadata.annotations.items() if key != TRIGGER_TIME}
+    annotations |= {TRIGGER_TIME: trigger} if trigger else {}
+    meta = replace(old.metadata, labels=labels_of(service), annotations=annotations)
+    return replace(old, metadata=meta, endpoints=draft.endpoints or None)
+
+
+def _wire(ports: Ports) -> list[EndpointPort] | None:
+    return [EndpointPort(name=n, protocol=p, port=number, appProtocol=a) for n, p, number, a in ports] or None
 
 
 def _deletion(one: EndpointSlice) -> Delete:
