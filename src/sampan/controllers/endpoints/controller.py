@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sampan.api.core.v1 import Pod, Service
+from sampan.api.core.v1 import Endpoints, Pod
+from sampan.api.errors import ApiError, Conflict, namespace_ends
 from sampan.api.resources import ENDPOINTS, PODS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
-from sampan.control.key import Key, key_of
+from sampan.control.key import Key
 from sampan.control.serving import TriggerTimes, has_endpoints, services_of
-from sampan.controllers.endpoints.decide import MANAGED_BY, decide
-from sampan.kinds.plan import Delete, Plan
+from sampan.controllers.endpoints.decide import decide
+from sampan.kinds.plan import Create, Delete, Plan, Update
 
+LEADER = "control-plane.alpha.kubernetes.io/leader"
 BATCH_SECONDS_PER_POD, MOST_BATCH_SECONDS = 0.001, 1.0
 
 
@@ -27,18 +29,24 @@ class EndpointsController(Controller):
         self._concerned = services_of(self._services.index(by_map_selector))
         self._size: dict[Key, int] = {}
         self._triggers = TriggerTimes()
-        self._ended: set[Key] = set()  # of these the object goes even if somebody else made it
-        self._services.on_change(self._service_changed)
         self.loop.watch(self._services)
-        self.loop.watch(self._endpoints)
-        self.loop.wait_for(pods)
+        self.loop.wait_for(pods, self._endpoints)
+        self._endpoints.on_change(self._endpoints_changed)
         pods.on_change(self._pod_changed)
 
-    def _service_changed(self, old: Service | None, new: Service | None) -> None:
-        if new is not None:
-            self._ended.discard(key_of(new))
-        elif old is not None:
-            self._ended.add(key_of(old))
+    def _endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None:
+        # what somebody writes into them stays until pods or the Service change
+        if new is None and old is not None:
+            self.loop.enqueue(old)
+
+    async def run(self) -> None:
+        """Work until cancelled; begin with what was left behind by Services that went unseen."""
+        await self._services.synced.wait()
+        await self._endpoints.synced.wait()
+        for one in self._endpoints.items():
+            if LEADER not in one.metadata.annotations:
+                self.loop.enqueue(one)
+        await super().run()
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         for key in self._concerned(old, new):
@@ -53,13 +61,26 @@ class EndpointsController(Controller):
         if service is None:
             self._size.pop(key, None)
             self._triggers.forget(key)
-            if old is not None and (key in self._ended or MANAGED_BY in old.metadata.labels):
+            if old is not None:
                 await self.writer.do(key, Plan((Delete(ENDPOINTS, key.namespace, key.name, old.metadata.uid),)))
-            self._ended.discard(key)
             return DONE
         if not has_endpoints(service):
             return DONE
         pods = selected(self._pods, key.namespace, service.spec.selector)
         self._size[key] = len(pods)
-        await self.writer.do(key, decide(service, pods, old, self._triggers.since_last(service, pods)))
+        outcome = await self.writer.apply(key, decide(service, pods, old, self._triggers.since_last(service, pods)))
+        # of a namespace that ends none are made, which is as it should be
+        outcome.failures = [(write, error) for write, error in outcome.failures if not namespace_ends(error)]
+        for write, error in outcome.failures:
+            if isinstance(write, Create | Update) and not isinstance(error, Conflict):
+                self.recorder.record(write.object, "Warning", *_failed(write, key, error))
+        outcome.raise_first()
         return DONE
+
+
+def _failed(write: Create | Update, key: Key, error: ApiError) -> tuple[str, str]:
+    """Reason and message of what is told of a write that was refused."""
+    where = f"{key.namespace}/{key.name}: {error.message}"
+    if isinstance(write, Create):
+        return "FailedToCreateEndpoint", f"Failed to create endpoint for service {where}"
+    return "FailedToUpdateEndpoint", f"Failed to update endpoint {where}"

@@ -5,7 +5,8 @@ Source: kube-controller-manager `endpoint/endpoints_controller.go`, `pkg/api/v1/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -42,7 +43,7 @@ def decide(service: Service, pods: Sequence[Pod], old: Endpoints | None, trigger
     was_over = annotations.pop(OVER_CAPACITY, None)
     annotations |= {OVER_CAPACITY: "truncated"} if truncated else {}
     same_mark = was_over == annotations.get(OVER_CAPACITY)
-    if old is not None and same_mark and old.metadata.labels == labels and _canonical(old.subsets) == subsets:
+    if old is not None and same_mark and _but_headless(old.metadata.labels) == _but_headless(labels) and _canonical(old.subsets) == subsets:
         return Plan()
     annotations.pop(TRIGGER_TIME, None)
     annotations |= {TRIGGER_TIME: trigger} if trigger else {}
@@ -51,6 +52,11 @@ def decide(service: Service, pods: Sequence[Pod], old: Endpoints | None, trigger
         return Plan((Create(ENDPOINTS, Endpoints(kind="Endpoints", apiVersion="v1", metadata=meta, subsets=subsets)),))
     meta = replace(old.metadata, labels=labels, annotations=annotations)
     return Plan((Update(ENDPOINTS, replace(old, metadata=meta, subsets=subsets)),))
+
+
+def _but_headless(labels: Mapping[str, str]) -> dict[str, str]:
+    """That a Service became headless is written with the next change only."""
+    return {key: value for key, value in labels.items() if key != HEADLESS_LABEL}
 
 
 def _subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
@@ -62,7 +68,7 @@ def _subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
         if not ips:
             continue
         address = EndpointAddress(
-            ip=ips[0], nodeName=pod.spec.nodeName or None, hostname=hostname(pod, service),
+            ip=ips[0], nodeName=pod.spec.nodeName, hostname=hostname(pod, service),
             targetRef=ObjectReference(kind="Pod", namespace=pod.metadata.namespace, name=pod.metadata.name, uid=pod.metadata.uid))
         for port in _ports(service, pod):
             ready, waiting = serving.setdefault(port, ([], []))
@@ -99,17 +105,15 @@ def _canonical(subsets: Sequence[EndpointSubset]) -> list[EndpointSubset]:
 
 
 def _truncated(subsets: list[EndpointSubset]) -> tuple[list[EndpointSubset], bool]:
-    """At most a thousand addresses, ready ones first."""
-    if sum(len(one.addresses) + len(one.notReadyAddresses) for one in subsets) <= MOST_ADDRESSES:
+    """At most a thousand addresses: ready ones first, of each subset as many as is its share (rounded up, while there is room)."""
+    ready, waiting = sum(len(one.addresses) for one in subsets), sum(len(one.notReadyAddresses) for one in subsets)
+    if ready + waiting <= MOST_ADDRESSES:
         return subsets, False
-    room, ready = MOST_ADDRESSES, []
+    total, most = (ready, MOST_ADDRESSES) if ready > MOST_ADDRESSES else (waiting, MOST_ADDRESSES - ready)
+    room, cut = most, []
     for one in subsets:
-        ready.append(one.addresses[:room])
-        room -= len(ready[-1])
-    cut = []
-    for one, kept in zip(subsets, ready, strict=True):
-        waiting = one.notReadyAddresses[:room]
-        room -= len(waiting)
-        if kept or waiting:
-            cut.append(replace(one, addresses=kept, notReadyAddresses=waiting))
+        listed = one.addresses if ready > MOST_ADDRESSES else one.notReadyAddresses
+        kept = listed[:min(math.ceil(len(listed) / total * most), room)]
+        room -= len(kept)
+        cut.append(replace(one, addresses=kept, notReadyAddresses=[]) if ready > MOST_ADDRESSES else replace(one, notReadyAddresses=kept))
     return cut, True
