@@ -177,7 +177,7 @@ class Play:
 def named(obj: Any) -> str:
     """An object's name; what was generated of it as `*`."""
     meta = obj.metadata
-    return f"{meta.generateName}*" if meta.generateName else str(meta.name)
+    return f"{meta.generateName}*" if meta.generateName else GENERATED.sub("*", meta.name)
 
 
 def shown(obj: Any, path: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+from sampan.aio.backoff import Backoff
+from sampan.api.errors import namespace_ends
 from sampan.api.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.key import Key
@@ -24,6 +26,8 @@ class EndpointSliceMirroringController(Controller):
     """Copies Endpoints written by hand into EndpointSlices."""
 
     name = "endpointslice-mirroring-controller"
+    component = "endpoint-slice-mirroring-controller"
+    backoff = Backoff(first_seconds=1.0, most_seconds=100.0)
 
     def __init__(self, context: Context, *, workers: int = 5, most: int = 1000) -> None:
         super().__init__(context, workers=workers)
@@ -41,7 +45,10 @@ class EndpointSliceMirroringController(Controller):
             return DONE
         endpoints, slices = self._endpoints.get(key), self._slices.get(key)
         if endpoints is not None and is_mirrored(endpoints, self._services.get(key)):
-            await self.writer.do(key, decide(endpoints, slices, self._most))
+            outcome = await self.writer.apply(key, decide(endpoints, slices, self._most))
+            # of a namespace that ends none are made, which is as it should be
+            outcome.failures = [(write, error) for write, error in outcome.failures if not namespace_ends(error)]
+            outcome.raise_first()
         elif slices:
             doomed = [Delete(ENDPOINT_SLICES, one.metadata.namespace, one.metadata.name, one.metadata.uid) for one in slices]
             await self.writer.do(key, Plan(tuple(doomed)))
