@@ -131,3 +131,21 @@ def test_hints_by_zone_follow_the_nodes() -> None:
 async def meant(world: World) -> list[str]:
     return sorted(zone.name for one in await world.all(ENDPOINT_SLICES) for endpoint in one.endpoints or ()
                   if endpoint.hints is not None for zone in endpoint.hints.forZones)
+
+
+def test_slices_that_are_orphaned_before_their_service_goes_stay() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(NODES, {"metadata": {"name": "n1"}})
+        await world.make(SERVICES, WEB)
+        await serving(world, "a", "10.1.0.1")
+        await world.settle()
+        await world.clock.advance(2)
+        (name,) = [one.metadata.name for one in await world.all(ENDPOINT_SLICES) if one.metadata.generateName == "web-"]
+        await world.patch(ENDPOINT_SLICES, name, {"metadata": {"ownerReferences": None}})
+        await world.settle()
+        await world.delete(SERVICES, "web")
+        await world.clock.advance(10)
+        await world.settle()
+        assert await addresses(world) == ["10.1.0.1"]
+
+    run(build, scenario)

@@ -12,7 +12,7 @@ from sampan.api.errors import Conflict, namespace_ends
 from sampan.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Postponed, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
-from sampan.control.key import Key
+from sampan.control.key import Key, key_of
 from sampan.control.serving import TriggerTimes, has_endpoints, services_of
 from sampan.control.writer import Outcome
 from sampan.controllers.endpointslice.decide import MANAGED_BY, MANAGER, MOST_ENDPOINTS, SERVICE_NAME, decide
@@ -21,6 +21,7 @@ from sampan.kinds.meta import is_true
 from sampan.kinds.plan import Create, Delete, Update
 
 BATCH_SECONDS_PER_POD, MOST_BATCH_SECONDS = 0.001, 1.0
+SLICE_CHANGE_SECONDS = 1.0
 ZONES = Key("", "")  # no Service's key: stands for what is known of zones
 
 
@@ -49,14 +50,22 @@ class EndpointSliceController(Controller):
         self._size: dict[Key, int] = {}
         self._triggers, self._topology, self._zones_known = TriggerTimes(), Topology(), False
         self.loop.watch(self._services)
-        self.loop.watch(slices, self._service_of)
-        self.loop.wait_for(pods, self._nodes)
+        self._written: dict[Key, str] = {}  # the resource versions that this controller made
+        self.loop.wait_for(pods, self._nodes, slices)
+        slices.on_change(self._slice_changed)
         pods.on_change(self._pod_changed)
         self._nodes.on_change(self._node_changed)
 
-    @staticmethod
-    def _service_of(one: EndpointSlice) -> list[Key]:
-        return [Key(*key) for key in by_service(one)]  # type: ignore[misc]
+    def _slice_changed(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        """Somebody else changed one; a moment later, for then its Service may be gone, too."""
+        if new is None:
+            assert old is not None
+            self._written.pop(key_of(old), None)
+        elif self._written.get(key_of(new)) == new.metadata.resourceVersion:
+            return
+        for one in (old, new):
+            for key in by_service(one) if one is not None else ():
+                self.loop.queue.add_after(Key(*key), SLICE_CHANGE_SECONDS)  # type: ignore[misc]
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         for key in self._concerned(old, new):
@@ -100,6 +109,8 @@ class EndpointSliceController(Controller):
         trigger = self._triggers.since_last(service, pods)
         decision = decide(service, pods, nodes, self._slices.get(key), self._most, trigger, self._topology)
         outcome = await self.writer.apply(key, decision.plan)
+        for answer in outcome.answers:
+            self._written[key_of(answer)] = answer.metadata.resourceVersion
         self._finish(service, decision.missing, outcome)
         return DONE
 

@@ -55,7 +55,8 @@ def decide(endpoints: Endpoints, slices: Sequence[EndpointSlice], most: int = 10
         if not there:
             create.append(kindred)
         elif not _says(there[0], found, endpoints):
-            writes.append(Update(ENDPOINT_SLICES, _slice(endpoints, kindred, list(found.values())[:most], there[0])))
+            new = _slice(endpoints, kindred, list(found.values())[:most], there[0])
+            writes.append(Update(ENDPOINT_SLICES, replace(new, metadata=replace(new.metadata, generateName=""))))
     made: list[Write] = []
     for kindred in create:
         # one that would go is used again for one that would be made
@@ -156,7 +157,7 @@ def _slice(endpoints: Endpoints, kindred: Kindred, found: list[Endpoint], old: E
     meta = ObjectMeta(generateName=f"{of.name}-", namespace=of.namespace, labels={**of.labels, SERVICE_NAME: of.name, MANAGED_BY: MANAGER},
                       annotations=_copied(of.annotations), ownerReferences=[owner_reference(ENDPOINTS, endpoints)])
     if old is not None:
-        meta = replace(meta, generateName="", name=old.metadata.name, uid=old.metadata.uid, resourceVersion=old.metadata.resourceVersion)
+        meta = replace(meta, name=old.metadata.name, uid=old.metadata.uid, resourceVersion=old.metadata.resourceVersion)
     wire = [EndpointPort(name=name, port=port, protocol=protocol, appProtocol=app) for name, port, protocol, app in ports] or None
     return EndpointSlice(kind="EndpointSlice", apiVersion="discovery.k8s.io/v1", metadata=meta, addressType=family,
                          endpoints=found, ports=wire)
