@@ -49,7 +49,8 @@ def volume(text: str) -> PersistentVolume:
                     "fc": {"targetWWNs": ["a"], "lun": 1}}[source]
     if "claim" in given:
         namespace, claim_name, *uid = given["claim"].split("/")
-        spec["claimRef"] = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": namespace, "name": claim_name, **({"uid": uid[0]} if uid else {})}
+        spec["claimRef"] = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": namespace, "name": claim_name,
+                            **({"uid": uid[0]} if uid else {}), **({"resourceVersion": given["rev"]} if "rev" in given else {})}
     return codec.convert(PERSISTENT_VOLUMES.wire, {"metadata": _meta(name, given), "spec": spec, "status": {"phase": given.get("phase", "Available")}})
 
 
@@ -92,6 +93,7 @@ def show(obj: Any) -> str:
     else:
         ref = obj.spec.claimRef
         parts += [f"phase={obj.status.phase}", f"claim={'/'.join((ref.namespace, ref.name, ref.uid)) if ref else ''}"]
+        parts += [f"rev={ref.resourceVersion}"] if ref is not None and ref.resourceVersion not in ("", "1") else []
         parts += [f"finalizers={','.join(meta.finalizers)}"] if meta.finalizers else []
         parts += [f"message={obj.status.message}"] if obj.status.message else []
     parts += [f"{LONG.get(key, key)}={value}" for key, value in sorted(meta.annotations.items())]

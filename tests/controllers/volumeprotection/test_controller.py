@@ -51,7 +51,7 @@ def test_an_attributes_class_stays_as_long_as_a_claim_or_a_volume_names_it() -> 
     run(build, scenario)
 
 
-def test_a_claim_outlives_its_deletion_until_its_pod_is_over() -> None:
+def test_a_claim_outlives_its_deletion_and_the_end_of_its_pod_until_that_is_deleted() -> None:
     async def scenario(world: World) -> None:
         # given
         await world.make(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "data"}, "spec": CLAIM})
@@ -64,6 +64,9 @@ def test_a_claim_outlives_its_deletion_until_its_pod_is_over() -> None:
         await world.settle()
         assert await world.get(PERSISTENT_VOLUME_CLAIMS, "data") is not None
         await world.patch(PODS, "web", {"status": {"phase": "Succeeded"}}, subresource="status")
+        await world.settle()
+        assert await world.get(PERSISTENT_VOLUME_CLAIMS, "data") is not None
+        await world.delete(PODS, "web", grace_period_seconds=0)
         await world.settle()
         # then
         assert await world.get(PERSISTENT_VOLUME_CLAIMS, "data") is None

@@ -285,7 +285,7 @@ def test_a_volume_is_emptied_by_a_pod_and_used_again() -> None:
         # when it fails, the volume says so and another pod tries
         await world.patch(PODS, "recycler-for-v", {"status": {"phase": "Failed", "message": "no room"}}, subresource="status")
         await world.settle()
-        assert (await volume_of(world, "v")).status.message == "Recycle failed: no room"
+        assert (await volume_of(world, "v")).status.message == "Recycle failed: failed to recycle volume: no room"
         # when it succeeds
         await world.patch(PODS, "recycler-for-v", {"status": {"phase": "Succeeded"}}, subresource="status")
         await world.settle()

@@ -18,10 +18,11 @@ from storage.worlds import claim, render, storage_class, volume
 
 
 def play(block: Block) -> str:
-    """`recycle pod=PHASE[:MESSAGE] users=a,b` of the volume in the input."""
+    """`recycle pod=PHASE[:MESSAGE]|lost users=a,b` of the volume in the input."""
     phase, _, message = block.get("pod").partition(":")
     pod = codec.convert(Pod, {"metadata": {"name": "recycler-for-v", "namespace": "default", "uid": "u"}, "status": {"phase": phase, "message": message}})
-    plan = recycle(volume(block.input), [one for one in block.get("users").split(",") if one], pod if phase else None)
+    lost = phase == "lost"
+    plan = recycle(volume(block.input), [one for one in block.get("users").split(",") if one], pod if phase and not lost else None, lost=lost)
     made = [write.object for write in plan.writes if isinstance(write, Create)]
     return render(plan) + "".join(f"\n{pod.spec.activeDeadlineSeconds} s, {'nfs' if pod.spec.volumes[0].nfs else 'hostPath'}" for pod in made)
 

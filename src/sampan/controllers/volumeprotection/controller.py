@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from sampan.api.core.v1 import Pod
+from sampan.api.core.v1 import PersistentVolumeClaim, Pod
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.key import Key
-from sampan.control.volumes import by_claim, claims_of
+from sampan.control.volumes import by_claim
 from sampan.controllers.volumeprotection.decide import (
     PVC_FINALIZER,
     attributes_class,
@@ -51,16 +51,15 @@ class ClaimProtectionController(Controller):
         obj = self._claims.get(key)
         if obj is None or not self.writer.fresh(key):
             return DONE
-        used = is_used(self._users.get(key))
+        used = is_used(obj, self._users.get(key))
         if not used and obj.metadata.deletionTimestamp is not None and PVC_FINALIZER in obj.metadata.finalizers:
-            used = await self._used_at_server(key)
+            used = await self._used_at_server(obj)
         await self.writer.do(key, claim(obj, used=used))
         return DONE
 
-    async def _used_at_server(self, key: Key) -> bool:
+    async def _used_at_server(self, obj: PersistentVolumeClaim) -> bool:
         """Before a claim goes the server is asked: a pod may be younger than the cache."""
-        pods = (await self.client.list(PODS, key.namespace)).items
-        return is_used(pod for pod in pods if key.name in claims_of(pod))
+        return is_used(obj, (await self.client.list(PODS, obj.metadata.namespace)).items)
 
 
 class VolumeProtectionController(Controller):

@@ -14,16 +14,29 @@ from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, VOLUME_ATTRIBUTES_CLASSES
 from sampan.api.storage.v1 import VolumeAttributesClass
-from sampan.control.pods import is_terminal
+from sampan.control.volumes import is_made_for
 from sampan.kinds.plan import Plan, Update
 
 PVC_FINALIZER, PV_FINALIZER = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"
 VAC_FINALIZER = "kubernetes.io/vac-protection"
 
 
-def is_used(pods: Iterable[Pod]) -> bool:
-    """Whether one of the pods that name a claim still uses it: it has been scheduled and has not ended."""
-    return any(pod.spec.nodeName and not is_terminal(pod) for pod in pods)
+def is_used(obj: PersistentVolumeClaim, pods: Iterable[Pod]) -> bool:
+    """Whether one of the pods that name a claim uses it.
+
+    One that has been scheduled does as long as it is there, even when all in it has ended; of an ephemeral volume's claim only
+    the pod that it was made for, until that is shut down.
+    """
+    return any(pod.spec.nodeName and _uses(pod, obj) for pod in pods)
+
+
+def _uses(pod: Pod, obj: PersistentVolumeClaim) -> bool:
+    name, meta = obj.metadata.name, pod.metadata
+    if any(one.persistentVolumeClaim is not None and one.persistentVolumeClaim.claimName == name for one in pod.spec.volumes):
+        return True
+    shut_down = meta.deletionTimestamp is not None and meta.deletionGracePeriodSeconds == 0
+    return not shut_down and is_made_for(pod, obj) and any(
+        one.ephemeral is not None and f"{meta.name}-{one.name}" == name for one in pod.spec.volumes)
 
 
 def claim(obj: PersistentVolumeClaim, *, used: bool) -> Plan:

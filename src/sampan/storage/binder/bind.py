@@ -71,6 +71,8 @@ def claim_status(claim: PersistentVolumeClaim, wanted: str, volume: PersistentVo
         # the size of a bound claim belongs to whoever resizes it
         if status.phase != wanted:
             new = _sized(new, volume)
+        if (status.phase, wanted) == ("Pending", "Bound"):  # afterwards it belongs to whoever modifies it
+            new = replace(new, currentVolumeAttributesClassName=volume.spec.volumeAttributesClassName)
     return None if new == status else Update(PERSISTENT_VOLUME_CLAIMS, replace(claim, status=new), "status")
 
 
@@ -81,7 +83,7 @@ def _sized(status: PersistentVolumeClaimStatus, volume: PersistentVolume) -> Per
             capacity["storage"] = Quantity(quantity.canonical(before))
         except ValueError:
             pass  # an annotation that is no quantity says nothing: the volume's size counts
-    return replace(status, capacity=capacity, currentVolumeAttributesClassName=volume.spec.volumeAttributesClassName)
+    return replace(status, capacity=capacity)
 
 
 def unbound(volume: PersistentVolume) -> Update:
@@ -91,4 +93,4 @@ def unbound(volume: PersistentVolume) -> Update:
         annotations = {key: value for key, value in meta.annotations.items() if key != BOUND_BY_CONTROLLER}
         return Update(PERSISTENT_VOLUMES, replace(volume, metadata=replace(meta, annotations=annotations), spec=replace(volume.spec, claimRef=None)))
     assert ref is not None
-    return Update(PERSISTENT_VOLUMES, replace(volume, spec=replace(volume.spec, claimRef=replace(ref, uid="", resourceVersion=""))))
+    return Update(PERSISTENT_VOLUMES, replace(volume, spec=replace(volume.spec, claimRef=replace(ref, uid=""))))

@@ -32,8 +32,10 @@ from sampan.control.volumes import (
     volume_class,
 )
 from sampan.kinds.plan import Create, EventRecord, Plan, Update
+from sampan.kinds.plan import Delete as DeleteWrite
 from sampan.storage.binder import bind, decide
 from sampan.storage.binder.match import FreeVolumes, best, is_free, would_take
+from sampan.storage.binder.recyclers import Recyclers
 from sampan.storage.provision.decide import Delete, Provision, rescheduled
 from sampan.storage.provision.hostpath import HostPath, PluginError, volume_name
 from sampan.storage.provision.recycle import NAMESPACE, PREFIX, failed, recycler_key
@@ -71,9 +73,11 @@ def by_claim_ref(volume: Any) -> Iterable[Hashable]:
 
 
 def unsettled_volumes(volume: Any) -> Iterable[Hashable]:
-    """Index: volumes that wait to be reclaimed."""
-    phase, policy = volume.status.phase, volume.spec.persistentVolumeReclaimPolicy
-    return () if phase in ("Available", "Bound") or (phase == "Released" and policy == "Retain") else (_ALL,)
+    """Index: volumes that wait to be reclaimed, or for a binding that does not come about."""
+    phase, ref = volume.status.phase, volume.spec.claimRef
+    if phase == "Available":
+        return (_ALL,) if ref is not None and ref.uid else ()
+    return () if phase == "Bound" or (phase == "Released" and volume.spec.persistentVolumeReclaimPolicy == "Retain") else (_ALL,)
 
 
 def default_classes(found: Any) -> Iterable[Hashable]:
@@ -98,6 +102,7 @@ class VolumeBinder(Controller):
         self._kept, self._users = self._volumes.index(by_claim_ref), self._pods.index(by_claim)
         self._defaults = self._classes.index(default_classes)
         self._free = FreeVolumes()
+        self._recyclers = Recyclers(self.client, self.writer.tell)
         self._written: dict[Informer[Any], int] = {}
         self.loop.wait_for(self._claims, self._volumes, self._classes, self._pods)
         self._claims.on_change(self._claim_changed)
@@ -154,6 +159,7 @@ class VolumeBinder(Controller):
     async def run(self) -> None:
         """Work until cancelled."""
         async with Tasks() as tasks:
+            self._recyclers.tasks = tasks
             tasks.start(super().run(), self.name)
             tasks.start(self._resync(), f"{self.name} resync")
             await tasks.wait()
@@ -179,7 +185,9 @@ class VolumeBinder(Controller):
                 await self._act(key, decide.claim(self._view_claim(claim)))
         else:
             volume = self._volumes.get(key)
-            if volume is not None:
+            if volume is None:
+                self._recyclers.forget(key.name)
+            else:
                 await self._act(key, decide.volume(await self._view_volume(volume)))
         return DONE
 
@@ -205,7 +213,9 @@ class VolumeBinder(Controller):
         users = [f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in self._users.each(key) if not has_ended(pod)] if key else []
         if key is not None and self._claims.get(key) is not None:
             users = []  # they use another claim of that name
-        return decide.VolumeView(volume, claim, users, self._pods.get(recycler_key(volume.metadata.name)))
+        recycler = self._pods.get(recycler_key(volume.metadata.name))
+        lost = volume.status.phase in ("Released", "Failed") and self._recyclers.await_pod(volume, recycler)
+        return decide.VolumeView(volume, claim, users, recycler, lost)
 
     async def _claim_of(self, volume: PersistentVolume, key: Key, uid: str) -> PersistentVolumeClaim | None:
         """The claim that a volume is bound to. Before it is held to be gone the server is asked: it may be younger than the cache."""
@@ -245,6 +255,8 @@ class VolumeBinder(Controller):
         return cached is not None and live.metadata.resourceVersion == cached.metadata.resourceVersion
 
     async def _do(self, key: Key, plan: Plan) -> list[Any]:
+        if any(isinstance(write, DeleteWrite) for write in plan.writes):
+            self._recyclers.forget(key.name)  # nothing else is deleted by a plan
         outcome = await self.writer.apply(key, plan)
         self.writer.forget(key)  # `_written` knows, for all keys together
         for answer in outcome.answers:

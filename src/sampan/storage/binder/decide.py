@@ -77,13 +77,14 @@ class VolumeView:
     """A volume and what it depends on.
 
     `claim`: the one that it is bound to, None when that is certain not to exist. `users`: pods that use a claim of that
-    name, as namespace/name; `recycler`: the pod that empties it.
+    name, as namespace/name; `recycler`: the pod that empties it, `lost`: somebody deleted that.
     """
 
     volume: PersistentVolume
     claim: PersistentVolumeClaim | None
     users: Sequence[str] = ()
     recycler: Pod | None = None
+    lost: bool = False
 
 
 def is_delayed(found: StorageClass | None) -> bool:
@@ -199,7 +200,7 @@ def _phase(view: VolumeView, wanted: Literal["Available", "Bound", "Released"]) 
 def _released(view: VolumeView) -> Action:
     if view.volume.status.phase not in ("Released", "Failed"):
         return _phase(view, "Released")
-    return reclaim(view.volume, view.users if view.claim is None else (), view.recycler)
+    return reclaim(view.volume, view.users if view.claim is None else (), view.recycler, lost=view.lost)
 
 
 def _half_bound(view: VolumeView, obj: PersistentVolumeClaim) -> Action:

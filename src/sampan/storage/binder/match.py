@@ -85,7 +85,7 @@ def best(claim: PersistentVolumeClaim, kept: Sequence[PersistentVolume], free: F
     wanted, least, mode = set(claim.spec.accessModes), storage(claim.spec.resources.requests), mode_of(claim.spec)
     home = (claim_class(claim), mode)
     usable = sorted((one for one in kept if is_kept_for(one, claim) and mode_of(one.spec) == mode
-                     and one.metadata.deletionTimestamp is None and storage(one.spec.capacity) >= least),
+                     and one.metadata.deletionTimestamp is None and storage(one.spec.capacity) >= least and _same_attributes(claim, one)),
                     key=lambda one: one.metadata.name)
     groups = {modes_of(one) for one in usable} | (set() if delayed else set(free.groups(home)))
     for modes in sorted((one for one in groups if wanted <= set(one)), key=lambda one: (len(one), one)):
@@ -99,8 +99,12 @@ def best(claim: PersistentVolumeClaim, kept: Sequence[PersistentVolume], free: F
     return None
 
 
+def _same_attributes(claim: PersistentVolumeClaim, volume: PersistentVolume) -> bool:
+    return (volume.spec.volumeAttributesClassName or "") == (claim.spec.volumeAttributesClassName or "")
+
+
 def _suits(claim: PersistentVolumeClaim, volume: PersistentVolume) -> bool:
-    if (volume.spec.volumeAttributesClassName or "") != (claim.spec.volumeAttributesClassName or ""):
+    if not _same_attributes(claim, volume):
         return False
     if claim.spec.selector is None:
         return True
@@ -123,7 +127,7 @@ def mismatch(claim: PersistentVolumeClaim, volume: PersistentVolume) -> str:
         return "requested PV is too small"
     if volume_class(volume) != claim_class(claim):
         return "storageClassName does not match"
-    if (volume.spec.volumeAttributesClassName or "") != (claim.spec.volumeAttributesClassName or ""):
+    if not _same_attributes(claim, volume):
         return "volumeAttributesClassName does not match"
     if mode_of(volume.spec) != mode_of(claim.spec):
         return "incompatible volumeMode"

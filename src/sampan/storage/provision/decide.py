@@ -29,8 +29,7 @@ from sampan.kinds.plan import EventRecord, Plan, Update
 from sampan.storage.provision.recycle import failed, recycle
 
 HOST_PATH = "kubernetes.io/host-path"
-# plugins that are there, but neither make nor delete volumes
-OTHERS = {"kubernetes.io/nfs": "nfs", "kubernetes.io/local-volume": "local", "kubernetes.io/csi": "csi"}
+NFS = "kubernetes.io/nfs"  # is there, but neither makes nor deletes volumes
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def provision(claim: PersistentVolumeClaim, found: StorageClass | None) -> Plan 
                             "administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.")
         write = _asked(claim, driver)
         return Plan((write,) if write is not None else (), None, (event,))
-    if name in OTHERS:
+    if name == NFS:
         return _cannot(claim, "no provisionable volume plugin matched")
     if name != HOST_PATH:
         return _cannot(claim, f"no volume plugin matched name: {name}")
@@ -97,13 +96,14 @@ def rescheduled(claim: PersistentVolumeClaim) -> Update | None:
     return Update(PERSISTENT_VOLUME_CLAIMS, replace(claim, metadata=replace(meta, annotations=annotations)))
 
 
-def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None) -> Plan | Delete:
+def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None, *, lost: bool = False) -> Plan | Delete:
     """What the policy of a released volume asks for.
 
     Args:
         volume: Its phase is Released or Failed.
         users: Pods that still use its claim, as namespace/name.
         recycler: The pod that empties it, if there is one.
+        lost: It was deleted by somebody else.
     """
     if volume.metadata.annotations.get(MIGRATED_TO):
         return Plan()
@@ -111,22 +111,22 @@ def reclaim(volume: PersistentVolume, users: Sequence[str], recycler: Pod | None
         case "Retain":
             return Plan()
         case "Recycle":
-            return recycle(volume, users, recycler)
+            return recycle(volume, users, recycler, lost=lost)
         case "Delete":
             return _delete(volume)
         case _:
-            return failed(volume, "VolumeUnknownReclaimPolicy", "Volume has an unrecognized PersistentVolumeReclaimPolicy")
+            return failed(volume, "VolumeUnknownReclaimPolicy", "Volume has unrecognized PersistentVolumeReclaimPolicy")
 
 
 def _delete(volume: PersistentVolume) -> Plan | Delete:
     by = volume.metadata.annotations.get(PROVISIONED_BY, "")
-    if by and not by.startswith(IN_TREE):
+    if (by and not by.startswith(IN_TREE)) or (not by and volume.spec.csi is not None):
         return Plan()  # its provisioner deletes it
     if by == HOST_PATH or (not by and volume.spec.hostPath is not None):
         return Delete(volume)
     if by:
-        why = "no deletable volume plugin matched" if by in OTHERS else f"no volume plugin matched name: {by}"
+        why = "no deletable volume plugin matched" if by == NFS else f"no volume plugin matched name: {by}"
     else:
-        known = any(getattr(volume.spec, source) is not None for source in OTHERS.values())
-        why = f'error getting deleter volume plugin for volume "{volume.metadata.name}": no {"deletable " if known else ""}volume plugin matched'
+        which = "deletable volume" if volume.spec.nfs is not None else "volume"
+        why = f'error getting deleter volume plugin for volume "{volume.metadata.name}": no {which} plugin matched'
     return failed(volume, "VolumeFailedDelete", why)

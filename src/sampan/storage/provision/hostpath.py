@@ -83,9 +83,9 @@ class HostPath:
         Raises:
             PluginError: The path is not one that may be removed, or can't be.
         """
-        path = volume.spec.hostPath.path if volume.spec.hostPath is not None else ""
-        if not path:
-            raise PluginError("spec.PersistentVolume.Spec.HostPath is nil")
+        if volume.spec.hostPath is None:
+            raise PluginError(f'failed to create deleter for volume "{volume.metadata.name}": spec.PersistentVolumeSource.HostPath is nil')
+        path = volume.spec.hostPath.path
         if not _MAY_DELETE.fullmatch(path) or ".." in Path(path).parts:
             raise PluginError(f"host_path deleter only supports /tmp/.+ but received provided {path}")
         if not self.enabled:

@@ -36,13 +36,15 @@ def recycler_key(volume: str) -> Key:
     return Key(NAMESPACE, PREFIX + volume)
 
 
-def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None) -> Plan:
-    """The next step of emptying a released volume."""
+def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None, *, lost: bool = False) -> Plan:
+    """The next step of emptying a released volume. `lost`: a pod was waited for, and somebody deleted it."""
     if users:
         return Plan((), None, (EventRecord(volume, "Normal", "VolumeFailedRecycle", f"Volume is used by pods: {','.join(sorted(users))}"),))
     source = next((one for one in LEAST_SECONDS if getattr(volume.spec, one) is not None), None)
     if source is None:
         return failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!")
+    if pod is None and lost:
+        return _failed(volume, "recycler pod was deleted")
     if pod is None:
         return Plan((Create(PODS, recycler(volume, source)),))
     if pod.metadata.deletionTimestamp is not None:
@@ -51,10 +53,13 @@ def recycle(volume: PersistentVolume, users: Sequence[str], pod: Pod | None) -> 
     if pod.status.phase == "Succeeded":
         return Plan((away, bind.unbound(volume)), None, (EventRecord(volume, "Normal", "VolumeRecycled", "Volume recycled"),))
     if pod.status.phase == "Failed":
-        why = f"Recycle failed: {pod.status.message or 'pod failed, pod.Status.Message unknown'}"
-        plan = failed(volume, "VolumeFailedRecycle", why)
+        plan = _failed(volume, pod.status.message or "pod failed, pod.Status.Message unknown")
         return Plan((away, *plan.writes), None, plan.events)
     return Plan()
+
+
+def _failed(volume: PersistentVolume, why: str) -> Plan:
+    return failed(volume, "VolumeFailedRecycle", f"Recycle failed: failed to recycle volume: {why}")
 
 
 def recycler(volume: PersistentVolume, source: str) -> Pod:
