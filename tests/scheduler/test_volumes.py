@@ -11,13 +11,14 @@ from tests.scheduler.small import HOST, ZONE, cluster, node, place, pod
 from sampan.api import codec
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from sampan.api.resources import (
+    CSI_DRIVERS,
     CSI_NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     STORAGE_CLASSES,
     VOLUME_ATTACHMENTS,
 )
-from sampan.api.storage.v1 import CSINode, StorageClass, VolumeAttachment
+from sampan.api.storage.v1 import CSIDriver, CSINode, StorageClass, VolumeAttachment
 from sampan.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from sampan.scheduler.snapshot import Snapshot
 from sampan.scheduler.volumes import plan, sort_claims
@@ -75,6 +76,28 @@ def test_what_is_not_there_is_named() -> None:
     assert place(stored(claim("c", bound="v")), using("c")) == '0/2 nodes are available: persistentvolume "v" not found. not found'
     early = claim("c", storageClassName="now")
     assert place(stored(early), using("c")) == "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+
+
+def test_a_claim_that_is_made_for_a_pod_is_waited_for_and_has_to_be_its_own() -> None:
+    # given a pod with a volume of its own
+    snapshot = stored()
+    wanted = pod("p", volumes=[{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}}])
+    # then its claim is waited for
+    assert place(snapshot, wanted) == (
+        '0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim "p-v". not found')
+    # and one of that name that somebody else has made will not do
+    snapshot.world.put(PERSISTENT_VOLUME_CLAIMS, claim("p-v"))
+    assert place(snapshot, wanted) == "0/2 nodes are available: PVC default/p-v was not created for pod default/p (pod is not owner). not found"
+
+
+def test_a_node_is_given_up_at_the_first_volume_that_it_cannot_have() -> None:
+    # given two claims: no node can make the smaller one's volume, and for the other one there is no space
+    snapshot = stored(claim("c"), claim("d", "9Gi", storageClassName="full"))
+    snapshot.world.put(STORAGE_CLASSES, codec.convert(StorageClass, {"metadata": {"name": "full"}, "provisioner": "driver", "volumeBindingMode": "WaitForFirstConsumer"}))
+    snapshot.world.put(CSI_DRIVERS, codec.convert(CSIDriver, {"metadata": {"name": "driver"}, "spec": {"storageCapacity": True}}))
+    # then only the first is told of
+    assert place(snapshot, using("c", "d")).startswith("0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. ")
+    assert place(snapshot, using("d")).startswith("0/2 nodes are available: 2 node(s) did not have enough free storage. ")
 
 
 def test_a_bound_volume_and_its_zone_pin_the_pod() -> None:

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from sampan.api import field, goprint, names
+from sampan.api.errors import FieldError
 from sampan.lib.memo import remembered
 
 Labels = Mapping[str, str]
@@ -71,7 +72,7 @@ class Requirement(NamedTuple):
         key = self.key
 
         def compare(labels: Labels) -> bool:
-            number = _int64(labels.get(key, ""))
+            number = int64(labels.get(key, ""))
             return number is not None and (number > bound if greater else number < bound)
 
         return compare
@@ -130,7 +131,8 @@ EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
 
-def _int64(text: str) -> int | None:
+def int64(text: str) -> int | None:
+    """What Go's ParseInt reads, or None where it refuses."""
     if len(text) > 20 or not _INT64.fullmatch(text):
         return None
     number = int(text)
@@ -143,29 +145,34 @@ def requirement(key: str, operator: str, values: Sequence[str] = ()) -> Requirem
     Raises:
         SelectorError: As upstream's NewRequirement says it.
     """
-    errors = []
+    if errors := requirement_errors(key, operator, values):
+        raise SelectorError(field.aggregate(errors))
+    return Requirement(key, operator, tuple(values))
+
+
+def requirement_errors(key: str, operator: str, values: Sequence[str] = (), path: str = "") -> list[FieldError]:
+    """What upstream's NewRequirement finds wrong with a condition that stands at `path`."""
+    errors, at = [], f"{path}." if path else ""
     if messages := names.qualified_name(key):
-        errors.append(field.invalid("key", key, "; ".join(messages)))
+        errors.append(field.invalid(f"{at}key", key, "; ".join(messages)))
     shown = list(values)
     if operator in ("in", "notin"):
         if not values:
-            errors.append(field.invalid("values", shown, "for 'in', 'notin' operators, values set can't be empty"))
+            errors.append(field.invalid(f"{at}values", shown, "for 'in', 'notin' operators, values set can't be empty"))
     elif operator in ("=", "==", "!="):
         if len(values) != 1:
-            errors.append(field.invalid("values", shown, "exact-match compatibility requires one single value"))
+            errors.append(field.invalid(f"{at}values", shown, "exact-match compatibility requires one single value"))
     elif operator in ("exists", "!"):
         if values:
-            errors.append(field.invalid("values", shown, "values set must be empty for exists and does not exist"))
+            errors.append(field.invalid(f"{at}values", shown, "values set must be empty for exists and does not exist"))
     else:
         if len(values) != 1:
-            errors.append(field.invalid("values", shown, "for 'Gt', 'Lt' operators, exactly one value is required"))
-        errors += [field.invalid(f"values[{i}]", value, "for 'Gt', 'Lt' operators, the value must be an integer")
-                   for i, value in enumerate(values) if _int64(value) is None]
-    errors += [field.invalid(f"values[{i}][{key}]", value, "; ".join(messages))
+            errors.append(field.invalid(f"{at}values", shown, "for 'Gt', 'Lt' operators, exactly one value is required"))
+        errors += [field.invalid(f"{at}values[{i}]", value, "for 'Gt', 'Lt' operators, the value must be an integer")
+                   for i, value in enumerate(values) if int64(value) is None]
+    errors += [field.invalid(f"{at}values[{i}][{key}]", value, "; ".join(messages))
                for i, value in enumerate(values) if (messages := names.label_value(value))]
-    if errors:
-        raise SelectorError(field.aggregate(errors))
-    return Requirement(key, operator, tuple(values))
+    return errors
 
 
 # ---- the label selector syntax -------------------------------------------------------------------------------------

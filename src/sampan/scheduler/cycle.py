@@ -105,7 +105,11 @@ def schedule(pod: Shape, snapshot: Snapshot, profile: Profile, start: int = 0, n
 
 
 def best_row(pod: Shape, snapshot: Snapshot, profile: Profile, feasible: Mask, start: int = 0, extra: Float | None = None) -> int:
-    """The feasible row with the highest score; `extra` is float[N] on top of the plugins' scores."""
+    """The feasible row with the highest score; `extra` is float[N] on top of the plugins' scores.
+
+    Raises:
+        PreScoreError: They cannot be compared.
+    """
     rows = np.flatnonzero(feasible)
     if len(rows) == 1:
         return int(rows[0])

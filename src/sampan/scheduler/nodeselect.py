@@ -8,8 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from sampan.api.core.v1 import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from sampan.api.errors import FieldError
+from sampan.api.selectors import int64, requirement_errors
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Mask, Snapshot
+
+OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt"}
 
 
 def value_rows(snapshot: Snapshot, key: str, values: list[str]) -> Mask:
@@ -44,16 +48,12 @@ def _compared(snapshot: Snapshot, one: NodeSelectorRequirement) -> Mask:
     rows = np.zeros(len(snapshot.alive), np.bool_)
     if column is None or len(one.values) != 1:
         return rows
-    try:
-        bound = int(one.values[0])
-    except ValueError:
+    bound = int64(one.values[0])
+    if bound is None:
         return rows
     for value, number in column.values.items():
-        try:
-            holds = int(value) > bound if one.operator == "Gt" else int(value) < bound
-        except ValueError:
-            continue
-        if holds:
+        known = int64(value)
+        if known is not None and (known > bound if one.operator == "Gt" else known < bound):
             rows |= column.ids == number
     return rows
 
@@ -68,9 +68,15 @@ def _field_rows(snapshot: Snapshot, one: NodeSelectorRequirement) -> Mask:
     return rows if one.operator == "In" else ~rows
 
 
+def term_errors(term: NodeSelectorTerm, path: str) -> list[FieldError]:
+    """What is wrong with a term beyond what the API server has checked: values that no label can have."""
+    return [error for index, one in enumerate(term.matchExpressions)
+            for error in requirement_errors(one.key, OPERATORS.get(one.operator, one.operator), one.values, f"{path}.matchExpressions[{index}]")]
+
+
 def term_rows(snapshot: Snapshot, term: NodeSelectorTerm) -> Mask:
-    """bool[N] of one term: all of its requirements; an empty term matches none."""
-    if not term.matchExpressions and not term.matchFields:
+    """bool[N] of one term: all of its requirements; an empty term matches none, nor does one that cannot be read."""
+    if (not term.matchExpressions and not term.matchFields) or term_errors(term, ""):
         return np.zeros(len(snapshot.alive), np.bool_)
     rows = np.ones(len(snapshot.alive), np.bool_)
     for one in term.matchExpressions:

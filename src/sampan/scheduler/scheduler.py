@@ -32,7 +32,7 @@ from sampan.scheduler.config import DEFAULT, SchedulerSettings
 from sampan.scheduler.cycle import CLAIMS, Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
 from sampan.scheduler.dra.extended import LEFT_OVER, left_over, wants_devices
 from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
-from sampan.scheduler.plugins.base import Change, Reason
+from sampan.scheduler.plugins.base import Change, PreScoreError, Reason
 from sampan.scheduler.preemption import (
     NONE_LEFT,
     RANK,
@@ -262,7 +262,11 @@ class Scheduler:
             self._refuse(pod, shape, profile, refusal(found, self.snapshot), nominated, tasks)
             return
         fits = nominated >= 0 and bool(found.feasible[nominated])
-        row = nominated if fits else best_row(shape, self.snapshot, profile, found.feasible, self._turn, extra)
+        try:
+            row = nominated if fits else best_row(shape, self.snapshot, profile, found.feasible, self._turn, extra)
+        except PreScoreError as error:
+            self._erred(pod, str(error), tasks)
+            return
         self._turn = row + 1 if row + 1 < len(self.snapshot.alive) else 0
         self._place(pod, shape, profile, Placed(row), tasks)
 

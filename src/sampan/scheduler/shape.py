@@ -16,7 +16,7 @@ from sampan.api.core.v1 import Pod, PodAffinityTerm, TopologySpreadConstraint
 from sampan.api.selectors import NOTHING, Requirement, Selector, SelectorError, of_label_selector
 from sampan.control.key import controller_of
 from sampan.kinds.core.pod import host_ports, requests
-from sampan.kinds.core.pod_spec.resources import is_extended
+from sampan.kinds.core.pod_spec.resources import is_extended, is_pod_level
 from sampan.scheduler.world import CLASS_PREFIX
 
 # what a container that asks for nothing counts as when nodes are compared
@@ -61,7 +61,7 @@ class Shape:
     """See the module. `pod` is one of the pods that have it; only its spec and labels may be used."""
 
     __slots__ = (
-        "__weakref__", "anti", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
+        "__weakref__", "anti", "asking", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
         "ports", "preferred", "priority", "requests", "required", "resource_claims", "scoring", "soft_spread",
     )
 
@@ -72,8 +72,11 @@ class Shape:
         self.namespace, self.labels = meta.namespace, meta.labels
         self.priority = spec.priority or 0
         self.requests: Mapping[str, int] = requests(pod)
-        scoring = requests(pod, missing=MISSING)
-        self.scoring = (scoring.get("cpu", 0), scoring.get("memory", 0))
+        # how full a pod makes a node when nodes are compared: one that is there, and one that looks for a place
+        whole = spec.resources is not None and any(is_pod_level(name) for name in spec.resources.requests)
+        there = requests(pod, missing={name: value for name, value in MISSING.items() if not (whole and name in self.requests)})
+        self.scoring = (there.get("cpu", 0), there.get("memory", 0))
+        self.asking: Mapping[str, int] = requests(pod, missing=MISSING, whole=False)
         self.ports = host_ports(pod)
         self.required, self.anti, self.preferred = _terms(pod)
         self.hard_spread = _spreads(pod, "DoNotSchedule")
@@ -98,16 +101,17 @@ def shape_key(pod: Pod, *, assigned: bool = False) -> bytes:
     spec, meta, status = pod.spec, pod.metadata, pod.status
     owner = controller_of(pod)
     volumes = [one for one in spec.volumes if one.projected is None and one.configMap is None and one.secret is None and one.emptyDir is None]
+    whole = (status.resources, status.allocatedResources) if spec.resources is not None and status.resources is not None else ()
     resized = [(one.name, one.resources, one.allocatedResources) for one in (*status.containerStatuses, *status.initContainerStatuses)
-               if one.resources is not None or one.allocatedResources]
+               if one.resources is not None]
     return codec.encode((
         meta.namespace, meta.labels, "" if assigned else spec.nodeName, spec.nodeSelector, spec.affinity, spec.tolerations,
         spec.topologySpreadConstraints, spec.schedulerName, spec.priority, spec.preemptionPolicy, spec.overhead, spec.resources,
         [(one.name, one.image, one.resources, one.ports, one.restartPolicy) for one in (*spec.initContainers, *(spec.containers or ()))],
-        len(spec.initContainers), volumes, meta.name if any(one.ephemeral is not None for one in volumes) else "",
+        len(spec.initContainers), volumes, (meta.name, meta.uid) if any(one.ephemeral is not None for one in volumes) else "",
         spec.resourceClaims, status.resourceClaimStatuses if spec.resourceClaims else (),
-        (owner.kind, owner.name) if owner is not None else None, resized,
-        [one.reason for one in status.conditions if one.type == "PodResizePending"] if resized else (),
+        (owner.kind, owner.name) if owner is not None else None, resized, whole,
+        [one.reason for one in status.conditions if one.type == "PodResizePending"] if resized or whole else (),
     ))
 
 

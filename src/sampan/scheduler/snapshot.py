@@ -246,7 +246,8 @@ class Snapshot:
                 self.images.get(name, {}).pop(row, None)
         for image in after.status.images if after is not None else ():
             for name in image.names or ():
-                self.images.setdefault(name, {})[row] = image.sizeBytes
+                there = self.images.setdefault(name, {})
+                there[row] = next(iter(there.values()), image.sizeBytes)  # its size is what the first node said
 
     # pods
 

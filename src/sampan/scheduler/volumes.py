@@ -73,14 +73,19 @@ def is_bound(claim: PersistentVolumeClaim) -> bool:
 def sort_claims(pod: Shape, snapshot: Snapshot) -> Claims:
     """What is to be done about each claim of a pod."""
     out, world = Claims(), snapshot.world
-    for name in pod.claims_by_volume.values():
+    generated = {volume.name for volume in pod.pod.spec.volumes if volume.ephemeral is not None}
+    for volume, name in pod.claims_by_volume.items():
         claim = world.get(PERSISTENT_VOLUME_CLAIMS, name, pod.namespace)
         if claim is None:
-            return Claims(error=f'persistentvolumeclaim "{name}" not found')
+            waiting = f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
+            return Claims(error=waiting if volume in generated else f'persistentvolumeclaim "{name}" not found')
         if claim.status.phase == "Lost":
             return Claims(error=f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim.spec.volumeName}"')
         if claim.metadata.deletionTimestamp is not None:
             return Claims(error=f'persistentvolumeclaim "{name}" is being deleted')
+        if volume in generated and not _is_for(claim, pod.pod.metadata.uid):
+            owner = f"{pod.namespace}/{pod.pod.metadata.name}"
+            return Claims(error=f"PVC {pod.namespace}/{name} was not created for pod {owner} (pod is not owner)")
         if is_bound(claim):
             out.bound.append(claim)
             continue
@@ -88,6 +93,10 @@ def sort_claims(pod: Shape, snapshot: Snapshot) -> Claims:
         delayed = found is not None and found.volumeBindingMode == "WaitForFirstConsumer"
         (out.delayed if delayed and not claim.spec.volumeName else out.immediate).append(claim)
     return out
+
+
+def _is_for(claim: PersistentVolumeClaim, uid: str) -> bool:
+    return any(one.controller and one.uid == uid for one in claim.metadata.ownerReferences)
 
 
 def plan_for(pod: Shape, snapshot: Snapshot) -> Plan:
@@ -110,9 +119,7 @@ def plan(claims: Claims, snapshot: Snapshot) -> Plan:
             out.absent[:] = True
         else:
             out.conflict |= ~reached(volume, snapshot)
-    used: dict[str, Mask] = {}
-    for claim in sorted(claims.delayed, key=lambda one: _size(one.spec.resources.requests)):
-        _plan_delayed(claim, snapshot, used, out)
+    _plan_delayed(claims.delayed, snapshot, out)
     return out
 
 
@@ -143,32 +150,45 @@ def _reached_rows(volume: PersistentVolume, snapshot: Snapshot) -> Rows:
     return found[1]
 
 
-def _plan_delayed(claim: PersistentVolumeClaim, snapshot: Snapshot, used: dict[str, Mask], out: Plan) -> None:
-    selected = claim.metadata.annotations.get(SELECTED_NODE)
-    left = np.ones(len(snapshot.alive), np.bool_)
-    if selected:
-        left[:] = False
-        if selected in snapshot.rows:
-            left[snapshot.rows[selected]] = True
-        out.none |= ~left
-    else:
-        for volume in _fitting(claim, snapshot):
-            rows = _reached_rows(volume, snapshot)
-            rows = rows[left[rows]]
-            taken = used.get(volume.metadata.name)
-            if taken is not None:
-                rows = rows[~taken[rows]]
-            if len(rows):
-                if taken is None:
-                    taken = used[volume.metadata.name] = np.zeros_like(left)
-                taken[rows], left[rows] = True, False
-                out.static.append((claim, volume, rows))
-    if not left.any():
-        return
-    allowed, space = _provisioning(claim, snapshot)
-    out.none |= left & ~allowed
-    out.full |= left & allowed & ~space
-    out.provisioned.append((claim, left & allowed & space))
+def _plan_delayed(claims: Sequence[PersistentVolumeClaim], snapshot: Snapshot, out: Plan) -> None:
+    """A row that fails for one claim is not asked about the next: those whose node was chosen before come first, then by size."""
+    chosen = [claim for claim in claims if SELECTED_NODE in claim.metadata.annotations]
+    elsewhere = np.zeros(len(snapshot.alive), np.bool_)
+    for claim in chosen:
+        row = snapshot.rows.get(claim.metadata.annotations[SELECTED_NODE], -1)
+        elsewhere |= np.arange(len(elsewhere)) != row
+    out.none |= elsewhere
+    open_ = ~elsewhere
+    wanted = [(claim, open_) for claim in chosen]
+    used: dict[str, Mask] = {}
+    by_size = sorted((one for one in claims if SELECTED_NODE not in one.metadata.annotations), key=lambda one: _size(one.spec.resources.requests))
+    wanted += [(claim, _taken_from(claim, snapshot, used, open_, out)) for claim in by_size]
+    for claim, rows in wanted:
+        left = rows & open_
+        if not left.any():
+            continue
+        allowed, space = _provisioning(claim, snapshot)
+        out.none |= left & ~allowed
+        out.full |= left & allowed & ~space
+        open_ = open_ & ~(left & ~(allowed & space))
+        out.provisioned.append((claim, left & allowed & space))
+
+
+def _taken_from(claim: PersistentVolumeClaim, snapshot: Snapshot, used: dict[str, Mask], rows: Mask, out: Plan) -> Mask:
+    """bool[N]: the rows, of those that are asked about, on which no volume that is there will do; where one does, it is taken."""
+    left = rows.copy()
+    for volume in _fitting(claim, snapshot):
+        reach = _reached_rows(volume, snapshot)
+        reach = reach[left[reach]]
+        taken = used.get(volume.metadata.name)
+        if taken is not None:
+            reach = reach[~taken[reach]]
+        if len(reach):
+            if taken is None:
+                taken = used[volume.metadata.name] = np.zeros_like(left)
+            taken[reach], left[reach] = True, False
+            out.static.append((claim, volume, reach))
+    return left
 
 
 def _fitting(claim: PersistentVolumeClaim, snapshot: Snapshot) -> list[PersistentVolume]:

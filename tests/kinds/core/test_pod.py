@@ -46,6 +46,20 @@ def test_the_larger_of_old_and_new_counts_while_a_pod_is_resized() -> None:
     assert questions.requests(made)["cpu"] == 2000
 
 
+def test_the_larger_of_old_and_new_counts_while_a_pod_is_resized_as_a_whole() -> None:
+    # given a pod that asks for one CPU as a whole, and still has two
+    made = pod({"containers": [asking("a", "100m", "1Gi")], "resources": {"requests": {"cpu": "1"}}})
+    made.status.resources = ResourceRequirements(requests={"cpu": Quantity("1500m")})
+    made.status.allocatedResources = {"cpu": Quantity("2")}
+    assert questions.requests(made) == {"cpu": 2000, "memory": GI}
+    # then what its containers ask for is another question
+    assert questions.requests(made, whole=False) == {"cpu": 100, "memory": GI}
+    # and what cannot be had is not counted
+    made.spec.resources.requests["cpu"] = Quantity("99")  # type: ignore[union-attr]
+    made.status.conditions = [PodCondition(type="PodResizePending", status="True", reason="Infeasible")]
+    assert questions.requests(made)["cpu"] == 2000
+
+
 def test_what_a_container_does_not_ask_for_may_be_assumed() -> None:
     assert questions.requests(pod(), missing={"cpu": 100, "memory": 200}) == {"cpu": 100, "memory": 200}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sampan.api import quantity
-from sampan.api.core.v1 import Container, ContainerStatus, EphemeralContainer, Pod, PodSpec, Taint, Toleration
+from sampan.api.core.v1 import Container, EphemeralContainer, Pod, PodSpec, ResourceRequirements, Taint, Toleration
 from sampan.api.errors import FieldError
 from sampan.api.resources import PODS
 from sampan.kinds.core import pod_columns, pod_resize, pod_strategy, pod_update
@@ -131,22 +131,25 @@ def amounts(resources: Mapping[str, str]) -> dict[str, int]:
     return {name: amount(name, value) for name, value in resources.items()}
 
 
-def requests(pod: Pod, *, missing: Mapping[str, int] | None = None) -> dict[str, int]:
+def requests(pod: Pod, *, missing: Mapping[str, int] | None = None, whole: bool = True) -> dict[str, int]:
     """What the pod occupies on a node: milli-CPU, bytes, counts.
 
     Regular containers and sidecars together, or the hungriest moment of starting up, whichever is more; then what
     the pod asks for as a whole in place of that; then its overhead. While a resize is under way the larger of
-    old and new counts. `missing` stands in for what a container does not ask for (scoring).
+    old and new counts. `missing` stands in for what a container does not ask for (scoring); not `whole`: containers
+    alone count, not what the pod asks for as a whole.
     """
-    spec, statuses = pod.spec, {one.name: one for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
-                                if one.resources is not None or one.allocatedResources}
-    infeasible = bool(statuses) and _resize_infeasible(pod)
+    spec = pod.spec
+    running = {one.name for one in (*(spec.containers or ()), *filter(is_sidecar, spec.initContainers))}
+    statuses = {one.name: one for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
+                if one.resources is not None and one.name in running}
+    infeasible = (bool(statuses) or pod.status.resources is not None) and _resize_infeasible(pod)
 
     def wanted(container: Container) -> dict[str, int]:
         out = amounts(container.resources.requests)
         status = statuses.get(container.name)
         if status is not None:
-            out = _resizing(out, status, infeasible=infeasible)
+            out = _resizing(out, status.resources, status.allocatedResources, infeasible=infeasible)
         for name, value in (missing or {}).items():
             out.setdefault(name, value)
         return out
@@ -156,8 +159,11 @@ def requests(pod: Pod, *, missing: Mapping[str, int] | None = None) -> dict[str,
         _add(total, wanted(container))
     if spec.initContainers:
         _start_up(total, spec, wanted)
-    if spec.resources is not None and (spec.resources.requests or spec.resources.limits):
-        total.update((name, amount(name, value)) for name, value in spec.resources.requests.items() if is_pod_level(name))
+    if whole and spec.resources is not None and spec.resources.requests:
+        wishes = amounts(spec.resources.requests)
+        if pod.status.resources is not None:
+            wishes = _resizing(wishes, pod.status.resources, pod.status.allocatedResources, infeasible=infeasible)
+        total.update((name, wishes.get(name, 0)) for name in spec.resources.requests if is_pod_level(name))
     if spec.overhead:
         _add(total, amounts(spec.overhead))
     return total
@@ -178,11 +184,11 @@ def _start_up(total: dict[str, int], spec: PodSpec, wanted: Any) -> None:
     _raise(total, peak)
 
 
-def _resizing(wanted: dict[str, int], status: ContainerStatus, *, infeasible: bool) -> dict[str, int]:
+def _resizing(wanted: dict[str, int], actual: ResourceRequirements | None, allocated: Mapping[str, str], *, infeasible: bool) -> dict[str, int]:
     out = {} if infeasible else wanted
-    if status.resources is not None:
-        _raise(out, amounts(status.resources.requests))
-    _raise(out, amounts(status.allocatedResources))
+    if actual is not None:
+        _raise(out, amounts(actual.requests))
+    _raise(out, amounts(allocated))
     return out
 
 

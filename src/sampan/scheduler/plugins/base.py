@@ -61,6 +61,10 @@ class Narrowed:
     rows: Mask
 
 
+class PreScoreError(Exception):
+    """The feasible nodes cannot be compared; the text is upstream's."""
+
+
 class Plugin:
     """Says which nodes a pod can run on, and which are better."""
 
@@ -77,7 +81,11 @@ class Plugin:
         return None
 
     def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
-        """float[N] of whole numbers 0 to 100, meaningful where `feasible`; None: no preference."""
+        """float[N] of whole numbers 0 to 100, meaningful where `feasible`; None: no preference.
+
+        Raises:
+            PreScoreError: What the pod prefers cannot be read.
+        """
         return None
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:

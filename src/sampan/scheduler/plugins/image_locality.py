@@ -31,6 +31,7 @@ class ImageLocality(Plugin):
     def _scores(pod: Shape, snapshot: Snapshot) -> Float | None:
         spec = pod.pod.spec
         images = [one.image for one in (*spec.initContainers, *(spec.containers or ()))]
+        containers = len(images)
         images += [volume.image.reference for volume in spec.volumes if volume.image is not None]
         total = np.zeros(len(snapshot.alive), np.float64)
         nodes = max(len(snapshot), 1)
@@ -38,7 +39,7 @@ class ImageLocality(Plugin):
             found = snapshot.images.get(normalized(image), {})
             for row, size in found.items():
                 total[row] += int(size * (len(found) / nodes))
-        most = MOST_BYTES_EACH * len(images)
+        most = MOST_BYTES_EACH * containers
         if not total.any():
             return None
         out: Float = np.floor(100.0 * (np.clip(total, LEAST_BYTES, most) - LEAST_BYTES) / (most - LEAST_BYTES))

@@ -51,15 +51,16 @@ def fit_mask(requests: Int64, free: Int64) -> Mask:
     return mask
 
 
-def used_shares(pod: Shape, snapshot: Snapshot, resource: str, *, plain: bool = False) -> tuple[Int64, Int64] | None:
+def used_shares(pod: Shape, snapshot: Snapshot, resource: str) -> tuple[Int64, Int64] | None:
     """(used with the pod, capacity), int64[N] each; None: the resource does not count for this pod.
 
-    CPU and memory count with stand-ins for pods that ask for nothing, unless `plain`.
+    CPU and memory count with stand-ins for containers that ask for nothing; what a pod asks for as a whole counts once
+    it is there, not while it looks for a place.
     """
-    if resource in ("cpu", "memory") and not plain:
+    if resource in ("cpu", "memory"):
         index = 0 if resource == "cpu" else 1
-        return snapshot.scoring[index] + pod.scoring[index], snapshot.allocatable[index]
-    asked = pod.requests.get(resource, 0)
+        return snapshot.scoring[index] + pod.asking.get(resource, 0), snapshot.allocatable[index]
+    asked = pod.asking.get(resource, 0)
     # a resource that few nodes have counts only for the pods that want it
     if not asked and resource not in ("cpu", "memory", "ephemeral-storage"):
         return None

@@ -43,7 +43,8 @@ class VolumeRestrictions(Plugin):
     events: frozenset[What] = frozenset(("node", "pod gone", "pod changed", "volume claim"))
 
     def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | None:
-        for name in pod.claims_by_volume.values():
+        named = [one.persistentVolumeClaim.claimName for one in pod.pod.spec.volumes if one.persistentVolumeClaim is not None]
+        for name in named:
             if snapshot.world.get(PERSISTENT_VOLUME_CLAIMS, name, pod.namespace) is None:
                 return Rejected(f'persistentvolumeclaim "{name}" not found')
         return None

@@ -44,8 +44,8 @@ class VolumeZone(Plugin):
                 for key in (now, before):
                     if key in volume.metadata.labels:
                         values = volume.metadata.labels[key].split("__")
-                        # where a node has the label under today's name, that counts
-                        fits = np.where(snapshot.has_label(now), value_rows(snapshot, now, values), value_rows(snapshot, before, values))
+                        # where a node does not have the label of old, that of today counts; never the other way round
+                        fits = np.where(snapshot.has_label(key), value_rows(snapshot, key, values), value_rows(snapshot, now, values))
                         bad |= labelled & ~fits
         return Verdict(~bad, (Reason(NO_ZONE, bad, resolvable=False),)) if bad.any() else None
 
