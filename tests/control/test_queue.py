@@ -8,7 +8,7 @@ import random
 from sampan.aio.backoff import Backoff
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
-from sampan.control.queue import TokenBucket, WorkQueue
+from sampan.control.queue import GATHER_TURNS, TokenBucket, WorkQueue
 
 
 def test_a_key_added_twice_is_worked_on_once() -> None:
@@ -37,6 +37,48 @@ def test_a_key_added_while_in_work_comes_again_when_it_is_done() -> None:
             assert await second == "a"
 
     asyncio.run(scenario())
+
+
+def test_a_gathered_key_waits_some_turns_of_the_loop_for_more() -> None:
+    async def scenario() -> None:
+        # given a key whose changes are gathered, and one that is not
+        queue: WorkQueue[str] = WorkQueue(VirtualClock())
+        queue.add_gathered("a")
+        queue.add("b")
+        # then the other one is not held up, and nothing counts as idle
+        assert await queue.get() == "b"
+        queue.done("b")
+        assert not queue.idle()
+        # when more comes of it meanwhile, then it is there once
+        queue.add_gathered("a")
+        queue.add("a")
+        assert await queue.get() == "a"
+        queue.done("a")
+        assert queue.idle()
+
+    asyncio.run(scenario())
+
+
+def test_a_key_gathered_while_in_work_comes_again_once_when_both_are_over() -> None:
+    async def scenario(turns_in_work: int) -> None:
+        # given a key in work of which more is gathered
+        queue: WorkQueue[str] = WorkQueue(VirtualClock())
+        queue.add("a")
+        await queue.get()
+        queue.add_gathered("a")
+        # when its work ends before or after the gathering
+        for _ in range(turns_in_work):
+            await asyncio.sleep(0)
+        queue.done("a")
+        # then it comes once
+        assert await queue.get() == "a"
+        queue.done("a")
+        for _ in range(2 * GATHER_TURNS):
+            await asyncio.sleep(0)
+        assert queue.idle()
+
+    for turns in (0, 1, 2 * GATHER_TURNS):
+        asyncio.run(scenario(turns))
 
 
 def test_of_several_delays_the_shortest_counts() -> None:

@@ -74,10 +74,11 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info = request_of(scope, scope["method"])
-        body = _Body(info, receive, self.body_seconds)
+        inside = "sampan" in (scope.get("extensions") or ())
+        body = _Body(info, receive, None if inside else self.body_seconds)
         assert self.pipeline is not None, "not started"
         response = await self.pipeline.handle(info, body.read)
-        if "sampan" in (scope.get("extensions") or ()):
+        if inside:
             await send({"type": "sampan.response", "response": response})
         elif isinstance(response, Answer):
             await _send_answer(info, response, receive, send)
@@ -119,9 +120,9 @@ def request_of(scope: Scope, method: str) -> RequestInfo:
 
 
 class _Body:
-    """Reads the whole body once, bounded."""
+    """Reads the whole body once, bounded; in `seconds`, unless it is of this process."""
 
-    def __init__(self, info: RequestInfo, receive: Receive, seconds: float) -> None:
+    def __init__(self, info: RequestInfo, receive: Receive, seconds: float | None) -> None:
         self._info, self._receive, self._seconds = info, receive, seconds
 
     async def read(self) -> bytes:
@@ -135,14 +136,17 @@ class _Body:
         length = self._info.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
             raise _too_large()
-        try:
-            async with asyncio.timeout(self._seconds):
-                body = await self._whole()
-        except TimeoutError:
-            raise Timeout("Timeout: request did not complete within the allotted timeout", headers={"Connection": "close"}) from None
+        body = await (self._whole() if self._seconds is None else self._within(self._seconds))
         if self._info.headers.get("content-encoding") == "gzip":
             body = _gunzip(body)
         return body
+
+    async def _within(self, seconds: float) -> bytes:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._whole()
+        except TimeoutError:
+            raise Timeout("Timeout: request did not complete within the allotted timeout", headers={"Connection": "close"}) from None
 
     async def _whole(self) -> bytes:
         parts: list[bytes] = []

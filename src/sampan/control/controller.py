@@ -82,16 +82,21 @@ class ControlLoop:
         """Queue the key of an object."""
         self.queue.add(key_of(obj))
 
-    def watch(self, informer: Informer[Any], keys: Callable[[Any], Sequence[Key]] | None = None) -> None:
-        """Queue `keys(obj)` of the old and the new state at each change (default: the object's own key)."""
+    def watch(self, informer: Informer[Any], keys: Callable[[Any], Sequence[Key]] | None = None, *, gathered: bool = False) -> None:
+        """Queue `keys(obj)` of the old and the new state at each change (default: the object's own key).
+
+        `gathered`: a little later, for objects of which many belong to one key (see `WorkQueue.add_gathered`).
+        """
+        add = self.queue.add_gathered if gathered else self.queue.add
+
         def changed(old: Any, new: Any) -> None:
             if keys is None:
-                self.enqueue(old if new is None else new)
+                add(key_of(old if new is None else new))
                 return
             for obj in (old, new):
                 if obj is not None:
                     for key in keys(obj):
-                        self.queue.add(key)
+                        add(key)
         self.wait_for(informer)
         informer.on_change(changed)
 

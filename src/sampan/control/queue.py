@@ -1,6 +1,7 @@
 """Work queues of keys: each key at most once in the queue and at most once in work.
 
-Owns de-duplication, in-flight exclusion, delayed adds, per-key exponential back-off with an overall rate limit.
+Owns de-duplication, in-flight exclusion, delayed adds, per-key exponential back-off with an overall rate limit, and waiting a
+few turns of the event loop for more changes of a key (`add_gathered`).
 A key added while it is in work is queued again when it is done. The queue is bounded by the number of keys.
 Source: client-go `util/workqueue` (queue, delaying queue, default controller rate limiter).
 """
@@ -21,6 +22,8 @@ from sampan.aio.tasks import Tasks
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF = Backoff(first_seconds=0.005, most_seconds=1000.0)
+GATHER_TURNS = 16
+"""Of the event loop: nothing where it has little to do, some hundredths of a second where it always has."""
 
 
 class TokenBucket:
@@ -57,6 +60,7 @@ class WorkQueue(Generic[K]):
         self._bucket = TokenBucket(rate, burst, clock.monotonic())
         self._ready: deque[K] = deque()
         self._queued: set[K] = set()  # in `_ready`, or to be put there when done
+        self._gathering: dict[K, None] = {}  # of `_queued`: not ready yet; in their order
         self._working: set[K] = set()
         self._failures: dict[K, int] = {}
         self._due: dict[K, float] = {}
@@ -78,6 +82,15 @@ class WorkQueue(Generic[K]):
         if key not in self._working:
             self._ready.append(key)
             self._wake()
+
+    def add_gathered(self, key: K) -> None:
+        """Queue the key `GATHER_TURNS` turns of the event loop from now: where changes come one by one and are looked at as a whole."""
+        if key in self._queued:
+            return
+        self._queued.add(key)
+        self._gathering[key] = None
+        if len(self._gathering) == 1:
+            asyncio.get_running_loop().call_soon(self._gather, GATHER_TURNS)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Queue the key in `seconds`; of several delays of one key the shortest counts."""
@@ -125,7 +138,7 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """The work on the key is over; it comes again if it was added meanwhile."""
         self._working.discard(key)
-        if key in self._queued:
+        if key in self._queued and key not in self._gathering:
             self._ready.append(key)
             self._wake()
 
@@ -148,6 +161,16 @@ class WorkQueue(Generic[K]):
             if not getter.done():
                 getter.set_result(None)
                 return
+
+    def _gather(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._gather, turns - 1)
+            return
+        gathered, self._gathering = self._gathering, {}
+        for key in gathered:
+            if key not in self._working:  # such a one comes when it is done
+                self._ready.append(key)
+                self._wake()
 
     def _arm(self) -> None:
         due = self._delayed[0][0]
