@@ -11,7 +11,7 @@ import pytest
 from sampan.api import codec
 from sampan.api.core.v1 import Pod
 from sampan.api.resource.v1 import DeviceTaint, ResourceClaim, ResourceSlice
-from sampan.controllers.devicetainteviction.decide import Device, pod_leaves, taints_of
+from sampan.controllers.devicetainteviction.decide import Device, evict, pod_leaves, taints_of
 from sampan.testing.datadriven import Block, run, transcripts
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -83,3 +83,9 @@ def play(block: Block) -> str:
 @pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "testdata"), ids=lambda path: path.stem)
 def test_transcript(path: Path) -> None:
     run(path, play)
+
+
+def test_the_condition_says_why_and_of_no_generation() -> None:
+    pod = codec.convert(Pod, {"metadata": {"name": "web", "namespace": "ns", "uid": "u", "generation": 3}})
+    [condition] = evict(pod, NOW).writes[0].object.status.conditions  # type: ignore[union-attr]
+    assert (condition.type, condition.reason, condition.observedGeneration) == ("DisruptionTarget", "DeletionByDeviceTaintManager", 0)

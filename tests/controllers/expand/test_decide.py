@@ -9,7 +9,8 @@ import pytest
 from controllers.plans import render
 from sampan.api import codec
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
-from sampan.controllers.expand.decide import PRE_RESIZE_CAPACITY, RESIZER, decide, grew, is_theirs
+from sampan.controllers.expand.decide import decide, grew, is_theirs
+from sampan.controllers.expand.enlarge import PRE_RESIZE_CAPACITY, RESIZER
 from sampan.testing.datadriven import Block, run, transcripts
 
 SOURCES = {"csi": {"driver": "d", "volumeHandle": "h"}, "awsElasticBlockStore": {"volumeID": "v"}, "flexVolume": {"driver": "x"}, "nfs": {"server": "s", "path": "/"}}

@@ -174,3 +174,39 @@ def test_a_reservation_for_a_pod_of_before_is_cleaned_up_at_the_start() -> None:
         assert (await world.get(RESOURCE_CLAIMS, "shared")).status.reservedFor == []
 
     run(build, scenario)
+
+
+def test_a_holder_of_an_unknown_kind_keeps_the_claim_and_pods_that_are_gone_do_not() -> None:
+    async def scenario(world: World) -> None:
+        # given a claim that is reserved for a pod that there is not, and for something else
+        await world.make(RESOURCE_CLAIMS, {"metadata": {"name": "gpu", "finalizers": [FINALIZER]}, "spec": REQUESTS})
+        result = {"request": "gpu", "driver": "d.example.com", "pool": "p", "device": "d0"}
+        gone = {"resource": "pods", "name": "gone", "uid": "11111111-1111-1111-1111-111111111111"}
+        other = {"apiGroup": "example.com", "resource": "things", "name": "thing", "uid": "22222222-2222-2222-2222-222222222222"}
+        # when
+        await world.patch(RESOURCE_CLAIMS, "gpu", {"status": {"allocation": {"devices": {"results": [result]}}, "reservedFor": [gone, other]}},
+                          subresource="status")
+        await world.settle()
+        # then
+        claim = await world.get(RESOURCE_CLAIMS, "gpu")
+        assert [one.name for one in claim.status.reservedFor] == ["thing"]
+        assert claim.status.allocation is not None
+        # when
+        await world.delete(RESOURCE_CLAIMS, "gpu")
+        await world.settle()
+        # then
+        assert (await world.get(RESOURCE_CLAIMS, "gpu")).metadata.finalizers == [FINALIZER]
+
+    run(build, scenario)
+
+
+def test_a_claim_from_a_template_does_not_block_the_deletion_of_its_pod() -> None:
+    async def scenario(world: World) -> None:
+        await a_template(world)
+        pod = await a_pod(world, "web", "one")
+        await world.settle()
+        [claim] = await world.all(RESOURCE_CLAIMS)
+        [owner] = claim.metadata.ownerReferences
+        assert (owner.uid, owner.controller, owner.blockOwnerDeletion) == (pod.metadata.uid, True, None)
+
+    run(build, scenario)

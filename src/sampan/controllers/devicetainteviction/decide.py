@@ -88,8 +88,7 @@ def pod_leaves(pod: Pod, find: Callable[[str], ResourceClaim | None],
 
 def evict(pod: Pod, now: datetime) -> Plan:
     """Say why, then delete."""
-    why = PodCondition(type="DisruptionTarget", status="True", reason=REASON, message=MESSAGE, lastTransitionTime=Time.of(now),
-                       observedGeneration=pod.metadata.generation)
+    why = PodCondition(type="DisruptionTarget", status="True", reason=REASON, message=MESSAGE, lastTransitionTime=Time.of(now))
     status = replace(pod.status, conditions=with_condition(pod.status.conditions, why))
     writes = (Update(PODS, replace(pod, status=status), "status"),
               Delete(PODS, pod.metadata.namespace, pod.metadata.name, pod.metadata.uid))

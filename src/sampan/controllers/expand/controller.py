@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sampan.api.core.v1 import PersistentVolumeClaim
+from typing import Any
+
+from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
+from sampan.api.errors import ApiError
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sampan.control.controller import DONE, Context, Controller, Postponed, Result
 from sampan.control.key import Key
-from sampan.controllers.expand.decide import decide, grew, is_theirs
+from sampan.controllers.expand import enlarge
+from sampan.controllers.expand.decide import decide, grew, is_looked_at, is_theirs
+from sampan.kinds.plan import EventRecord, Plan, Update
 
 
 class ExpandController(Controller):
@@ -37,5 +42,40 @@ class ExpandController(Controller):
             volume = await self.client.get(PERSISTENT_VOLUMES, claim.spec.volumeName)
         if not is_theirs(claim, volume):
             raise Postponed(f"persistent Volume is not bound to PVC being updated : {key}")
-        await self.writer.do(key, decide(claim, volume))
+        if volume.spec.flexVolume is None:
+            await self.writer.do(key, decide(claim, volume))
+        elif is_looked_at(claim, volume):
+            await self._enlarge(key, claim, volume)
         return DONE
+
+    async def _enlarge(self, key: Key, claim: PersistentVolumeClaim, volume: PersistentVolume) -> None:
+        """Do all but the node's part."""
+        doing = "error updating pvc {} with resize in progress: {}"
+        now, first = self.clock.now(), enlarge.first(claim, volume)
+        if first is enlarge.Next.CLEAR:
+            await self._write(key, enlarge.cleared(volume))
+            return
+        try:
+            if first is enlarge.Next.BEGIN:
+                claim = await self._write(key, enlarge.begun(claim, volume, now))
+                doing = "error updating pv for pvc {}: {}"
+                wanted = enlarge.size(claim, volume)
+                volume = await self._write(key, enlarge.enlarged(volume, wanted))
+                if volume.spec.volumeMode == "Block":
+                    doing = "error marking pvc {} as resized: {}"
+                    update, event = enlarge.finished(claim, wanted)
+                    await self._write(key, update)
+                    self.writer.tell(event)
+                    return
+            if first is not enlarge.Next.NOTHING:
+                doing = "error marking pvc {} for node expansion: {}"
+                claim = await self._write(key, enlarge.pending(claim, now))
+                if (update_of := enlarge.remembered(claim, volume)) is not None:
+                    await self._write(key, update_of)
+        except ApiError as error:
+            self.writer.tell(EventRecord(claim, "Warning", "VolumeResizeFailed", doing.format(key, error.message)))
+            raise
+
+    async def _write(self, key: Key, update: Update) -> Any:
+        [answer] = (await self.writer.do(key, Plan((update,)))).answers
+        return answer

@@ -1,6 +1,6 @@
 """Who enlarges a claim's volume: an external resizer, told by an event and, for what a CSI driver took over, an annotation. Pure.
 
-No plugin of this process enlarges volumes; CSI drivers' resizers watch claims by themselves.
+No plugin of this process enlarges volumes; CSI drivers' resizers watch claims by themselves. What the node alone enlarges is in `enlarge`.
 Source: kube-controller-manager `volume/expand/expand_controller.go`, `pkg/volume/plugins.go` (FindExpandablePluginBySpec).
 """
 
@@ -11,15 +11,13 @@ from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS
 from sampan.api.scalars import Quantity
 from sampan.control.volumes import MIGRATED, storage
+from sampan.controllers.expand.enlarge import PRE_RESIZE_CAPACITY, RESIZER
 from sampan.kinds.plan import EventRecord, Patch, Plan
-
-RESIZER = "volume.kubernetes.io/storage-resizer"
-PRE_RESIZE_CAPACITY = "volume.alpha.kubernetes.io/pre-resize-capacity"
 
 
 def wants_more(claim: PersistentVolumeClaim) -> bool:
-    """Bound, and asking for more than it has."""
-    return claim.status.phase == "Bound" and storage(claim.spec.resources.requests) > storage(claim.status.capacity)
+    """Asking for more than it has."""
+    return storage(claim.spec.resources.requests) > storage(claim.status.capacity)
 
 
 def grew(old: PersistentVolumeClaim, new: PersistentVolumeClaim) -> bool:
@@ -37,18 +35,21 @@ def is_theirs(claim: PersistentVolumeClaim, volume: PersistentVolume) -> bool:
     return ref is not None and (ref.namespace, ref.uid) == (claim.metadata.namespace, claim.metadata.uid)
 
 
+def is_looked_at(claim: PersistentVolumeClaim, volume: PersistentVolume) -> bool:
+    """The claim wants more, or its volume is being enlarged."""
+    return wants_more(claim) or PRE_RESIZE_CAPACITY in volume.metadata.annotations
+
+
 def decide(claim: PersistentVolumeClaim, volume: PersistentVolume) -> Plan:
     """Say who is waited for."""
-    if not wants_more(claim) and PRE_RESIZE_CAPACITY not in volume.metadata.annotations:
+    if not is_looked_at(claim, volume):
         return Plan()
     for plugin, (driver, source) in MIGRATED.items():
         if getattr(volume.spec, source) is not None:
             event = EventRecord(claim, "Normal", "ExternalExpanding",
                                 f"CSI migration enabled for {plugin}; waiting for external resizer to expand the pvc")
             return Plan(_named(claim, driver), None, (event,))
-    if volume.spec.flexVolume is not None:
-        return Plan()  # the node enlarges it, and says so in the claim's status
-    event = EventRecord(claim, "Warning", "ExternalExpanding", "waiting for an external controller to expand this PVC")
+    event = EventRecord(claim, "Normal", "ExternalExpanding", "waiting for an external controller to expand this PVC")
     return Plan((), None, (event,))
 
 

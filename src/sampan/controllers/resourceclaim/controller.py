@@ -138,8 +138,6 @@ class ResourceClaimController(Controller):
             self.writer.forget(key)
             return
         holders = await self._holders(claim)
-        if holders.strange is not None:
-            raise Postponed(f"unsupported ReservedFor entry: {holders.strange.apiGroup}/{holders.strange.resource} {holders.strange.name}")
         write = freed(claim, holders)
         while write is not None:
             [claim] = (await self.writer.do(key, Plan((write,)))).answers
@@ -148,13 +146,8 @@ class ResourceClaimController(Controller):
                                           lambda name: self._claims.get(Key(key.namespace, name))))
 
     async def _holders(self, claim: ResourceClaim) -> Holders:
-        valid = []
-        for one in claim.status.reservedFor:
-            if one.apiGroup or one.resource != "pods":
-                return Holders((), one)
-            if await self._may_use(claim, one):
-                valid.append(one)
-        return Holders(valid)
+        return Holders([one for one in claim.status.reservedFor
+                        if one.apiGroup or one.resource != "pods" or await self._may_use(claim, one)])
 
     async def _may_use(self, claim: ResourceClaim, one: ResourceClaimConsumerReference) -> bool:
         """A pod that this cache does not know may be younger than it: the server is asked before it is held to be gone."""

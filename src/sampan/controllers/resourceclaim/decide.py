@@ -88,7 +88,8 @@ def from_template(pod: Pod, entry: Missing) -> ResourceClaim:
         # both are cut, in proportion: the server would cut all of the second
         prefix = f"{pod_name[:len(pod_name) * LONGEST_PREFIX // len(prefix)]}-{name[:len(name) * LONGEST_PREFIX // len(prefix)]}"
     meta = ObjectMeta(generateName=prefix, namespace=pod.metadata.namespace, labels=inner.labels,
-                      annotations={**inner.annotations, POD_CLAIM: name}, ownerReferences=[owner_reference(PODS, pod)])
+                      annotations={**inner.annotations, POD_CLAIM: name},
+                      ownerReferences=[replace(owner_reference(PODS, pod), blockOwnerDeletion=None)])
     return ResourceClaim(apiVersion="resource.k8s.io/v1", kind="ResourceClaim", metadata=meta, spec=template.spec.spec)
 
 
@@ -137,10 +138,9 @@ def needs_work(pod: Pod, find: Callable[[str], ResourceClaim | None]) -> bool:
 
 @dataclass(frozen=True)
 class Holders:
-    """Who a claim is reserved for: those who may still use it. `strange`: an entry of a kind that is not known."""
+    """Who a claim is reserved for: those who may still use it, and those of kinds that are not known here."""
 
     valid: Sequence[ResourceClaimConsumerReference]
-    strange: ResourceClaimConsumerReference | None = None
 
 
 def freed(claim: ResourceClaim, holders: Holders) -> Update | None:
