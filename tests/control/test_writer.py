@@ -7,11 +7,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from control.fake import FakeClient
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import ConfigMap
-from sampan.api.errors import Forbidden, Timeout
+from sampan.api.errors import Forbidden, ServiceUnavailable, Timeout
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONFIG_MAPS
 from sampan.control.informer import Informers
@@ -132,6 +134,34 @@ def test_what_was_created_without_an_answer_must_be_seen_first() -> None:
         await clock.turns(20)
         assert (woken, len(informer)) == ([OWNER], 1)
         assert writer.fresh(OWNER)
+
+    run(scenario)
+
+
+def test_nothing_is_created_before_it_is_known_what_was() -> None:
+    async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
+        # given a creation that the server did, whose answer was lost, at a time when the server can't be asked either
+        informer = informers.of(CONFIG_MAPS)
+        await informers.synced()
+        create = client.create
+
+        async def lost(*args: Any, **more: Any) -> Any:
+            await create(*args, **more)
+            raise Timeout("no answer")
+
+        client.create = lost  # type: ignore[method-assign]
+        client.fail = lambda verb, resource, _: ServiceUnavailable("later") if verb == "list" else None
+        await writer.apply(OWNER, Plan((made("a"),)))
+        # then whoever asks hears that it is not known
+        with pytest.raises(ServiceUnavailable):
+            await writer.catch_up(OWNER)
+        # when the server answers again
+        client.fail = lambda verb, resource, _: None
+        await writer.catch_up(OWNER)
+        # then the cache must have what was made
+        assert not writer.fresh(OWNER) or len(informer) == 1
+        await clock.turns(20)
+        assert (writer.fresh(OWNER), len(informer)) == (True, 1)
 
     run(scenario)
 

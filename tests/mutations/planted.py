@@ -31,7 +31,7 @@ CONTROLLERS = _in(
     ("statefulset/decide.py", 'return self.sts.spec.podManagementPolicy != "Parallel"', "return False", "controllers/statefulset"),
     ("statefulset/decide.py", 'if pod.status.phase in ("Failed", "Succeeded"):', 'if pod.status.phase == "Succeeded":', "controllers/statefulset"),
     ("job/decide.py", "elif state.failed > _limit(job)", "elif state.failed >= _limit(job)", "controllers/job"),
-    ("job/decide.py", "return state.succeeded >= completions", "return state.succeeded > completions", "controllers/job"),
+    ("job/decide.py", "else state.succeeded >= completions", "else state.succeeded > completions", "controllers/job"),
     ("statefulset/decide.py", "        if _is_unavailable(step, pod):\n            return\n", "", "controllers/statefulset/test_decide.py"),
     ("job/controller.py", "write.name not in kept", "True", "controllers/job/test_controller.py"),
     ("daemonset/decide.py", "if should and not there:", "if should and there:", "controllers/daemonset"),

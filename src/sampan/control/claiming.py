@@ -30,6 +30,7 @@ class Claiming:
     writer: Writer
     owners: Resource[Any]
     objects: Informer[Any]
+    finalizer: str = ""  # what the owner's objects carry: given with adoption, taken with release
 
     def near(self, owner: Any) -> list[Any]:
         """What the owner manages, and what nobody manages and its selector may match."""
@@ -62,8 +63,8 @@ class Claiming:
                 return claimed.kept()
         reference = owner_reference(self.owners, owner)
         resource = self.objects.resource
-        writes = [adoption(resource, obj, reference) for obj in claimed.adopt]
-        writes += [release(resource, obj, owner.metadata.uid) for obj in claimed.release]
+        writes = [adoption(resource, obj, reference, finalizer=self.finalizer) for obj in claimed.adopt]
+        writes += [release(resource, obj, owner.metadata.uid, finalizer=self.finalizer) for obj in claimed.release]
         if not writes:
             return claimed.owned
         outcome = await self.writer.do(key, Plan(tuple(writes)))

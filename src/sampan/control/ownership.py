@@ -54,19 +54,25 @@ def claim(owner: Any, matches: Matches, objects: Iterable[T], *, adoptable: Call
     return result
 
 
-def adoption(resource: Resource[Any], obj: Any, reference: OwnerReference) -> Patch:
-    """The patch that makes `reference` the managing owner; a conflict if the object changed."""
-    return _owners(resource, obj, [*obj.metadata.ownerReferences, reference])
+def adoption(resource: Resource[Any], obj: Any, reference: OwnerReference, *, finalizer: str = "") -> Patch:
+    """The patch that makes `reference` the managing owner, and adds its finalizer; a conflict if the object changed."""
+    lacks = finalizer and finalizer not in obj.metadata.finalizers
+    return _owners(resource, obj, [*obj.metadata.ownerReferences, reference],
+                   finalizers=[*obj.metadata.finalizers, finalizer] if lacks else None)
 
 
-def release(resource: Resource[Any], obj: Any, uid: str) -> Patch:
-    """The patch that takes the owner away; a conflict if the object changed."""
-    return _owners(resource, obj, [ref for ref in obj.metadata.ownerReferences if ref.uid != uid])
+def release(resource: Resource[Any], obj: Any, uid: str, *, finalizer: str = "") -> Patch:
+    """The patch that takes the owner away, and its finalizer; a conflict if the object changed."""
+    left = [one for one in obj.metadata.finalizers if one != finalizer]
+    return _owners(resource, obj, [ref for ref in obj.metadata.ownerReferences if ref.uid != uid],
+                   finalizers=left if len(left) < len(obj.metadata.finalizers) else None)
 
 
-def _owners(resource: Resource[Any], obj: Any, references: list[OwnerReference]) -> Patch:
+def _owners(resource: Resource[Any], obj: Any, references: list[OwnerReference], *, finalizers: list[str] | None) -> Patch:
     meta = {"uid": obj.metadata.uid, "resourceVersion": obj.metadata.resourceVersion,
             "ownerReferences": codec.to_builtins(references)}
+    if finalizers is not None:
+        meta["finalizers"] = finalizers or None
     return Patch(resource, obj.metadata.namespace, obj.metadata.name, {"metadata": meta})
 
 

@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from sampan.api.errors import ApiError, Conflict, NotFound
-from sampan.client.base import Client, DeleteOptions
+from sampan.client.base import MERGE_PATCH, STRATEGIC_PATCH, Client, DeleteOptions
 from sampan.control.events import EventRecorder
 from sampan.control.informer import Informer, Informers, newest
 from sampan.control.key import Key, meta_of, revision_of, uid_of
@@ -60,6 +60,7 @@ class Outcome:
 class _Expected:
     revisions: dict[Informer[Any], int] = field(default_factory=dict)
     deletions: dict[tuple[Informer[Any], Key], tuple[str, float]] = field(default_factory=dict)
+    unsure: dict[Informer[Any], Create] = field(default_factory=dict)
 
 
 class Writer:
@@ -90,7 +91,8 @@ class Writer:
                     and self._monotonic() < until:
                 return False  # the change of that object wakes its owner
             del expected.deletions[informer, place]
-        del self._expected[key]
+        if not expected.unsure:
+            del self._expected[key]
         return True
 
     def forget(self, key: Key) -> None:
@@ -163,17 +165,30 @@ class Writer:
 
     async def _expect_like(self, key: Key, write: Create) -> None:
         """The answer to a creation was lost: what the server has of its like by now must have been seen before more is created."""
-        informer, meta = self._informers.known(write.resource), meta_of(write.object)
+        informer = self._informers.known(write.resource)
         if informer is None:
             return
-        labels = ",".join(f"{name}={value}" for name, value in sorted(meta.labels.items()))
+        self._expected.setdefault(key, _Expected()).unsure[informer] = write
         try:
-            page = await self._client.list(write.resource, meta.namespace, labels=labels)
+            await self.catch_up(key)
         except ApiError as error:
             log.debug("it is not known what was created", extra={"key": str(key), "resource": write.resource.group_resource, "error": str(error)})
+
+    async def catch_up(self, key: Key) -> None:
+        """Ask what became of creations whose answers were lost, if that could not be told at the time; `fresh` waits for it then.
+
+        Raises:
+            ApiError: It still can't be told: nothing may be created on what the cache says.
+        """
+        expected = self._expected.get(key)
+        if expected is None:
             return
-        expected = self._expected.setdefault(key, _Expected())
-        expected.revisions[informer] = max(expected.revisions.get(informer, 0), newest(page.items))
+        for informer, write in list(expected.unsure.items()):
+            meta = meta_of(write.object)
+            labels = ",".join(f"{name}={value}" for name, value in sorted(meta.labels.items()))
+            page = await self._client.list(write.resource, meta.namespace, labels=labels)
+            expected.revisions[informer] = max(expected.revisions.get(informer, 0), newest(page.items))
+            expected.unsure.pop(informer, None)
 
     async def _guarded(self, key: Key, write: Write) -> Any:
         try:
@@ -193,7 +208,7 @@ class Writer:
             answer = await self._client.update(write.resource, write.object, subresource=write.subresource)
         else:
             answer = await self._client.patch(write.resource, write.name, write.namespace, write.patch,
-                                              subresource=write.subresource)
+                                              type=STRATEGIC_PATCH if write.strategic else MERGE_PATCH, subresource=write.subresource)
         self.wrote(key, write.resource, answer)
         return answer
 

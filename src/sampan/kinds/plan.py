@@ -27,13 +27,14 @@ class Update:
 
 @dataclass(frozen=True)
 class Patch:
-    """Merge-patch an object."""
+    """Merge-patch an object; a `strategic` patch merges lists by upstream's rules."""
 
     resource: Resource[Any]
     namespace: str
     name: str
     patch: dict[str, Any]
     subresource: str = ""
+    strategic: bool = False
 
 
 @dataclass(frozen=True)

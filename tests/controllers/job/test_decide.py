@@ -3,10 +3,12 @@
     job                   the spec below, as YAML; the status begins empty
     status                merge the YAML below into the status
     pods                  what the cache has, one a line: `NAME STATE key=value …`; STATE one of pending, running, succeeded, failed, leaving
-                          (`index=`, `failures=`, `ignored=`, `code=`, `ended=SECONDS`, `restarts=`, `condition=`, `counted`: its finalizer is gone)
+                          (`index=`, `failures=`, `ignored=`, `code=`, `ended=SECONDS`, `restarts=`, `condition=`, `unready=SECONDS` instead of a container's end,
+                          `counted`: its finalizer is gone)
     at SECONDS            the time of day: so many seconds after the Job began; back, too
     look                  what is counted, judged, and planned for pods
-    track                 what is written down then (kept for the next look), as if all that was planned had come about
+    track                 what is written down then (kept for the next look), as if all that was planned had come about;
+                          `kept`: as if no deletion had
 
 What is remembered between looks (failures and their back-off) goes from look to look; `crash` forgets it.
 """
@@ -25,9 +27,10 @@ from sampan.api import codec
 from sampan.api.batch.v1 import Job
 from sampan.api.core.v1 import Pod
 from sampan.api.scalars import Time
+from sampan.control.pods import is_ready
 from sampan.controllers.job.decide import Look, complete, is_complete, look, manage
 from sampan.controllers.job.pods import INDEX, INDEX_FAILURES, INDEX_IGNORED_FAILURES, Record
-from sampan.controllers.job.tracking import track
+from sampan.controllers.job.tracking import After, track
 from sampan.kinds.batch import indexes
 from sampan.kinds.batch.job import TRACKING_FINALIZER
 from sampan.kinds.plan import Create, Delete, Plan, Update
@@ -58,6 +61,9 @@ def a_pod(line: str) -> Pod:
         status["containerStatuses"] = [{"name": "c", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": ended}]
     elif "restarts" in given:
         status["containerStatuses"] = [{"name": "c", "image": "i", "imageID": "", "ready": False, "restartCount": int(given["restarts"])}]
+    if "unready" in given:
+        del status["containerStatuses"]
+        status["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": moment(float(given["unready"]))}]
     if "condition" in given:
         status["conditions"] = [{"type": given["condition"], "status": "True"}]
     return codec.convert(Pod, {"metadata": meta, "status": status})
@@ -66,7 +72,7 @@ def a_pod(line: str) -> Pod:
 class Play:
     def __init__(self) -> None:
         self.job, self.pods, self.now = Job(), list[Pod](), START
-        self.record, self.state, self.plan = Record(), Look(Job(), (), START, (), Record()), Plan()
+        self.record, self.state, self.plan = Record(), Look(Job(), (), START, Record()), Plan()
 
     def handle(self, block: Block) -> str:
         return str(getattr(self, block.name)(block) or "ok")
@@ -91,7 +97,7 @@ class Play:
         self.record = Record()
 
     def look(self, block: Block) -> str:
-        self.state = state = look(self.job, self.pods, block.words, self.record, self.now)
+        self.state = state = look(self.job, self.pods, self.record, self.now)
         self.record = state.record
         self.plan = manage(state)
         counts = f"active={len(state.active)} succeeded={state.succeeded} failed={state.failed}"
@@ -102,14 +108,14 @@ class Play:
         verdict = [f"{state.verdict.type} {state.verdict.reason}: {state.verdict.message}"] if state.verdict and state.is_new_verdict else []
         return "\n".join([counts, *verdict, render(self.plan), *made])
 
-    def track(self, _: Block) -> str:
+    def track(self, block: Block) -> str:
         made = sum(isinstance(one, Create) for one in self.plan.writes)
-        gone = [one.name for one in self.plan.writes if isinstance(one, Delete)]
+        gone = [one.name for one in self.plan.writes if isinstance(one, Delete) and "kept" not in block.words]
         active = len(self.state.active) + made - len(gone)
         if self.state.verdict is None and is_complete(self.state, active):
             complete(self.state)
-        self.state.removing = {pod.metadata.uid for pod in self.pods if pod.metadata.name in gone}
-        plan = track(self.state, active, self.state.terminating + len(gone), managed=True)
+        ready = sum(is_ready(pod) for pod in self.state.active if pod.metadata.name not in gone)
+        plan, free = track(self.state, After(active, ready, self.state.terminating + len(gone), managed=True))
         for write in plan.writes:
             if isinstance(write, Update):
                 self.job = write.object
@@ -118,7 +124,7 @@ class Play:
         left = self.job.status.uncountedTerminatedPods
         uncounted = [f"uncounted succeeded={','.join(left.succeeded)} failed={','.join(left.failed)}"] if left and (left.succeeded or left.failed) else []
         conditions = [f"{one.type}={one.status} {one.reason}" for one in self.job.status.conditions]
-        return "\n".join([render(plan), shown, *uncounted, *conditions])
+        return "\n".join([render(plan), *(f"untrack {pod.metadata.name}" for pod in free), shown, *uncounted, *conditions])
 
 
 def played(block: Block, play: Play) -> str:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sampan.aio.backoff import Backoff
+from sampan.aio.tasks import Tasks
 from sampan.api.batch.v1 import Job
+from sampan.api.core.v1 import Pod
+from sampan.api.errors import Conflict, NotFound
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
 from sampan.control.claiming import Claiming
-from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.controller import DONE, Context, Controller, ControlLoop, Result
 from sampan.control.indexes import by_selector
-from sampan.control.key import Key, controller_of
+from sampan.control.key import Key, controller_of, key_of
 from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
+from sampan.control.pods import is_ready
+from sampan.control.queue import WorkQueue
 from sampan.control.writer import Outcome
-from sampan.controllers.job.decide import complete, deadline_in, is_complete, look, manage
+from sampan.controllers.job.decide import Look, complete, deadline_in, is_complete, look, manage, untrack
 from sampan.controllers.job.pods import Record, is_tracked
-from sampan.controllers.job.tracking import leftovers, track
-from sampan.kinds.batch.job import is_finished, is_ours
+from sampan.controllers.job.tracking import After, strays, track
+from sampan.kinds.batch.job import TRACKING_FINALIZER, is_finished, is_ours
 from sampan.kinds.plan import Create, Delete, Patch, Plan
 
 
 def tracked_by_job(pod: Any) -> Iterable[Hashable]:
     """Pods with the tracking finalizer by the key of their Job."""
     ref = controller_of(pod) if is_tracked(pod) else None
-    return (Key(pod.metadata.namespace, ref.name),) if ref is not None and ref.kind == "Job" else ()
+    return (Key(pod.metadata.namespace, ref.name),) if ref is not None and (ref.kind, ref.apiVersion) == ("Job", "batch/v1") else ()
 
 
 def _matches(job: Job, labels: Mapping[str, str]) -> bool:
@@ -41,44 +47,66 @@ class JobController(Controller):
 
     def __init__(self, context: Context, *, workers: int = 5) -> None:
         super().__init__(context, workers=workers)
-        self._jobs, pods = self.informers.of(JOBS), self.informers.of(PODS)
-        self._tracked = pods.index(tracked_by_job)
+        self._jobs, self._pods = self.informers.of(JOBS), self.informers.of(PODS)
+        self._tracked = self._pods.index(tracked_by_job)
         self._records: dict[Key, tuple[str, Record]] = {}
         keys = owner_keys(JOBS, self._jobs, self._jobs.index(by_selector), _matches)
-        self._claiming = Claiming(self.client, self.writer, JOBS, pods)
+        self._claiming = Claiming(self.client, self.writer, JOBS, self._pods, TRACKING_FINALIZER)
+        self._orphans = ControlLoop("job-orphan-pods", self._let_go, context.clock, workers=1, wait_for=[self._pods],
+                                    queue=WorkQueue(context.clock, backoff=self.backoff))
         self.loop.watch(self._jobs)
-        self.loop.watch(pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
+        self.loop.watch(self._pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
+        self._pods.on_change(self._look_for_orphans)
+
+    def idle(self) -> bool:
+        """See `Component.idle`."""
+        return super().idle() and self._orphans.idle()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with Tasks() as tasks:
+            tasks.start(super().run(), self.name)
+            tasks.start(self._orphans.run(), self._orphans.name)
+            await tasks.wait()
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
         job = self._jobs.get(key)
+        await self.writer.catch_up(key)
         if not self.writer.fresh(key):
             return DONE
-        if job is None or is_finished(job):
-            return await self._tidy(key, job)
-        if not is_ours(job):
+        await self._tidy(key, job)
+        if job is None or is_finished(job) or not is_ours(job):
             return DONE
         pods = await self._claiming.hold(key, job, of_label_selector(job.spec.selector).matches)
         uid, record = self._records.get(key, ("", Record()))
-        record = record if uid == job.metadata.uid else Record()
-        state = look(job, pods, (), record, self.clock.now())
-        plan, outcome = Plan(), Outcome()
-        if job.metadata.deletionTimestamp is None:
-            plan = manage(state)
-            outcome = await self._manage(key, job, plan)
-        created = sum(isinstance(write, Create) for write in outcome.done)
-        deleted = sum(isinstance(write, Delete) for write in outcome.done)
-        active = len(state.active) + created - deleted
-        if state.verdict is None and job.metadata.deletionTimestamp is None and is_complete(state, active):
+        state = look(job, pods, record if uid == job.metadata.uid else Record(), self.clock.now())
+        leaving = job.metadata.deletionTimestamp is not None
+        plan = manage(state) if state.verdict is not None or not leaving else Plan()
+        outcome = await self._manage(key, job, plan)
+        after = _after(state, outcome, managed=not leaving)
+        if state.verdict is None and is_complete(state, after.active):
             complete(state)
-        touched = {write.name for write in plan.writes if isinstance(write, Delete | Patch)}
-        state.removing = {pod.metadata.uid for pod in pods if pod.metadata.name in touched}
-        after = track(state, active, state.terminating + deleted, managed=job.metadata.deletionTimestamp is None)
-        await self.writer.do(key, after)
-        self._records[key] = (job.metadata.uid, state.record)
+        elif state.verdict is not None and len(outcome.done) < len(plan.writes):
+            # some still run: nothing is told of an end that all pods have not been brought to; it is judged again
+            state.verdict, state.is_new_verdict, after = None, False, replace(after, managed=False)
+        await self._track(key, state, after)
         outcome.raise_first()
         waits = [wait for wait in (plan.requeue_after_seconds, deadline_in(state)) if wait is not None and wait > 0]
         return Result(min(waits, default=None))
+
+    async def _track(self, key: Key, state: Look, after: After) -> None:
+        """The status first, by compare and swap; only what it knows of loses its finalizer."""
+        plan, free = track(state, after)
+        await self.writer.do(key, plan)
+        self._records[key] = (state.job.metadata.uid, state.record)
+        (await self._untrack(key, free)).raise_first()
+
+    async def _untrack(self, key: Key, pods: Sequence[Pod]) -> Outcome:
+        """Take finalizers off; a pod that is gone, or another one by now, has none any more."""
+        outcome = await self.writer.apply(key, Plan(tuple(untrack(pod) for pod in pods)))
+        outcome.failures = [(write, error) for write, error in outcome.failures if not isinstance(error, NotFound | Conflict)]
+        return outcome
 
     async def _manage(self, key: Key, job: Job, plan: Plan) -> Outcome:
         """Do what was planned for pods. One that keeps its finalizer, since that could not be taken off, is not deleted: it would count as failed."""
@@ -89,10 +117,42 @@ class JobController(Controller):
         later = await self.writer.apply(key, Plan(rest), tell=lambda write, answer: pod_event(job, write, answer))
         return Outcome(outcome.done + later.done, failures=outcome.failures + later.failures)
 
-    async def _tidy(self, key: Key, job: Job | None) -> Result:
-        """No pod shall be held by a Job that is gone or over."""
+    # pods that nobody counts any more
+
+    async def _tidy(self, key: Key, job: Job | None) -> None:
+        """No pod shall be held by a Job that is gone, over or another one."""
+        if job is None or is_finished(job):
+            self._records.pop(key, None)
         if job is None:
             self.writer.forget(key)
-        self._records.pop(key, None)
-        await self.writer.do(key, leftovers(self._tracked.get(key)))
+        left = strays(job, self._tracked.get(key))
+        if left and (job is None or not is_finished(job)) and await self._lives(key, left):
+            return
+        (await self._untrack(key, left)).raise_first()
+
+    async def _lives(self, key: Key, pods: Sequence[Pod]) -> bool:
+        """Whether the server has the Job of these pods: the cache of Jobs may be older than that of pods."""
+        try:
+            live = await self.client.get(JOBS, key.name, key.namespace)
+        except NotFound:
+            return False
+        return any((ref := controller_of(pod)) is not None and ref.uid == live.metadata.uid for pod in pods)
+
+    def _look_for_orphans(self, _: Pod | None, new: Pod | None) -> None:
+        if new is not None and is_tracked(new) and controller_of(new) is None:
+            self._orphans.queue.add(key_of(new))
+
+    async def _let_go(self, key: Key) -> Result:
+        """A tracked pod without a managing owner: its finalizer goes. Who adopts it gives it another."""
+        pod = self._pods.get(key)
+        if pod is not None and is_tracked(pod) and controller_of(pod) is None:
+            (await self._untrack(key, [pod])).raise_first()
         return DONE
+
+
+def _after(state: Look, outcome: Outcome, *, managed: bool) -> After:
+    """How the Job stands after these writes."""
+    gone = {write.name for write in outcome.done if isinstance(write, Delete)}
+    created = sum(isinstance(write, Create) for write in outcome.done)
+    ready = sum(is_ready(pod) for pod in state.active if pod.metadata.name not in gone)
+    return After(len(state.active) + created - len(gone), ready, state.terminating + len(gone), managed)

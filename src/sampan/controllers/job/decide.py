@@ -6,7 +6,7 @@ Source: kube-controller-manager `job/job_controller.go` (syncJob, manageJob).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -51,8 +51,8 @@ class Look:
     job: Job
     pods: Sequence[Pod]
     now: datetime
-    removing: Collection[str]  # uids of pods that were written in this round: the cache has them as they were
     record: Record
+    started: Time | None = None  # since when it runs: now, if this is the first look at it
     active: list[Pod] = field(default_factory=list)
     succeeded: int = 0
     failed: int = 0
@@ -75,21 +75,22 @@ def has_limit_per_index(job: Job) -> bool:
     return job.spec.backoffLimitPerIndex is not None
 
 
-def look(job: Job, pods: Sequence[Pod], removing: Collection[str], record: Record, now: datetime) -> Look:
+def look(job: Job, pods: Sequence[Pod], record: Record, now: datetime) -> Look:
     """Count what has ended and judge.
 
     Args:
         job: As the server has it, not finished.
-        pods: All that it owns.
-        removing: Uids of those that are being written by somebody else at the moment.
+        pods: All that it owns, at least as new as what was last written for it.
         record: Failures remembered from earlier looks.
         now: The time.
     """
-    state = Look(job, pods, now, removing, record)
+    state = Look(job, pods, now, record, job.status.startTime)
+    if state.started is None and not is_suspended(job):
+        state.started = Time.of(now)
     state.active = [pod for pod in pods if is_active(pod)]
     uncounted = job.status.uncountedTerminatedPods
     counted = ({*uncounted.succeeded}, {*uncounted.failed}) if uncounted else (set(), set())
-    fresh = [pod for pod in pods if is_tracked(pod) and pod.metadata.uid not in removing and has_valid_index(job, pod)]
+    fresh = [pod for pod in pods if is_tracked(pod) and has_valid_index(job, pod)]
     succeeded = [pod for pod in fresh if pod.status.phase == "Succeeded" and pod.metadata.uid not in counted[0]]
     failed = [pod for pod in fresh if is_failed(job, pod) and pod.metadata.uid not in counted[1]]
     state.record = record.after(succeeded, failed)
@@ -97,7 +98,7 @@ def look(job: Job, pods: Sequence[Pod], removing: Collection[str], record: Recor
     state.failed = job.status.failed + sum(judge(job, pod).counts for pod in failed) + len(counted[1])
     if is_indexed(job):
         _look_at_indexes(state, succeeded, fresh)
-    _judge(state, failed)
+    _judge(state)
     return state
 
 
@@ -110,14 +111,10 @@ def _look_at_indexes(state: Look, succeeded: Sequence[Pod], fresh: Sequence[Pod]
         return
     limit = job.spec.backoffLimitPerIndex or 0
     state.failed_indexes = {*indexes.each(indexes.parse(job.status.failedIndexes or "", completions))}
-    # pods that are stopped because the Job is over do not fail their index
-    over = any(one.type in INTERIM and one.status == "True" for one in job.status.conditions)
-    failed = [(index, pod) for pod in fresh if (pod.status.phase == "Failed" if over else is_failed(job, pod))
-              and (index := index_of(pod)) is not None]
+    failed = [(index, pod) for pod in fresh if is_failed(job, pod) and (index := index_of(pod)) is not None]
     for index, pod in failed:
         verdict = judge(job, pod)
-        if index not in state.done_indexes and (verdict.action == "FailIndex" or (
-                verdict.counts and failures_of_index(pod) >= limit)):
+        if verdict.action == "FailIndex" or (verdict.counts and failures_of_index(pod) >= limit):
             state.failed_indexes.add(index)
     running = {index_of(pod) for pod in state.active}
     for index, pod in sorted(failed, key=lambda one: (all_failures_of_index(one[1]), ended_at(one[1]))):
@@ -128,14 +125,14 @@ def _look_at_indexes(state: Look, succeeded: Sequence[Pod], fresh: Sequence[Pod]
 # is it over?
 
 
-def _judge(state: Look, failed: Sequence[Pod]) -> None:
+def _judge(state: Look) -> None:
     job = state.job
     for type_ in INTERIM:
         found = condition(job.status.conditions, type_)
         if found is not None and found.status == "True":
             state.verdict = found
             return
-    message = next((text for pod in failed if (text := judge(job, pod).message)), "")
+    message = next((text for pod in state.pods if is_failed(job, pod) and (text := judge(job, pod).message)), "")
     if message:
         _fail(state, "PodFailurePolicy", message)
     elif state.failed > _limit(job) or _restarted_too_often(job, state.pods):
@@ -152,11 +149,9 @@ def _judge(state: Look, failed: Sequence[Pod]) -> None:
 
 
 def is_complete(state: Look, active: int) -> bool:
-    """Whether as many pods as wanted have succeeded."""
+    """Whether as many pods as wanted have succeeded, and none runs any more."""
     completions = state.job.spec.completions
-    if completions is None:
-        return state.succeeded > 0 and active == 0
-    return state.succeeded >= completions
+    return active == 0 and (state.succeeded > 0 if completions is None else state.succeeded >= completions)
 
 
 def complete(state: Look) -> None:
@@ -196,14 +191,16 @@ def _restarted_too_often(job: Job, pods: Sequence[Pod]) -> bool:
 def deadline_in(state: Look) -> float | None:
     """Seconds until the Job has been active for too long; None: it has no deadline, or does not run."""
     job = state.job
-    if job.spec.activeDeadlineSeconds is None or job.status.startTime is None or is_suspended(job):
+    if job.spec.activeDeadlineSeconds is None or state.started is None or is_suspended(job):
         return None
-    due = job.status.startTime.moment() + timedelta(seconds=job.spec.activeDeadlineSeconds)
+    due = state.started.moment() + timedelta(seconds=job.spec.activeDeadlineSeconds)
     return (due - state.now).total_seconds()
 
 
 def _success_rule(state: Look) -> int | None:
     policy, completions = state.job.spec.successPolicy, state.job.spec.completions or 0
+    if not state.done_indexes:
+        return None
     for number, rule in enumerate((policy.rules if policy else None) or ()):
         if rule.succeededIndexes is not None:
             named = indexes.parse(rule.succeededIndexes, completions)
@@ -251,10 +248,9 @@ def _removals(pods: Sequence[Pod]) -> list[Write]:
 
 
 def untrack(pod: Pod) -> Patch:
-    """Take the tracking finalizer off a pod."""
-    left = [name for name in pod.metadata.finalizers if name != TRACKING_FINALIZER]
-    meta = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resourceVersion, "finalizers": left or None}
-    return Patch(PODS, pod.metadata.namespace, pod.metadata.name, {"metadata": meta})
+    """Take the tracking finalizer off a pod, whatever else has become of it."""
+    meta = {"uid": pod.metadata.uid, "$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER]}
+    return Patch(PODS, pod.metadata.namespace, pod.metadata.name, {"metadata": meta}, strategic=True)
 
 
 def _surplus(state: Look, least: int) -> list[Pod]:

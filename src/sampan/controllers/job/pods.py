@@ -46,7 +46,7 @@ def has_valid_index(job: Job, pod: Pod) -> bool:
 
 def replaces_only_failed(job: Job) -> bool:
     """A pod that is being deleted is replaced only once it has ended."""
-    return job.spec.podReplacementPolicy == "Failed"
+    return job.spec.podReplacementPolicy == "Failed" or job.spec.podFailurePolicy is not None
 
 
 def is_failed(job: Job, pod: Pod) -> bool:
@@ -69,19 +69,24 @@ def all_failures_of_index(pod: Pod) -> int:
 
 
 def ended_at(pod: Pod) -> datetime:
-    """When it ended, as well as can be told."""
-    ends = [status.state.terminated.finishedAt for status in pod.status.containerStatuses
-            if status.state is not None and status.state.terminated is not None]
-    known = [end.moment() for end in ends if end is not None]
-    if known and len(ends) == len(pod.status.containerStatuses):
+    """When it ended, as well as can be told: by its containers and sidecars if all have, by what is said of it otherwise."""
+    sidecars = {one.name for one in pod.spec.initContainers if one.restartPolicy == "Always"}
+    ends = [_end_of(one) for one in (*pod.status.containerStatuses, *(one for one in pod.status.initContainerStatuses if one.name in sidecars))]
+    known = [end for end in ends if end is not None]
+    if known and len(known) == len(ends):
         return max(known)
+    ready = condition(pod.status.conditions, "Ready")
+    if ready is not None and ready.status == "False" and ready.lastTransitionTime is not None:
+        return ready.lastTransitionTime.moment()
     if pod.metadata.deletionTimestamp is not None:
         grace = timedelta(seconds=pod.metadata.deletionGracePeriodSeconds or 0)
         return pod.metadata.deletionTimestamp.moment() - grace
-    ready = condition(pod.status.conditions, "Ready")
-    if ready is not None and ready.lastTransitionTime is not None:
-        return ready.lastTransitionTime.moment()
     return pod.metadata.creationTimestamp.moment() if pod.metadata.creationTimestamp else LONG_AGO
+
+
+def _end_of(status: ContainerStatus) -> datetime | None:
+    ended = status.state.terminated if status.state is not None else None
+    return ended.finishedAt.moment() if ended is not None and ended.finishedAt is not None else None
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,9 @@ def _matched(rule: PodFailurePolicyRule, pod: Pod) -> str:
             if code is not None:
                 return f"Container {status.name} for pod {name} failed with exit code {code}"
         return ""
-    for pattern in rule.onPodConditions:
-        found = condition(pod.status.conditions, pattern.type)
-        if found is not None and found.status == pattern.status:
-            return f"Pod {name} has condition {found.type}"
-    return ""
+    patterns = {(one.type, one.status) for one in rule.onPodConditions}
+    found = next((one for one in pod.status.conditions if (one.type, one.status) in patterns), None)
+    return f"Pod {name} has condition {found.type}" if found is not None else ""
 
 
 def _exit_code(status: ContainerStatus, wanted: PodFailurePolicyOnExitCodesRequirement) -> int | None:

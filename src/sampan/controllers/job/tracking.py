@@ -7,65 +7,73 @@ uid out. Whatever crashes in between, the next look goes on from there. Source: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
 from sampan.api.batch.v1 import Job, JobStatus, UncountedTerminatedPods
 from sampan.api.core.v1 import Pod
 from sampan.api.resources import JOBS
 from sampan.api.scalars import Time
-from sampan.controllers.job.decide import Look, make, untrack
+from sampan.control.key import controller_of
+from sampan.controllers.job.decide import Look, make
 from sampan.controllers.job.pods import has_valid_index, index_of, is_failed, is_tracked, judge
 from sampan.kinds.batch import indexes
-from sampan.kinds.batch.job import is_indexed, is_suspended
+from sampan.kinds.batch.job import is_finished, is_indexed, is_ours, is_suspended
 from sampan.kinds.meta import condition
-from sampan.kinds.plan import EventRecord, Patch, Plan, Update
+from sampan.kinds.plan import EventRecord, Plan, Update
 
 MOST_UNCOUNTED = 500
 
 
-def track(state: Look, active: int, terminating: int, *, managed: bool) -> Plan:
-    """The status write and the removal of finalizers that go with it.
+@dataclass(frozen=True)
+class After:
+    """How a Job stands after what was done for its pods.
 
     Args:
-        state: The look that was decided on.
         active: Active pods after what was made and deleted.
+        ready: How many of them are ready.
         terminating: Those being deleted, likewise.
         managed: Whether pods were managed in this round: only then suspension is told.
     """
+
+    active: int
+    ready: int
+    terminating: int
+    managed: bool
+
+
+def track(state: Look, after: After) -> tuple[Plan, list[Pod]]:
+    """The status write with its events, and the pods that lose their finalizer once it is done.
+
+    Nobody loses it whose end the status does not know: a status that could not be written ends the round.
+    """
     job, events = state.job, list[EventRecord]()
     old = job.status
-    status = replace(old, active=active, terminating=terminating, ready=min(state.ready, active),
+    status = replace(old, active=after.active, terminating=after.terminating, ready=after.ready, startTime=state.started,
                      conditions=list(old.conditions), uncountedTerminatedPods=_settled(state))
-    if status.startTime is None and not is_suspended(job):
-        status.startTime = Time.of(state.now)
     status.succeeded, status.failed = _counted(state)
-    untracked = _count_ends(state, status)
+    free = _count_ends(state, status)
     if is_indexed(job):
         _note_indexes(state, status)
     if state.verdict is not None and state.is_new_verdict:
         status.conditions = [*status.conditions, state.verdict]
-    elif managed and state.verdict is None:
+    elif after.managed and state.verdict is None:
         _suspension(state, status, events)
-    if not untracked and _is_over(state, status, terminating):
+    if not free and _is_over(state, status):
         _finish(state, status, events)
-    patches: tuple[Patch, ...] = tuple(untrack(pod) for pod in untracked)
-    if status == old:
-        return Plan(patches, None, tuple(events))
-    return Plan((Update(JOBS, replace(job, status=status), "status"), *patches), None, tuple(events))
+    writes = (Update(JOBS, replace(job, status=status), "status"),) if status != old else ()
+    return Plan(writes, None, tuple(events)), free
 
 
 def _uncounted(job: Job) -> UncountedTerminatedPods:
     return job.status.uncountedTerminatedPods or UncountedTerminatedPods()
 
 
-def _free(state: Look) -> set[str]:
-    """Uids of pods that still have the finalizer."""
-    return {pod.metadata.uid for pod in state.pods if is_tracked(pod) and pod.metadata.uid not in state.removing}
-
-
 def _settled(state: Look) -> UncountedTerminatedPods:
     """The uncounted ones without those whose finalizer is gone: they are counted now."""
-    old, held = _uncounted(state.job), _free(state) | set(state.removing)
+    old, held = _uncounted(state.job), {pod.metadata.uid for pod in state.pods if is_tracked(pod)}
     return UncountedTerminatedPods(succeeded=[uid for uid in old.succeeded if uid in held],
                                    failed=[uid for uid in old.failed if uid in held])
 
@@ -77,30 +85,34 @@ def _counted(state: Look) -> tuple[int, int]:
 
 
 def _count_ends(state: Look, status: JobStatus) -> list[Pod]:
-    """Note ended pods in `status`; returns those whose finalizer may go."""
-    job, uncounted, free = state.job, status.uncountedTerminatedPods, []
+    """Note ended pods in `status`; returns those whose finalizer may go, no more than one status can tell of."""
+    job, uncounted = state.job, status.uncountedTerminatedPods
     assert uncounted is not None
-    for pod in state.pods:
+    known = {*uncounted.succeeded, *uncounted.failed}
+    pods = sorted(state.pods, key=lambda pod: -1 if (index := index_of(pod)) is None else index) if is_indexed(job) else state.pods
+    free, noted = list[Pod](), len(known)
+    for pod in pods:
         uid = pod.metadata.uid
-        if not is_tracked(pod) or uid in state.removing or not _may_go(state, pod):
+        if not is_tracked(pod) or not _may_go(state, pod):
             continue
-        if len(uncounted.succeeded) + len(uncounted.failed) >= MOST_UNCOUNTED:
-            break
         free.append(pod)
         if pod.status.phase == "Succeeded" and uid not in uncounted.failed:
-            if not is_indexed(job) and uid not in uncounted.succeeded:
+            if is_indexed(job):
+                noted += has_valid_index(job, pod)
+            elif uid not in known:
                 uncounted.succeeded.append(uid)
-        elif _counts_as_failed(state, pod) and uid not in uncounted.failed and has_valid_index(job, pod) \
-                and judge(job, pod).counts:
+                noted += 1
+        elif _counts_as_failed(state, pod) and uid not in uncounted.failed and has_valid_index(job, pod) and judge(job, pod).counts:
             uncounted.failed.append(uid)
+            noted += 1
+        if noted >= MOST_UNCOUNTED:
+            break
     return free
 
 
 def _counts_as_failed(state: Look, pod: Pod) -> bool:
-    if state.verdict is None:
-        return is_failed(state.job, pod)
-    # what is stopped because the Job has succeeded is no failure; what is stopped because it failed is one
-    return state.verdict.type == "FailureTarget" or pod.status.phase == "Failed"
+    """Where the Job fails, everything that has not ended well does."""
+    return is_failed(state.job, pod) or (state.verdict is not None and state.verdict.type == "FailureTarget")
 
 
 def _may_go(state: Look, pod: Pod) -> bool:
@@ -133,12 +145,12 @@ def _suspension(state: Look, status: JobStatus, events: list[EventRecord]) -> No
     events.append(EventRecord(job, "Normal", word.title(), f"Job {word}"))
 
 
-def _is_over(state: Look, status: JobStatus, terminating: int) -> bool:
+def _is_over(state: Look, status: JobStatus) -> bool:
     uncounted = status.uncountedTerminatedPods
     assert uncounted is not None
     # the verdict is written first, the end only in a later round, when no pod is left to count
     return state.verdict is not None and not state.is_new_verdict and not uncounted.succeeded and not uncounted.failed \
-        and terminating == 0 and not state.removing
+        and status.terminating == 0
 
 
 def _finish(state: Look, status: JobStatus, events: list[EventRecord]) -> None:
@@ -147,14 +159,20 @@ def _finish(state: Look, status: JobStatus, events: list[EventRecord]) -> None:
     if verdict.type == "SuccessCriteriaMet":
         status.conditions = [*status.conditions, make("Complete", "True", verdict.reason, verdict.message, now)]
         status.completionTime = Time.of(now)
+        completions = state.job.spec.completions
+        if completions is not None and status.succeeded > completions:
+            events.append(EventRecord(state.job, "Warning", "TooManySucceededPods", "Too many succeeded pods running after completion count reached"))
         events.append(EventRecord(state.job, "Normal", "Completed", "Job completed"))
     else:
         status.conditions = [*status.conditions, make("Failed", "True", verdict.reason, verdict.message, now)]
         events.append(EventRecord(state.job, "Warning", verdict.reason, verdict.message))
 
 
-def leftovers(pods: list[Pod]) -> Plan:
-    """Take the finalizer off pods whose Job is gone or over."""
-    return Plan(tuple(untrack(pod) for pod in pods if is_tracked(pod)))
+def strays(job: Job | None, pods: Sequence[Pod]) -> list[Pod]:
+    """Those of a Job's tracked pods, found by its name, that nobody counts any more: it is gone, another one or over."""
+    if job is None:
+        return [*pods]
+    others = [pod for pod in pods if (ref := controller_of(pod)) is None or ref.uid != job.metadata.uid]
+    return [*pods] if is_finished(job) and is_ours(job) else others
 
 
