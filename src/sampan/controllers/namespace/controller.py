@@ -20,7 +20,7 @@ from sampan.control.catalog import Catalog
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_namespace
 from sampan.control.key import Key, meta_of
-from sampan.controllers.namespace.decide import FINALIZER, Remains, decide
+from sampan.controllers.namespace.decide import Remains, decide, grace_left_seconds
 
 PAGE = 500
 LOOK_AGAIN = Backoff(first_seconds=0.5, most_seconds=15.0)
@@ -58,30 +58,30 @@ class NamespaceController(Controller):
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
         namespace = self._namespaces.get(key)
-        if namespace is None or namespace.metadata.deletionTimestamp is None or FINALIZER not in namespace.spec.finalizers:
+        if namespace is None or namespace.metadata.deletionTimestamp is None or not namespace.spec.finalizers:
             self._attempts.pop(key, None)
             return DONE
         if not self.writer.fresh(key):
             return DONE
-        remains = await self._empty(key.name)
+        remains = await self._empty(namespace)
         await self.writer.do(key, decide(namespace, remains, self.clock.now()))
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
         return DONE if remains.nothing else Result(LOOK_AGAIN.delay_seconds(attempts))
 
-    async def _empty(self, namespace: str) -> Remains:
-        remains = Remains()
-        await self._delete_all(PODS, namespace, remains)
-        if not remains.nothing:
+    async def _empty(self, of: Namespace) -> Remains:
+        remains, namespace = Remains(), of.metadata.name
+        left = grace_left_seconds(of, self._pods.get(namespace), self.clock.now())
+        await self._delete_all(PODS, namespace, remains, patient=left > 0)
+        if remains.objects:
             remains.pods_first = True
-            if not remains.errors:
-                remains.errors.append(f"unexpected items still remain in namespace: {namespace} for gvr: /v1, Resource=pods")
             return remains
         resources = [one for one in self._catalog.with_verbs("delete", "list") if one.namespaced and one is not PODS]
         for resource in [*resources, *await self._aggregated(remains)]:
             await self._delete_all(resource, namespace, remains)
         return remains
 
-    async def _delete_all(self, resource: Resource[Any], namespace: str, remains: Remains) -> None:
+    async def _delete_all(self, resource: Resource[Any], namespace: str, remains: Remains, *, patient: bool = False) -> None:
+        """Delete what is there and note what remains; without a finalizer that is a mistake, unless it may take its time (`patient`)."""
         try:
             if not (await self.client.list(resource, namespace, limit=1)).items:
                 return
@@ -98,7 +98,7 @@ class NamespaceController(Controller):
         finalizers = [name for obj in left for name in meta_of(obj).finalizers]
         for name in finalizers:
             remains.finalizers[name] = remains.finalizers.get(name, 0) + 1
-        if not finalizers and resource is not PODS:
+        if not finalizers and not patient:
             group_version = resource.group_version if resource.group else f"/{resource.version}"
             remains.errors.append(f"unexpected items still remain in namespace: {namespace} for gvr: "
                                   f"{group_version}, Resource={resource.plural}")
@@ -129,18 +129,19 @@ class NamespaceController(Controller):
         if answer.code != 200:
             remains.discovery_error = f"discovery failed with code {answer.code}"
             return []
-        found = []
+        found, stale = [], []
         for group in codec.loads(answer.body).get("items") or []:
             name = group["metadata"].get("name", "")
             if name in known:
                 continue
             version = group["versions"][0]
             if version.get("freshness") == "Stale":
-                remains.discovery_error = (
-                    "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
-                    f"{name}/{version['version']}: stale GroupVersion discovery: {name}/{version['version']}")
+                stale.append(f"{name}/{version['version']}: stale GroupVersion discovery: {name}/{version['version']}")
             found += [_resource(name, version["version"], one) for one in version.get("resources") or []
                       if one.get("scope") == "Namespaced" and {"list", "delete"} <= set(one.get("verbs") or ())]
+        if stale:
+            remains.discovery_error = (f"Discovery failed for some groups, {len(stale)} failing: unable to retrieve the complete list of "
+                                       f"server APIs: {', '.join(sorted(stale))}")
         return found
 
 

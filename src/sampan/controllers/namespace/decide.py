@@ -5,15 +5,16 @@ Source: kube-controller-manager `namespace/deletion` (namespaced_resources_delet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from sampan.api.core.v1 import Namespace, NamespaceCondition
+from sampan.api.core.v1 import Namespace, NamespaceCondition, Pod
 from sampan.api.resources import NAMESPACES
 from sampan.api.scalars import Time
+from sampan.control.pods import is_terminal
 from sampan.kinds.meta import condition
 from sampan.kinds.plan import Plan, Update
 
@@ -44,10 +45,17 @@ class Remains:
         return not (self.objects or self.errors or self.discovery_error)
 
 
+def grace_left_seconds(namespace: Namespace, pods: Iterable[Pod], now: datetime) -> int:
+    """For how long pods may still be ending: the longest grace of those that run; 0 once that has passed since the deletion."""
+    longest = max((pod.spec.terminationGracePeriodSeconds or 0 for pod in pods if not is_terminal(pod)), default=0)
+    deleted = namespace.metadata.deletionTimestamp
+    return 0 if deleted is None or (now - deleted.moment()).total_seconds() >= longest else longest
+
+
 def decide(namespace: Namespace, remains: Remains, now: datetime) -> Plan:
     """Tell what remains in the conditions; when nothing does, take our finalizer away."""
     conditions = _conditions(namespace, remains, now)
-    if remains.nothing:
+    if remains.nothing and FINALIZER in namespace.spec.finalizers:
         finalizers = [name for name in namespace.spec.finalizers if name != FINALIZER]
         last = replace(namespace, spec=replace(namespace.spec, finalizers=finalizers))
         if conditions == namespace.status.conditions:
