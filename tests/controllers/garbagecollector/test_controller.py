@@ -10,6 +10,7 @@ import pytest
 from controllers.harness import World, run
 from controllers.late import with_lag
 from controllers.play import play
+from sampan.api.errors import Conflict
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, SECRETS
 from sampan.controllers.garbagecollector.controller import GarbageCollector
@@ -120,7 +121,8 @@ def test_an_owner_in_another_namespace_does_not_count_and_is_told() -> None:
 def test_an_owner_that_can_never_be_one_is_told_of_once() -> None:
     async def scenario(world: World) -> None:
         # given a cluster's object that names a namespace's as its owner
-        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": "00000000-0000-0000-0000-000000000001"}
+        boss = await world.make(CONFIG_MAPS, {"metadata": {"name": "boss"}})
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "boss", "uid": boss.metadata.uid}
         await world.make(NAMESPACES, {"metadata": {"name": "odd", "ownerReferences": [reference]}})
         # when a quarter of an hour passes
         for _ in range(15):
@@ -128,8 +130,34 @@ def test_an_owner_that_can_never_be_one_is_told_of_once() -> None:
             await world.settle()
         # then
         [event] = [one for one in await world.all(EVENTS) if one.reason == "OwnerRefInvalidNamespace"]
-        assert (event.count, event.message.endswith("is namespaced, but Namespace is not")) == (1, True)
+        assert (event.count, event.message.endswith('does not exist in namespace ""')) == (1, True)
         assert await world.get(NAMESPACES, "odd") is not None
+
+    run(build, scenario)
+
+
+def test_who_changes_all_the_time_is_deleted_all_the_same() -> None:
+    async def scenario(world: World) -> None:
+        # given a dependent that somebody changes each time before its deletion arrives
+        boss = await world.make(CONFIG_MAPS, {"metadata": {"name": "boss"}})
+        await world.make(CONFIG_MAPS, owned("busy", boss))
+        await world.settle()
+        world.client.fail = lambda verb, resource, obj: Conflict("changed") if verb == "delete" and len(world.client.calls) % 2 else None
+        # when its owner goes
+        await world.delete(CONFIG_MAPS, "boss")
+        await world.settle()
+        # then
+        assert "busy" not in await names(world)
+
+    run(build, scenario)
+
+
+def test_an_owner_of_a_version_that_nobody_serves_is_not_taken_for_absent() -> None:
+    async def scenario(world: World) -> None:
+        reference = {"apiVersion": "v7", "kind": "ConfigMap", "name": "boss", "uid": "00000000-0000-0000-0000-000000000001"}
+        await world.make(CONFIG_MAPS, {"metadata": {"name": "low", "ownerReferences": [reference]}})
+        await world.settle()
+        assert "low" in await names(world)
 
     run(build, scenario)
 

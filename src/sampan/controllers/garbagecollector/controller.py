@@ -7,10 +7,11 @@ object is deleted also at the server. Decisions are in `decide`. Keys name the r
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sampan.aio.tasks import Tasks
-from sampan.api.errors import NotFound
+from sampan.api.errors import Conflict, NotFound
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 from sampan.control.catalog import Catalog
@@ -32,7 +33,7 @@ from sampan.controllers.garbagecollector.decide import (
     orphans_dependents,
     release,
 )
-from sampan.kinds.plan import Plan
+from sampan.kinds.plan import Delete, Plan
 
 NOT_COLLECTED = frozenset({("", "events"), ("events.k8s.io", "events")})
 MOST_ABSENT = 500
@@ -44,6 +45,16 @@ class Item(NamedTuple):
     namespace: str
     name: str
     resource: Resource[Any]
+
+
+class Place(NamedTuple):
+    """Where an owner is said to be; the namespace is empty for one that is the cluster's."""
+
+    namespace: str
+    api_version: str
+    kind: str
+    name: str
+    uid: str
 
 
 class GarbageCollector:
@@ -59,7 +70,8 @@ class GarbageCollector:
         self.writer = Writer(context.client, context.informers, wake=queue.add, monotonic=context.clock.monotonic,
                              recorder=self.recorder)
         self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
-        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._absent: OrderedDict[Place, None] = OrderedDict()
+        self._versions: set[str] = set()  # that the server has answered for
         self._spread: set[str] = set()  # uids of owners whose dependents have all been queued
         self._tasks = Tasks()
         self._catalog = Catalog(self.informers)
@@ -175,18 +187,36 @@ class GarbageCollector:
         owners = {ref.uid: await self._state(resource, obj, ref) for ref in meta.ownerReferences}
         dependents = self._dependents(meta.uid) if "waiting" in owners.values() else ()
         plan = decide(resource, obj, owners, dependents)
-        await self.writer.do(key, plan)
+        outcome = await self.writer.apply(key, plan)
+        if len(outcome.failures) == 1 and isinstance(outcome.failures[0][0], Delete) and isinstance(outcome.failures[0][1], Conflict):
+            await self._delete_changed(key, resource, meta, outcome.failures[0][0])
+        else:
+            outcome.raise_first()
         return Result(plan.requeue_after_seconds or (5.0 if "unknown" in owners.values() else None))
+
+    async def _delete_changed(self, key: Key, resource: Resource[Any], meta: ObjectMeta, wanted: Delete) -> None:
+        """It changed since: deleted all the same if its owners are the same, or one that changes all the time would never go.
+
+        Raises:
+            Conflict: Its owners are others now.
+        """
+        try:
+            now = meta_of(await self.client.get(resource, meta.name, meta.namespace))
+        except NotFound:
+            return
+        if now.uid != meta.uid or now.ownerReferences != meta.ownerReferences:
+            raise Conflict(f"{resource.plural} {meta.name} has other owners than it had")
+        await self.writer.do(key, Plan((replace(wanted, resource_version=""),)))
 
     async def _foreground(self, key: Key, resource: Resource[Any], obj: Any) -> None:
         meta = meta_of(obj)
+        if meta.uid not in self._spread:
+            self._spread.add(meta.uid)
+            for dependent in self._dependents(meta.uid):  # also those that do not hold it
+                if not deletes_dependents(dependent.meta):
+                    self._add(dependent.resource, dependent.meta)
         if not self._is_blocked(meta.uid):
             await self.writer.do(key, release(resource, obj, FOREGROUND))
-        elif meta.uid not in self._spread:
-            self._spread.add(meta.uid)
-            for dependent in self._dependents(meta.uid):
-                if dependent.blocks(meta.uid) and not deletes_dependents(dependent.meta):
-                    self._add(dependent.resource, dependent.meta)
 
     async def _orphan(self, key: Key, resource: Resource[Any], obj: Any) -> None:
         plan = orphan(self._dependents(meta_of(obj).uid), meta_of(obj).uid)
@@ -202,12 +232,16 @@ class GarbageCollector:
         found = self._cached(meta, ref)
         if found != "absent":
             return found
-        if (meta.namespace, ref.uid) in self._absent:
-            return "absent"
         owner_resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
         assert owner_resource is not None
+        place = Place(meta.namespace if owner_resource.namespaced else "", ref.apiVersion, ref.kind, ref.name, ref.uid)
+        if place in self._absent:
+            return "absent"
+        if not await self._is_served(ref.apiVersion):
+            return "unknown"
         if owner_resource.namespaced and not meta.namespace:
-            self._misplaced(obj, ref, f"is namespaced, but {resource.kind} is not")
+            if self._lives_elsewhere(owner_resource, meta.namespace, ref.uid):
+                self._misplaced(obj, ref)
             return "misplaced"
         try:
             owner = await self.client.get(owner_resource, ref.name, meta.namespace if owner_resource.namespaced else "")
@@ -215,12 +249,22 @@ class GarbageCollector:
             owner = None
         if owner is not None and meta_of(owner).uid == ref.uid:
             return "waiting" if deletes_dependents(meta_of(owner)) else "solid"
-        self._absent[meta.namespace, ref.uid] = None
+        self._absent[place] = None
         while len(self._absent) > MOST_ABSENT:
             self._absent.popitem(last=False)
         if self._lives_elsewhere(owner_resource, meta.namespace, ref.uid):
-            self._misplaced(obj, ref, f'does not exist in namespace "{meta.namespace}"')
+            self._misplaced(obj, ref)
         return "absent"
+
+    async def _is_served(self, api_version: str) -> bool:
+        """Whether there is such a version of a group: an owner of another one is not known to be absent."""
+        if api_version not in self._versions:
+            path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            answer = await self.client.raw("GET", path, headers={"Accept": "application/json"})
+            if answer.code != 200:
+                return False
+            self._versions.add(api_version)
+        return True
 
     def _lives_elsewhere(self, resource: Resource[Any], namespace: str, uid: str) -> bool:
         if not resource.namespaced or resource not in self._watched:
@@ -228,8 +272,7 @@ class GarbageCollector:
         # the index is made when a first owner is missed: most kinds own nothing
         return any(key_of(obj).namespace != namespace for obj in self._watched[resource][0].index(by_uid).each(uid))
 
-    def _misplaced(self, obj: Any, ref: OwnerReference, why: str) -> None:
-        where = f"{ref.apiVersion}/{ref.kind}, namespace: {meta_of(obj).namespace}, name: {ref.name}, uid: {ref.uid}"
-        self.recorder.record(obj, "Warning", "OwnerRefInvalidNamespace", f"ownerRef [{where}] {why}")
-
-
+    def _misplaced(self, obj: Any, ref: OwnerReference) -> None:
+        namespace = meta_of(obj).namespace
+        where = f"{ref.apiVersion}/{ref.kind}, namespace: {namespace}, name: {ref.name}, uid: {ref.uid}"
+        self.recorder.record(obj, "Warning", "OwnerRefInvalidNamespace", f'ownerRef [{where}] does not exist in namespace "{namespace}"')

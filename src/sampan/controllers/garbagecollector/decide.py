@@ -81,7 +81,8 @@ def decide(resource: Resource[Any], obj: Any, owners: dict[str, State], dependen
         if unblock:
             refs = codec.to_builtins(meta.ownerReferences)
             for ref in refs:
-                ref.pop("blockOwnerDeletion", None)
+                if ref.get("blockOwnerDeletion"):
+                    ref["blockOwnerDeletion"] = False
             return Plan((_patch(resource, meta, {"ownerReferences": refs}),), 0.0)
         return Plan((_deletion(resource, meta, "Foreground"),))
     if ORPHAN in meta.finalizers:
