@@ -1,31 +1,33 @@
 """`metadata.managedFields`: reading and writing the entries, their order, their number, and cheap differences.
 
-A write must cost little: what is the same in two Structs is not even encoded (`change`), texts are split into members of
-which equal ones are skipped without decoding, and what a fresh object's field adds is remembered by its text, since most objects
-come from a template.
+A write must cost little: what is the same in two Structs is not even looked into (`change`), texts are split into members of
+which equal ones are skipped without decoding, what a fresh object's field adds is remembered by its text, since most objects come
+from a template, and so is what a change makes of the owners, since objects of a template live alike.
 Source: apimachinery `util/managedfields/internal/{managedfields,capmanagers,stripmeta,skipnonapplied}.go`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sampan.api import codec, fieldset, typed
-from sampan.api.apply import Managed, Manager, Owned
+from sampan.api import apply, codec, fieldset, structdiff, typed
+from sampan.api.apply import Filter, Managed, Manager, Owned
 from sampan.api.fieldset import FieldSet
 from sampan.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
 from sampan.api.scalars import Time, Wire
 from sampan.api.schema import Shape
+from sampan.api.structdiff import Nodes, put
 from sampan.api.typed import ABSENT, Difference
 
 W = TypeVar("W", bound=Wire)
 
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
+_NOBODY_S = ("kind", "apiVersion")
 BEFORE_FIRST_APPLY = "before-first-apply"
 UNKNOWN = "unknown"
 
@@ -78,7 +80,7 @@ def encode(managed: Managed) -> list[ManagedFieldsEntry]:
             time=Time(owned.time) if owned.time else None, fieldsType="FieldsV1",
             fieldsV1=msgspec.Raw(_encoded(owned)), subresource=manager.subresource)
         for manager, owned in managed.items()]
-    return sorted(entries, key=lambda e: (e.operation, e.time or "", e.manager, e.apiVersion, e.subresource))
+    return sorted(entries, key=_place)
 
 
 def _encoded(owned: Owned) -> bytes:
@@ -120,6 +122,62 @@ def cap(managed: Managed) -> Managed:
     return out
 
 
+# ---- the entries after a write -------------------------------------------------------------------------------------
+
+_Source = tuple[str, str, str, str, bytes]
+
+
+class _Left(NamedTuple):
+    """What a manager has after a write: which entry tells since when (-1: since now), and the text where it is another than that entry's."""
+
+    manager: Manager
+    version: str
+    source: int
+    fields: bytes | None
+
+
+def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Difference, keep: Filter, now: Time) -> list[ManagedFieldsEntry]:
+    """The entries after `by` has made `difference`, which is no apply: as `apply.update` has it. What did not change is shared.
+
+    Raises:
+        BadEntry: One of them is wrong.
+    """
+    sources = tuple((one.manager, one.operation, one.apiVersion, one.subresource, bytes(one.fieldsV1)) for one in entries)
+    size = sum(len(source[4]) for source in sources)
+    # as many as may have to be joined are joined by their times
+    if size > _CACHED_BYTES or len(entries) >= MAX_UPDATERS or not all(one.fieldsType == "FieldsV1" and one.fieldsV1 for one in entries):
+        return encode(cap(apply.update(decode(entries), by, by.version, difference, keep, now)))
+    out = []
+    for manager, version, source, fields in _left(sources, by, keep, codec.encode(difference)):
+        if fields is None and source >= 0:
+            out.append(entries[source])
+            continue
+        time = now if source < 0 else entries[source].time
+        raw = msgspec.Raw(fields if fields is not None else b"")
+        out.append(ManagedFieldsEntry(manager=manager.name, operation=manager.operation, apiVersion=version, time=time, fieldsType="FieldsV1",
+                                      fieldsV1=raw, subresource=manager.subresource))
+    return sorted(out, key=_place)
+
+
+@lru_cache(maxsize=512)
+def _left(sources: tuple[_Source, ...], by: Manager, keep: Filter, difference: bytes) -> tuple[_Left, ...]:
+    """Objects of one template live alike, so the same owners meet the same difference again and again."""
+    managed = {manager: owned._replace(time=str(index)) for index, source in enumerate(sources) for manager, owned in [_owned(source)]}
+    left = apply.update(managed, by, by.version, Difference(*codec.loads(difference)), keep, "")
+    return tuple(_Left(manager, owned.version, int(owned.time or -1), None if owned.time and owned.raw is not None else _encoded(owned))
+                 for manager, owned in left.items())
+
+
+def _owned(source: _Source) -> tuple[Manager, Owned]:
+    [found] = decode([ManagedFieldsEntry(manager=source[0], operation=source[1], apiVersion=source[2], subresource=source[3], fieldsType="FieldsV1",
+                                         fieldsV1=msgspec.Raw(source[4]))]).items()
+    return found
+
+
+def _place(entry: ManagedFieldsEntry) -> tuple[str, ...]:
+    return entry.operation, entry.time or "", entry.manager, entry.apiVersion, entry.subresource
+
+
 # ---- differences of whole objects ----------------------------------------------------------------------------------
 
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -143,16 +201,6 @@ class _Meta(msgspec.Struct, gc=False):
 _meta = msgspec.json.Decoder(_Meta)
 
 
-_Nodes = tuple[FieldSet | None, FieldSet | None, FieldSet | None]
-_Triple = tuple[FieldSet, FieldSet, FieldSet]
-
-
-def _put(sets: _Triple, key: str, found: _Nodes) -> None:
-    for out, one in zip(sets, found, strict=True):
-        if one is not None:
-            out[key] = one
-
-
 def difference(shape: Shape, old: bytes, new: bytes) -> Difference:
     """How the object with one JSON became that with the other; names, times and the like left aside.
 
@@ -160,30 +208,30 @@ def difference(shape: Shape, old: bytes, new: bytes) -> Difference:
         TypedError: An item of a keyed list has no key.
     """
     left, right = _split.decode(old), _split.decode(new)
-    sets: _Triple = ({}, {}, {})
+    sets: structdiff.Sets = ({}, {}, {})
     for key in left | right:
         was, now = left.get(key, _NOTHING), right.get(key, _NOTHING)
-        if was == now or key in ("kind", "apiVersion"):
+        if was == now or key in _NOBODY_S:
             continue
         below = typed.child(shape, key)
         if key == "metadata":
-            _put(sets, "f:metadata", _meta_difference(below, was or b"{}", now or b"{}"))
+            put(sets, "f:metadata", _meta_difference(below, was or b"{}", now or b"{}"))
         else:
-            _put(sets, f"f:{key}", _field_difference(below, bytes(was), bytes(now)))
+            put(sets, f"f:{key}", _field_difference(below, bytes(was), bytes(now)))
     return Difference(*sets)
 
 
-def _meta_difference(shape: Shape, was: bytes | msgspec.Raw, now: bytes | msgspec.Raw) -> _Nodes:
+def _meta_difference(shape: Shape, was: bytes | msgspec.Raw, now: bytes | msgspec.Raw) -> Nodes:
     left, right = _meta.decode(was), _meta.decode(now)
-    sets: _Triple = ({}, {}, {})
+    sets: structdiff.Sets = ({}, {}, {})
     for name in _Meta.__struct_fields__:
         one, other = getattr(left, name), getattr(right, name)
         if one != other:
-            _put(sets, f"f:{name}", _field_difference(typed.child(shape, name), bytes(one), bytes(other)))
+            put(sets, f"f:{name}", _field_difference(typed.child(shape, name), bytes(one), bytes(other)))
     return sets[0] or None, sets[1] or None, sets[2] or None
 
 
-def _field_difference(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+def _field_difference(shape: Shape, was: bytes, now: bytes) -> Nodes:
     """The same for one field's JSON, empty where it has none."""
     if was == now:
         return None, None, None
@@ -193,21 +241,21 @@ def _field_difference(shape: Shape, was: bytes, now: bytes) -> _Nodes:
 
 
 @lru_cache(maxsize=2048)
-def _remembered(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+def _remembered(shape: Shape, was: bytes, now: bytes) -> Nodes:
     return _divided(shape, was, now)
 
 
-def _divided(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+def _divided(shape: Shape, was: bytes, now: bytes) -> Nodes:
     """Member by member, as far as objects go: of two large ones few members differ as a rule, and only those are decoded."""
     if shape.form != "object" or shape.atomic or len(was) + len(now) < _WORTH_SPLITTING or was[:1] not in _OBJECT or now[:1] not in _OBJECT:
         return _walked(shape, was, now)
     left = _split.decode(was) if was else {}
     right = _split.decode(now) if now else {}
-    sets: _Triple = ({}, {}, {})
+    sets: structdiff.Sets = ({}, {}, {})
     for key in left | right:
         one, other = left.get(key, _NOTHING), right.get(key, _NOTHING)
         if one != other:
-            _put(sets, f"f:{key}", _field_difference(typed.child(shape, key), bytes(one), bytes(other)))
+            put(sets, f"f:{key}", _field_difference(typed.child(shape, key), bytes(one), bytes(other)))
     if not was:
         sets[0][fieldset.MEMBER] = fieldset.LEAF
     elif not now:
@@ -215,7 +263,7 @@ def _divided(shape: Shape, was: bytes, now: bytes) -> _Nodes:
     return sets[0] or None, sets[1] or None, sets[2] or None
 
 
-def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
+def _walked(shape: Shape, was: bytes, now: bytes) -> Nodes:
     return typed.nodes(shape, codec.loads(was) if was else ABSENT, codec.loads(now) if now else ABSENT)
 
 
@@ -223,42 +271,48 @@ def _walked(shape: Shape, was: bytes, now: bytes) -> _Nodes:
 
 
 def change(shape: Shape, old: W, new: W) -> Difference:
-    """As `difference` of their texts, but what is the same in both is not even encoded.
+    """As `difference` of their texts, but what is the same in both is not even looked into, and little is written as text.
 
     Raises:
         TypedError: An item of a keyed list has no key.
     """
-    sets: _Triple = ({}, {}, {})
-    for name in old.__struct_fields__:
-        was, now = getattr(old, name), getattr(new, name)
-        if was == now or name in ("kind", "apiVersion"):
+    sets: structdiff.Sets = ({}, {}, {})
+    plan = structdiff.plan(type(new), shape)
+    for row, was, now in zip(plan.rows, plan.values(old), plan.values(new), strict=True):
+        if was is now or was == now or row.name in _NOBODY_S:
             continue
-        if name == "metadata":
-            _put(sets, "f:metadata", _meta_change(typed.child(shape, name), was, now))
-        elif isinstance(was, Wire) and isinstance(now, Wire):
-            # a part that is an object is always written
-            _put(sets, f"f:{name}", _field_difference(typed.child(shape, name), codec.encode(was), codec.encode(now)))
+        if row.name == "metadata":
+            put(sets, row.key, _meta_change(row.shape, was, now))
+        elif not row.leaf and isinstance(was, Wire) and isinstance(now, Wire) and not structdiff.plan(type(now), row.shape).flat and _is_fresh(was):
+            # what comes from a template comes again and again
+            put(sets, row.key, _field_difference(row.shape, codec.encode(was), codec.encode(now)))
         else:
-            for out, one in zip(sets, difference(shape, *map(codec.encode, _narrowed(old, new, name))), strict=True):
-                out.update(one)
+            structdiff.note(sets, row, was, now)
     return Difference(*sets)
 
 
-def _narrowed(old: W, new: W, name: str) -> tuple[W, W]:
-    """Two objects of one kind that differ in one field as these do: whether it is written is for the encoder to say."""
-    left, right = type(old)(), type(new)()
-    setattr(left, name, getattr(old, name))
-    setattr(right, name, getattr(new, name))
-    return left, right
+def _is_fresh(value: Wire) -> bool:
+    """Whether nothing has been said about it yet."""
+    return value == _fresh(type(value))
 
 
-def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> _Nodes:
-    sets: _Triple = ({}, {}, {})
-    for name in _Meta.__struct_fields__:
-        one, other = getattr(was, name), getattr(now, name)
+@cache
+def _fresh(wire: type[Wire]) -> Wire:
+    return wire()
+
+
+def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> Nodes:
+    sets: structdiff.Sets = ({}, {}, {})
+    for row in _owned_of_metadata(shape):
+        one, other = getattr(was, row.name), getattr(now, row.name)
         if one != other:
-            _put(sets, f"f:{name}", _field_difference(typed.child(shape, name), *(codec.encode(value) if _is_written(value) else b"" for value in (one, other))))
+            put(sets, row.key, structdiff.changed(row.shape, *(value if _is_written(value) else ABSENT for value in (one, other)), leaf=row.leaf))
     return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+@cache
+def _owned_of_metadata(shape: Shape) -> tuple[structdiff.Row, ...]:
+    return tuple(row for row in structdiff.plan(ObjectMeta, shape).rows if row.name in _Meta.__struct_fields__)
 
 
 def _is_written(value: Any) -> bool:

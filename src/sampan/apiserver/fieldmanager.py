@@ -91,39 +91,44 @@ class FieldManager:
 
     def record(self, served: Served, new: Any, old: Any, *, manager: str, subresource: str, now: Time) -> None:
         """Give `manager` the fields that `new` changed, in place."""
-        managed = self._before(new, old, subresource)
-        if managed is None or (not managed and old is not None):
-            _put_entries(new, [])
+        custom = served.custom
+        if custom is not None and custom.converter is not None:
+            self._record_in_versions(served, new, old, manager, subresource, now)
             return
-        by = Manager(manager or managedfields.UNKNOWN, "Update", served.resource.group_version, subresource)
+        entries = _before(new, old, subresource)
         _put_entries(new, [])
+        if entries is None or (not entries and old is not None):
+            return
         try:
             difference = _difference(served, old, new)
         except typed.TypedError:
             return  # upstream, too, prefers an object without owners to none at all
-        if served.custom is not None and served.custom.converter is None and not _fits_others(served.custom, managed, new):
+        if custom is not None and not _fits_others(custom, {one.apiVersion for one in entries}, new):
             return
-        keep = _filter(served, subresource)
+        by = Manager(manager or managedfields.UNKNOWN, "Update", served.resource.group_version, subresource)
+        try:
+            _put_entries(new, managedfields.updated(entries, by, difference, _filter(served, subresource), now))
+        except managedfields.BadEntry:
+            return  # what is stored can't be read
+
+    @staticmethod
+    def _record_in_versions(served: Served, new: Any, old: Any, manager: str, subresource: str, now: Time) -> None:
+        """The same, where a webhook has to make the other versions in which somebody owns fields."""
+        entries = _before(new, old, subresource)
+        managed = managedfields.decode(entries) if entries and _readable(entries) else {}
+        _put_entries(new, [])
+        if entries is None or (not managed and old is not None):
+            return
+        by, keep = Manager(manager or managedfields.UNKNOWN, "Update", served.resource.group_version, subresource), _filter(served, subresource)
+        try:
+            difference = _difference(served, old, new)
+        except typed.TypedError:
+            return
         elsewhere = _elsewhere(served, managed, old, new)
         managed = ssa.update(managed, by, by.version, difference, keep, now)
         for version, changed in elsewhere:
             managed, _ = ssa.take(managed, by, version, ssa.filtered(changed, keep))
         _put_entries(new, managedfields.encode(managedfields.cap(managed)))
-
-    @staticmethod
-    def _before(new: Any, old: Any, subresource: str) -> Managed | None:
-        """The owners before the write: as the client sent them back, else as they are; None: forget them."""
-        sent = _entries(new)
-        if not subresource and managedfields.is_reset(sent):
-            return None
-        candidates = [_entries(old)] if subresource else [sent, _entries(old)]
-        for entries in candidates:
-            try:
-                if managed := managedfields.decode(entries):
-                    return managed
-            except managedfields.BadEntry:
-                continue
-        return {}
 
     # -- apply ------------------------------------------------------------------------------------------------------
 
@@ -224,6 +229,23 @@ class FieldManager:
         return obj
 
 
+def _before(new: Any, old: Any, subresource: str) -> Sequence[ManagedFieldsEntry] | None:
+    """The owners before the write: as the client sent them back, else as they are; None: forget them."""
+    sent = _entries(new)
+    if not subresource and managedfields.is_reset(sent):
+        return None
+    was = _entries(old)
+    return sent if not subresource and sent and sent != was and _readable(sent) else was
+
+
+def _readable(entries: Sequence[ManagedFieldsEntry]) -> bool:
+    try:
+        managedfields.decode(entries)
+    except managedfields.BadEntry:
+        return False
+    return True
+
+
 def _entries(obj: Any) -> Sequence[ManagedFieldsEntry]:
     if obj is None:
         return ()
@@ -256,15 +278,19 @@ def _plain_json(raw: bytes) -> dict[str, Any] | None:
     return None if strict.repeats(raw) else tree
 
 
+def _fresh(served: Served) -> Any:
+    wire: Any = served.resource.wire
+    return _made(wire)
+
+
 @lru_cache(maxsize=256)
-def _empty_struct(wire: Any) -> bytes:
-    return codec.encode(wire())
+def _made(wire: Any) -> Any:
+    return wire()
 
 
 def _empty(served: Served) -> bytes:
     """What a fresh object is before anything was said about it."""
-    wire: Any = served.resource.wire
-    return _empty_struct(wire) if served.custom is None else b"{}"
+    return codec.encode(_fresh(served)) if served.custom is None else b"{}"
 
 
 def _difference(served: Served, old: Any, new: Any) -> Difference:
@@ -274,9 +300,9 @@ def _difference(served: Served, old: Any, new: Any) -> Difference:
         TypedError: An item of a keyed list has no key.
     """
     shape = shape_of(served)
-    if old is None or served.custom is not None:
+    if served.custom is not None:
         return managedfields.difference(shape, _empty(served) if old is None else codec.encode(old), codec.encode(new))
-    return managedfields.change(shape, old, new)
+    return managedfields.change(shape, _fresh(served) if old is None else old, new)
 
 
 def _filter(served: Served, subresource: str) -> Filter:
@@ -321,9 +347,9 @@ def _elsewhere(served: Served, managed: Managed, old: Any, new: Any) -> list[tup
     return found
 
 
-def _fits_others(custom: Shaped, managed: Managed, new: Any) -> bool:
+def _fits_others(custom: Shaped, versions: set[str], new: Any) -> bool:
     """Whether the object has the shape of every version in which somebody owns fields."""
-    for version in {owned.version for owned in managed.values()} - {new.get("apiVersion")}:
+    for version in versions - {new.get("apiVersion")}:
         shape = custom.siblings.get(version)
         if shape is None or typed.validate(shape, new):
             return False

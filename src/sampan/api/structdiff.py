@@ -1,0 +1,215 @@
+"""How one Struct became another, as sets of fields, without writing either as JSON.
+
+Owns the walk over two Structs of one type beside their shape: what is equal is left at once, of the rest only what differs is
+looked at. What it tells is what `typed.nodes` tells of their JSON, where a field that has its plain default does not stand.
+Leaves trees to `sampan.api.typed`, texts and what can be owned of the metadata to `sampan.api.managedfields`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sampan.api import codec, typed
+from sampan.api.fieldset import LEAF, MEMBER, FieldSet
+from sampan.api.scalars import Wire
+from sampan.api.schema import ANY, Shape
+from sampan.api.typed import ABSENT
+
+Nodes = tuple[FieldSet | None, FieldSet | None, FieldSet | None]
+"""What stands below a path in the sets of what was added, modified and removed."""
+Sets = tuple[FieldSet, FieldSet, FieldSet]
+"""Those sets while they are being made."""
+SAME: Nodes = (None, None, None)
+
+_GROWING = ("object", "map", "list", "any")
+
+
+class Row(NamedTuple):
+    """One field of a Struct class: how it is called in a set, what it is without a word, and what there is to know of its value."""
+
+    name: str
+    key: str
+    default: Any
+    empty: type | None
+    shape: Shape
+    leaf: bool
+
+    def is_written(self, value: Any) -> bool:
+        """Whether the field stands in the JSON, as the encoder decides: a plain default is left out, and so is an empty list or map."""
+        return value is not self.default and (bool(value) or type(value) is not self.empty)
+
+
+class Plan(NamedTuple):
+    """What a walk over Structs of one class goes by. `values` gives all of a Struct's fields at once, in the order of `rows`."""
+
+    rows: tuple[Row, ...]
+    values: Any
+    flat: bool
+    """No field of it has parts that could be owned by themselves."""
+
+
+@lru_cache(maxsize=4096)
+def plan(wire: type[Wire], shape: Shape) -> Plan:
+    """The plan for the Structs of a class where they have this shape."""
+    rows = []
+    for one in msgspec.structs.fields(wire):
+        below = typed.child(shape, one.encode_name)
+        empty = one.default_factory if one.default_factory in (list, dict) else None
+        rows.append(Row(one.name, f"f:{one.encode_name}", one.default, empty, below, _is_leaf(below)))
+    # a getter of one name gives no tuple
+    names = [row.name for row in rows] or ["__class__"]
+    values = attrgetter(*names) if len(names) > 1 else _single(names[0])
+    return Plan(tuple(rows), values, all(row.leaf for row in rows))
+
+
+def _single(name: str) -> Any:
+    return lambda value: (getattr(value, name),)
+
+
+def _is_leaf(shape: Shape) -> bool:
+    return shape.form not in ("object", "map", "list", "deduced") or shape.atomic
+
+
+def nodes(shape: Shape, old: Wire, new: Wire) -> Nodes:
+    """How one Struct became another of its class, below their own path.
+
+    Raises:
+        TypedError: An item of a keyed list has no key.
+    """
+    found = plan(type(new), shape)
+    sets: Sets = ({}, {}, {})
+    for row, was, now in zip(found.rows, found.values(old), found.values(new), strict=True):
+        if was is not now and was != now:
+            note(sets, row, was, now)
+    return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def note(sets: Sets, row: Row, was: Any, now: Any) -> None:
+    """Put how a field's value that is not what it was has changed into the sets."""
+    if row.leaf and row.shape.form not in _GROWING:
+        # most are: neither has parts
+        key = row.key
+        if not row.is_written(was):
+            if row.is_written(now):
+                sets[0][key] = LEAF
+        else:
+            sets[1 if row.is_written(now) else 2][key] = LEAF
+        return
+    put(sets, row.key, changed(row.shape, was if row.is_written(was) else ABSENT, now if row.is_written(now) else ABSENT, leaf=row.leaf))
+
+
+def put(sets: Sets, key: str, found: Nodes) -> None:
+    """Put what was found below a key into the three sets."""
+    added, modified, removed = found
+    if added is not None:
+        sets[0][key] = added
+    if modified is not None:
+        sets[1][key] = modified
+    if removed is not None:
+        sets[2][key] = removed
+
+
+def changed(shape: Shape, was: Any, now: Any, *, leaf: bool) -> Nodes:
+    """What stands below the path of a value that is not what it was; either may be `ABSENT`. `leaf`: nobody owns a part of it.
+
+    Raises:
+        TypedError: As `nodes`.
+    """
+    if was is ABSENT:
+        return SAME if now is ABSENT else (whole(shape, now, leaf=leaf), None, None)
+    if now is ABSENT:
+        return None, None, whole(shape, was, leaf=leaf)
+    if leaf:
+        # JSON that is carried along as text may be the same in other words
+        return SAME if shape.form in _GROWING and codec.to_builtins(was) == codec.to_builtins(now) else (None, LEAF, None)
+    if isinstance(was, Wire) and isinstance(now, Wire):
+        return nodes(shape, was, now)
+    kinds = {type(one) for one in (was, now) if one is not None}
+    if kinds == {list} and (was or now):
+        return _lists(shape, was or [], now or [])
+    if kinds == {dict} and (was or now):
+        return _maps(shape, was or {}, now or {})
+    return typed.nodes(shape, codec.to_builtins(was), codec.to_builtins(now))
+
+
+def whole(shape: Shape, value: Any, *, leaf: bool) -> FieldSet:
+    """What stands below the path of a value that is there on one side alone.
+
+    Raises:
+        TypedError: As `nodes`.
+    """
+    if leaf or not value:
+        return LEAF
+    if isinstance(value, Wire):
+        found = plan(type(value), shape)
+        below = {row.key: LEAF if row.leaf else whole(row.shape, one, leaf=False)
+                 for row, one in zip(found.rows, found.values(value), strict=True) if row.is_written(one)}
+    elif isinstance(value, dict):
+        inner = shape.items or ANY
+        is_leaf = _is_leaf(inner)
+        below = {f"f:{key}": whole(inner, one, leaf=is_leaf) for key, one in value.items()}
+    elif isinstance(value, list):
+        inner = shape.items or ANY
+        is_leaf = _is_leaf(inner)
+        below = {key: whole(inner, items[0], leaf=is_leaf) if len(items) == 1 else LEAF for key, items in _grouped(shape, value).items()}
+    else:
+        return typed.nodes(shape, ABSENT, codec.to_builtins(value))[0] or LEAF
+    return {MEMBER: LEAF, **below} if below else LEAF
+
+
+def _maps(shape: Shape, was: dict[str, Any], now: dict[str, Any]) -> Nodes:
+    inner = shape.items or ANY
+    leaf = _is_leaf(inner)
+    sets: Sets = ({}, {}, {})
+    for key in was | now:
+        one, other = was.get(key, ABSENT), now.get(key, ABSENT)
+        if one != other:
+            put(sets, f"f:{key}", changed(inner, one, other, leaf=leaf))
+    return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def _lists(shape: Shape, was: list[Any], now: list[Any]) -> Nodes:
+    left, right = _grouped(shape, was), _grouped(shape, now)
+    inner = shape.items or ANY
+    leaf = _is_leaf(inner)
+    sets: Sets = ({}, {}, {})
+    for key in left | right:
+        mine, theirs = left.get(key, []), right.get(key, [])
+        if mine == theirs:
+            continue
+        if len(mine) <= 1 and len(theirs) <= 1:
+            put(sets, key, changed(inner, mine[0] if mine else ABSENT, theirs[0] if theirs else ABSENT, leaf=leaf))
+        elif len(mine) > 1 and len(theirs) > 1:
+            sets[1][key] = LEAF
+        elif len(mine) > 1:  # they were repeated and are no longer
+            sets[2][key] = LEAF
+            if theirs:
+                sets[0][key] = whole(inner, theirs[0], leaf=leaf)
+        else:
+            sets[0][key] = LEAF
+            if mine:
+                sets[2][key] = whole(inner, mine[0], leaf=leaf)
+    return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def _grouped(shape: Shape, items: list[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        found.setdefault(_element(shape, item), []).append(item)
+    return found
+
+
+def _element(shape: Shape, item: Any) -> str:
+    if not isinstance(item, Wire):
+        return typed.element(shape, codec.to_builtins(item))
+    keys = shape.list_keys
+    if shape.list_type != "map":
+        return typed.element(shape, {})
+    if len(keys) == 1 and type(value := getattr(item, keys[0])) is str and value.isalnum() and value.isascii():
+        return f'k:{{"{keys[0]}":"{value}"}}'
+    rows = {row.name: row for row in plan(type(item), shape.items or ANY).rows}
+    return typed.element(shape, {key: codec.to_builtins(getattr(item, key)) for key in keys if rows[key].is_written(getattr(item, key))})
