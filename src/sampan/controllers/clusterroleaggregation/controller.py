@@ -36,8 +36,9 @@ class ClusterRoleAggregationController(Controller):
         wanted = rules(role, self._roles.items())
         if wanted == (role.rules or []):
             return DONE
-        patch: dict[str, Any] = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-                                 "metadata": {"name": key.name}, "rules": codec.to_builtins(wanted)}
+        # without any, rules are left out: what was written by others stays, what was written here goes
+        patch: dict[str, Any] = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": key.name}}
+        patch |= {"rules": codec.to_builtins(wanted)} if wanted else {}
         answer = await self.client.patch(CLUSTER_ROLES, key.name, "", patch, type=APPLY_PATCH, force=True,
                                          field_manager="clusterrole-aggregation-controller")
         self.writer.wrote(key, CLUSTER_ROLES, answer)

@@ -20,5 +20,7 @@ def rules(role: ClusterRole, roles: Iterable[ClusterRole]) -> list[PolicyRule]:
         for other in ordered:
             if other.metadata.name == role.metadata.name or not matches(other.metadata.labels):
                 continue
-            found += [rule for rule in other.rules or () if rule not in found]
+            for rule in other.rules or ():
+                if rule not in found:
+                    found.append(rule)
     return found

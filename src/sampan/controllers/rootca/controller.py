@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import AlreadyExists, namespace_ends
 from sampan.api.resources import CONFIG_MAPS, NAMESPACES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.key import Key
@@ -42,6 +42,7 @@ class RootCaPublisher(Controller):
         if namespace is None or not self.writer.fresh(key):
             return DONE
         outcome = await self.writer.apply(key, decide(namespace, self._maps.get(Key(key.name, NAME)), self._bundle))
-        outcome.failures = [(write, error) for write, error in outcome.failures if not isinstance(error, AlreadyExists)]
+        outcome.failures = [(write, error) for write, error in outcome.failures
+                            if not isinstance(error, AlreadyExists) and not namespace_ends(error)]
         outcome.raise_first()
         return DONE

@@ -18,14 +18,14 @@ TEXT = (
 
 
 def decide(namespace: Namespace, old: ConfigMap | None, bundle: str) -> Plan:
-    """Create or mend it, unless the namespace is going away."""
-    if namespace.status.phase == "Terminating" or namespace.metadata.deletionTimestamp is not None:
-        return Plan()
+    """Create it, unless the namespace is going away, or mend it; a description in other words is one, too."""
     data, annotations = {"ca.crt": bundle}, {DESCRIPTION: TEXT}
     if old is None:
+        if namespace.status.phase == "Terminating" or namespace.metadata.deletionTimestamp is not None:
+            return Plan()
         meta = ObjectMeta(name=NAME, namespace=namespace.metadata.name, annotations=annotations)
         return Plan((Create(CONFIG_MAPS, ConfigMap(kind="ConfigMap", apiVersion="v1", metadata=meta, data=data)),))
-    if old.data == data and annotations.items() <= old.metadata.annotations.items():
+    if old.data == data and old.metadata.annotations.get(DESCRIPTION):
         return Plan()
     meta = replace(old.metadata, annotations={**old.metadata.annotations, **annotations})
     return Plan((Update(CONFIG_MAPS, replace(old, metadata=meta, data=data)),))

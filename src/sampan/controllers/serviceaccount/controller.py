@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import AlreadyExists, namespace_ends
 from sampan.api.resources import NAMESPACES, SERVICE_ACCOUNTS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.key import Key
@@ -34,6 +34,7 @@ class ServiceAccountController(Controller):
             return DONE
         there = [name for name in WANTED if self._accounts.get(Key(key.name, name)) is not None]
         outcome = await self.writer.apply(key, decide(namespace, there))
-        outcome.failures = [(write, error) for write, error in outcome.failures if not isinstance(error, AlreadyExists)]
+        outcome.failures = [(write, error) for write, error in outcome.failures
+                            if not isinstance(error, AlreadyExists) and not namespace_ends(error)]
         outcome.raise_first()
         return DONE
