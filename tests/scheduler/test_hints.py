@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,8 +77,9 @@ def test_a_change_after_which_a_pod_fits_is_one_that_helps(seed: int) -> None:
             change = Change("pod added", one.row, one.shape)
         else:
             changed = random_node(rng, rng.choice([*names, "new"]))
+            known_node = snapshot.node(snapshot.rows[changed.metadata.name]) if changed.metadata.name in snapshot.rows else None
             snapshot.put_node(changed)
-            change = Change("node", row=snapshot.rows[changed.metadata.name])
+            change = Change("node", row=snapshot.rows[changed.metadata.name], before=known_node)
         told = helps(before, change, wanted, snapshot)
         after = attempt(snapshot, wanted)
         # then whatever makes it fit is told of
@@ -128,3 +130,95 @@ def test_a_pod_that_leaves_a_full_domain_helps_one_that_spreads() -> None:
     # then
     assert helps(before, Change("pod gone", known.row, known.shape), wanted, snapshot)
     assert isinstance(attempt(snapshot, wanted), Placed)
+
+
+def refused(snapshot: Snapshot, wanted: Pod) -> Refused:
+    found = attempt(snapshot, wanted)
+    assert isinstance(found, Refused)
+    return found
+
+
+def gone(snapshot: Snapshot, name: str) -> Change:
+    known = snapshot.assigned[name]
+    snapshot.remove_pod(name)
+    return Change("pod gone", known.row, known.shape)
+
+
+def test_a_domain_that_ends_helps_one_that_spreads() -> None:
+    # given a domain without a pod, on a node that takes none
+    taint = {"key": "k", "value": "v", "effect": "NoSchedule"}
+    snapshot = cluster(node("a", labels={ZONE: "1"}), node("b", labels={ZONE: "2"}, taints=[taint]), running=(pod("r", on="a", labels={"app": "x"}),))
+    wanted = pod("p", **spread())
+    before = refused(snapshot, wanted)
+    # when it ends with its node
+    last = snapshot.node(snapshot.rows["b"])
+    snapshot.remove_node("b")
+    # then
+    assert helps(before, Change("node gone", before=last), wanted, snapshot)
+    assert isinstance(attempt(snapshot, wanted), Placed)
+    # but a node that was in no domain helps nobody
+    assert not helps(before, Change("node gone", before=node("c")), wanted, snapshot)
+
+
+def test_a_node_that_moves_helps_on_the_nodes_that_it_leaves() -> None:
+    # given two nodes in one zone, and on one of them a pod that keeps another out of the zone
+    away = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": ZONE, "labelSelector": {"matchLabels": {"app": "x"}}}]}}}
+    snapshot = cluster(node("a", labels={ZONE: "1"}), node("b", labels={ZONE: "1"}), running=(pod("r", on="a", labels={"app": "x"}),))
+    wanted = pod("p", **away)
+    before = refused(snapshot, wanted)
+    # when its node is in another zone now, where the pod cannot be either
+    last = snapshot.node(snapshot.rows["a"])
+    snapshot.put_node(node("a", labels={ZONE: "2"}))
+    # then
+    assert helps(before, Change("node", row=snapshot.rows["a"], before=last), wanted, snapshot)
+    assert isinstance(attempt(snapshot, wanted), Placed)
+
+
+def test_a_node_that_grows_helps_one_that_can_make_room_there_now() -> None:
+    # given a node that is too small even if it were empty
+    snapshot = cluster(node("a", "1"), running=(pod("r", "1", on="a"),))
+    wanted = pod("p", "2", priority=9)
+    before = refused(snapshot, wanted)
+    # when it grows, so that the pod fits once others have gone
+    last = snapshot.node(snapshot.rows["a"])
+    snapshot.put_node(node("a", "2"))
+    change = Change("node", row=snapshot.rows["a"], before=last)
+    assert helps(before, change, wanted, snapshot)
+    # then what says nothing about resources does not help again
+    assert not helps(before, Change("node", row=snapshot.rows["a"], before=snapshot.node(snapshot.rows["a"])), wanted, snapshot)
+
+
+@pytest.mark.parametrize(("policy", "held", "told"), [("", False, True), ("Never", False, False), ("", True, False)])
+def test_a_pod_that_leaves_helps_one_that_can_make_room_now(policy: str, held: bool, told: bool) -> None:
+    # given a pod that a more important one and two less important ones keep out
+    snapshot = cluster(node("a", "4"), running=(pod("more", "1", on="a", priority=9), pod("less", "1", on="a"), pod("least", "2", on="a")))
+    wanted = pod("p", "4", priority=5, **({"preemptionPolicy": policy} if policy else {}))
+    before = refused(snapshot, wanted)
+    # when the more important one leaves
+    change = replace(gone(snapshot, "more"), held=held)
+    # then it can have the place of the others, if it may, and is not waiting for another place already
+    assert helps(before, change, wanted, snapshot) == told
+    # and one of those others leaving is no news
+    assert not helps(before, gone(snapshot, "less"), wanted, snapshot)
+
+
+def test_a_pod_that_is_short_of_less_is_told() -> None:
+    # given a node that is short of two things
+    snapshot = cluster(node("a", "2", "2Gi"), running=(pod("r", "1", on="a"), pod("s", "1", "2Gi", on="a")))
+    wanted = pod("p", "2", "1Gi")
+    before = refused(snapshot, wanted)
+    # then what leaves one of them is news, although it does not fit
+    assert not helps(before, gone(snapshot, "r"), wanted, snapshot)
+    assert helps(before, gone(snapshot, "s"), wanted, snapshot)
+
+
+def test_a_pod_that_asks_for_less_or_has_other_labels_helps_those_that_care() -> None:
+    snapshot = cluster(node("a", "2"), running=(pod("r", "2", on="a", labels={"app": "x"}, port=80),))
+    shape = snapshot.assigned["r"].shape
+    same, less, other = (snapshot.shape(one, assigned=True) for one in (
+        pod("r", "2", on="a", labels={"app": "x"}, port=80), pod("r", "1", on="a", labels={"app": "x"}, port=80), pod("r", "2", on="a", port=80)))
+    for wanted, helpful in ((pod("p", "1"), less), (pod("p", port=80), None), (pod("p", **near("x", away=True)), other), (pod("p", **spread()), other)):
+        before = Refused((), 1, frozenset(PLUGINS))
+        told = [one for one in (same, less, other) if helps(before, Change("pod changed", 0, one, before=shape), wanted, snapshot)]
+        assert told == ([helpful] if helpful is not None else [])

@@ -246,6 +246,27 @@ def test_room_is_made_for_the_important_and_kept_for_them() -> None:
     run(test())
 
 
+def test_room_that_was_kept_for_a_pod_goes_to_others_when_the_pod_is_gone() -> None:
+    async def test() -> None:
+        low = pod("low", "1", terminationGracePeriodSeconds=600)
+        async with one_cluster(node("a", cpu="2"), low) as cluster:
+            # given a pod for which room is being made, and another that would fit if it were not for that
+            await cluster.bound("low")
+            await cluster.server.client.create(PRIORITY_CLASSES, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                                                                  "metadata": {"name": "high"}, "value": 1000})
+            await cluster.put(pod("high", "2", priorityClassName="high"))
+            assert await cluster.until(lambda: _nominated(cluster, "high")) == "a"
+            await cluster.put(pod("later", "1"))
+            assert "Insufficient cpu" in await cluster.refused("later")
+            # when the first is deleted
+            await cluster.server.client.delete(PODS, "high", "default", DeleteOptions(grace_period_seconds=0))
+            # then the other has its place, although the victim is still there
+            assert await cluster.bound("later") == {"later": "a"}
+            assert await cluster.node_of("low") == "a"
+
+    run(test())
+
+
 def test_all_victims_leave_in_one_attempt_and_one_that_cannot_be_evicted_is_looked_at_again() -> None:
     async def test() -> None:
         lows = [pod(f"low-{i}", "1", terminationGracePeriodSeconds=0) for i in range(4)]

@@ -140,8 +140,9 @@ def changed(rng: random.Random, snapshot: Snapshot, makers: tuple[Callable[[rand
     if roll < 0.15:
         other = node(name := rng.choice("ab"), labels={ZONE: rng.choice("12")}, unschedulable=rng.random() < 0.2,
                      more=rng.choice((None, {"example.com/gpu": "1"})))
+        before = snapshot.node(snapshot.rows[name])
         snapshot.put_node(other)
-        return Change("node", row=snapshot.rows[name])
+        return Change("node", row=snapshot.rows[name], before=before)
     if roll < 0.3:
         if snapshot.assigned and rng.random() < 0.5:
             gone = snapshot.assigned[rng.choice(sorted(snapshot.assigned))]
@@ -158,4 +159,4 @@ def changed(rng: random.Random, snapshot: Snapshot, makers: tuple[Callable[[rand
     else:
         snapshot.world.put(resource, obj)
     key: Key = key_of(obj)
-    return Change(CHANGES[resource.group_resource], key=key)
+    return Change(CHANGES[resource.group_resource], key=key, before=known)

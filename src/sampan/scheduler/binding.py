@@ -23,6 +23,7 @@ from sampan.api.resources import PODS
 from sampan.api.scalars import Time
 from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
 from sampan.scheduler.extenders import Extender, ExtenderError, Post
+from sampan.scheduler.plugins.base import Change
 from sampan.scheduler.preemption import Candidate
 from sampan.scheduler.queue import SchedulingQueue
 from sampan.scheduler.reserve import Reserved, ReserveError, commit, give_back, revert
@@ -247,6 +248,7 @@ class Binder:
         if uid in self.binding:  # not seen on a node meanwhile
             self.binding.discard(uid)
             self._snapshot.remove_pod(uid)
+            self._queue.changed(Change("pod gone", decision.row, decision.shape))
         if decision.reserved is not None:
             revert(decision.reserved, self._snapshot.world)
         self._queue.failed(uid)

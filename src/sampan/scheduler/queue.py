@@ -150,14 +150,13 @@ class SchedulingQueue:
         self._changes += 1
         self._latest.append(change)
         for by_row in list(self._refused.values()):
-            own = by_row.get(change.row)
-            if own is not None and self._helps(change, self._pods[next(iter(own))]):
-                self._move_all(own)
-            # for all others it does not matter which row they wait for
-            other = next((uids for row, uids in by_row.items() if row != change.row or row < 0), None)
-            if other is not None and self._helps(change, self._pods[next(iter(other))]):
-                for row in [row for row in by_row if row != change.row or row < 0]:
-                    self._move_all(by_row[row])
+            # for those that wait for another row it does not matter which
+            others = [row for row in by_row if row not in (change.row, -1)]
+            for rows in ([change.row], [-1] if change.row >= 0 else [], others):
+                first = next((by_row[row] for row in rows if row in by_row), None)
+                if first is not None and self._helps(change, self._pods[next(iter(first))]):
+                    for row in rows:
+                        self._move_all(by_row.get(row, {}))
 
     def pop_now(self) -> Waiting | None:
         """The next pod to try, if there is one."""

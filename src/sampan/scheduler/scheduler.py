@@ -101,10 +101,11 @@ class Scheduler:
         if new is None:
             assert old is not None
             self.snapshot.remove_node(old.metadata.name)
+            self.queue.changed(Change("node gone", before=old))
             return
         self.snapshot.put_node(new)
         if old is None or old.spec != new.spec or old.metadata.labels != new.metadata.labels or old.status.allocatable != new.status.allocatable:
-            self.queue.changed(Change("node", row=self.snapshot.rows[new.metadata.name]))
+            self.queue.changed(Change("node", row=self.snapshot.rows[new.metadata.name], before=old))
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
@@ -113,6 +114,8 @@ class Scheduler:
             self._pod_gone(new or old)
         elif new.spec.nodeName:
             self._pod_assigned(new)
+        elif new.metadata.deletionTimestamp is not None and new.metadata.uid not in self._binder.binding:
+            self._pod_gone(new)  # it is not bound any more, even if something keeps it
         elif self._mine(new) and new.metadata.uid not in self._binder.binding:
             self._pod_waits(new)
 
@@ -122,10 +125,12 @@ class Scheduler:
         self.queue.remove(uid)
         self._await(uid, None)
         self._binder.seen(uid)
-        known = self.snapshot.assigned.get(uid)
+        known, promised = self.snapshot.assigned.get(uid), self.snapshot.nominated.get(uid)
         self.snapshot.remove_pod(uid)
         if known is not None:
             self.queue.changed(Change("pod gone", known.row, known.shape))
+        elif promised is not None:
+            self.queue.changed(Change("pod gone", promised.row, promised.shape, promised=True))
 
     def _pod_assigned(self, pod: Pod) -> None:
         uid = pod.metadata.uid
@@ -133,15 +138,15 @@ class Scheduler:
         self._await(uid, None)
         before = None if uid in self._binder.binding else self.snapshot.assigned.get(uid)
         self._binder.seen(uid)
-        shape, live = (before.shape, before.live) if before is not None else (None, False)
+        shape = before.shape if before is not None else None
         self.snapshot.put_pod(pod)
         now = self.snapshot.assigned.get(uid)
         if now is None:
             return
         if shape is None:
             self.queue.changed(Change("pod added", now.row, now.shape))
-        elif shape is not now.shape or live != now.live:
-            self.queue.changed(Change("pod changed", now.row, now.shape))
+        elif shape is not now.shape:  # that it is about to end helps nobody until it has
+            self.queue.changed(Change("pod changed", now.row, now.shape, before=shape))
 
     def _pod_waits(self, pod: Pod) -> None:
         uid = pod.metadata.uid
@@ -170,7 +175,7 @@ class Scheduler:
             for uid in list(self._awaited.get(key_of(new), ())):
                 self._pod_waits(self._awaiting[uid][0])
         if (what := CHANGES.get(resource.group_resource)) is not None:
-            self.queue.changed(Change(what, key=key_of(new if new is not None else old)))
+            self.queue.changed(Change(what, key=key_of(new if new is not None else old), before=old))
 
     def _mine(self, pod: Pod) -> bool:
         return (pod.spec.schedulerName or DEFAULT.name) in self._profiles and pod.metadata.deletionTimestamp is None
@@ -201,9 +206,11 @@ class Scheduler:
         """Whether a plugin that refused the pod says that the change can make up for it; with none known, anything can."""
         if not waiting.plugins or waiting.shape is None:
             return True
+        if change.promised and change.pod is not None and waiting.shape.priority > change.pod.priority:
+            return False  # it did not mind the promise
         plugins = self._by_name[waiting.pod.spec.schedulerName or DEFAULT.name]
-        if change.row >= 0 and change.row == waiting.nominated:
-            change = replace(change, kept=True)
+        if waiting.nominated >= 0:
+            change = replace(change, kept=change.row == waiting.nominated, held=True)
         for name in waiting.plugins:
             plugin = plugins.get(name)
             if plugin is None or (change.what in plugin.events and plugin.helps(change, waiting.shape, self.snapshot)):
@@ -303,6 +310,8 @@ class Scheduler:
         else:
             row, name = -1, ""
         self.queue.refused(uid, shape, refused.plugins, row)
+        if row != nominated >= 0:
+            self.queue.changed(Change("pod gone", nominated, shape, promised=True))
         if isinstance(outcome, Candidate):
             self.queue.hold(uid)
             self._drop_nominations(pod, shape, row, tasks)
@@ -321,6 +330,7 @@ class Scheduler:
             if one.shape.priority < shape.priority:
                 self.snapshot.unnominate(uid)
                 self.queue.release(uid, now=True)
+                self.queue.changed(Change("pod gone", row, one.shape, promised=True))
                 tasks.start(self._binder.clear_nomination(one.pod), f"clear nomination of {one.pod.metadata.name}", keep_going=True)
 
     # extenders

@@ -32,7 +32,7 @@ from sampan.control.key import Key, key_of, revision_of
 
 T = TypeVar("T")
 What = Literal[
-    "node", "pod added", "pod changed", "pod gone", "namespace", "volume", "volume claim", "storage class", "csi node", "csi driver",
+    "node", "node gone", "pod added", "pod changed", "pod gone", "namespace", "volume", "volume claim", "storage class", "csi node", "csi driver",
     "storage capacity", "attachment", "resource claim", "resource slice", "device class",
 ]
 

@@ -9,6 +9,7 @@ nodes in one call.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Mask, Snapshot
@@ -19,8 +20,10 @@ from sampan.scheduler.world import What
 class Change:
     """Something in the cluster is different now, and may help a pod that waits.
 
-    `row`: the node that changed. `pod`: the shape of an assigned pod that came, changed or went.
-    `key`: (namespace, name) of any other object. `kept`: room on the row is kept for the very pod that is asked about.
+    `row`: the node that changed. `pod`: the shape of an assigned pod that came, changed or went; `promised`: it was to come,
+    and room was kept for it. `key`: (namespace, name) of any other object. `before`: what was there before (a node, a
+    shape, an object), None for what is new. `kept`: room on the row is kept for the very pod that is asked about;
+    `held`: on that row or on another.
     """
 
     what: What
@@ -28,6 +31,13 @@ class Change:
     pod: Shape | None = None
     key: tuple[str, str] = ("", "")
     kept: bool = False
+    held: bool = False
+    promised: bool = False
+    before: Any = field(default=None, compare=False, repr=False)
+
+    def relabelled(self, snapshot: Snapshot) -> bool:
+        """A node is new, or its labels are."""
+        return self.before is None or self.before.metadata.labels != snapshot.node(self.row).metadata.labels
 
 
 @dataclass(frozen=True)

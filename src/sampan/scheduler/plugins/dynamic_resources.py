@@ -125,5 +125,15 @@ class DynamicResources(Plugin):
         if change.pod is not None:
             return bool(change.pod.resource_claims)
         if change.what == "node":
-            return self.prefilter(pod, snapshot) is None and super().helps(change, pod, snapshot)
-        return True
+            return change.relabelled(snapshot) or change.before.status.allocatable != snapshot.node(change.row).status.allocatable
+        return change.what != "resource claim" or self._claim_helps(change, pod, snapshot)
+
+    @staticmethod
+    def _claim_helps(change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        """A claim that has given its devices back helps all, any other change of it those that use it."""
+        namespace, name = change.key
+        claim = snapshot.world.get(RESOURCE_CLAIMS, name, namespace)
+        if claim is None or (change.before is not None and change.before.status.allocation is not None and claim.status.allocation != change.before.status.allocation):
+            return True
+        mine = namespace == pod.namespace and name in pod.resource_claims
+        return mine and (change.before is None or change.before.status != claim.status)

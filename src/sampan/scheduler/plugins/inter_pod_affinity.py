@@ -118,8 +118,25 @@ class InterPodAffinity(Plugin):
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         other, labels = change.pod, snapshot.world.namespace_labels
-        if change.what in ("node", "namespace") or other is None or change.what == "pod changed":
-            return super().helps(change, pod, snapshot)
+        if change.what == "node":
+            return self._moved(change, pod, snapshot) or super().helps(change, pod, snapshot)
+        if other is None:
+            return True
+        if change.what == "pod changed":
+            was: Shape = change.before
+            came = bool(pod.required) and all(other.matched_by(term, labels) for term in pod.required)
+            came = came and not all(was.matched_by(term, labels) for term in pod.required)
+            return came or any(was.matched_by(term, labels) and not other.matched_by(term, labels) for term in pod.anti)
         if change.what == "pod added":
             return bool(pod.required) and all(other.matched_by(term, labels) for term in pod.required)
         return any(other.matched_by(term, labels) for term in pod.anti) or any(pod.matched_by(term, labels) for term in other.anti)
+
+    @staticmethod
+    def _moved(change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        """Whether a node, and the pods on it, are in another domain now, which may help on nodes of the one or the other."""
+        after = snapshot.node(change.row).metadata.labels
+        if change.before is None:
+            return bool(pod.anti) or any(term.topology_key in after for term in pod.required)
+        before = change.before.metadata.labels
+        return (any(key in after and before.get(key) != after[key] for key in (term.topology_key for term in pod.required))
+                or any(key in before and before[key] != after.get(key) for key in (term.topology_key for term in pod.anti)))

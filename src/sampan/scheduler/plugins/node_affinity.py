@@ -10,7 +10,7 @@ from sampan.api import field
 from sampan.api.core.v1 import NodeSelector, PreferredSchedulingTerm
 from sampan.scheduler.nodeselect import named_nodes, selector_rows, term_errors, term_rows, wanted_rows
 from sampan.scheduler.normalize import to_hundred
-from sampan.scheduler.plugins.base import Narrowed, Plugin, PreScoreError, Reason, Rejected, Verdict
+from sampan.scheduler.plugins.base import Change, Narrowed, Plugin, PreScoreError, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Mask, Snapshot
 from sampan.scheduler.world import What
@@ -52,6 +52,9 @@ class NodeAffinity(Plugin):
             reasons.append(Reason(MISMATCH, fits & ~wanted, resolvable=False))
             fits &= wanted
         return Verdict(fits, tuple(reasons))
+
+    def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        return change.relabelled(snapshot) and super().helps(change, pod, snapshot)
 
     def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
         affinity = pod.pod.spec.affinity

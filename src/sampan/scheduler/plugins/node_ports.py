@@ -12,7 +12,7 @@ from sampan.scheduler.world import What
 
 class NodePorts(Plugin):
     name = "NodePorts"
-    events: frozenset[What] = frozenset(("node", "pod gone", "pod changed"))
+    events: frozenset[What] = frozenset(("node", "pod gone"))
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not pod.ports:
@@ -29,6 +29,6 @@ class NodePorts(Plugin):
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         if change.pod is None:
-            return super().helps(change, pod, snapshot)
+            return change.before is None
         freed = {(protocol, port) for protocol, _, port in change.pod.ports}
         return any((protocol, port) in freed for protocol, _, port in pod.ports)

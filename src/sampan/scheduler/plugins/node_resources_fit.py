@@ -11,10 +11,12 @@ from typing import Literal
 
 import numpy as np
 
+from sampan.api.resources import DEVICE_CLASSES
+from sampan.kinds.core.pod import amounts
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
-from sampan.scheduler.world import What
+from sampan.scheduler.world import CLASS_PREFIX, What
 
 StrategyType = Literal["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]
 
@@ -135,14 +137,48 @@ class NodeResourcesFit(Plugin):
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         if change.what == "device class":
-            return bool(pod.extended)
+            found = snapshot.world.get(DEVICE_CLASSES, change.key[1])
+            return found is not None and not pod.extended.isdisjoint((found.spec.extendedResourceName, CLASS_PREFIX + found.metadata.name))
         if change.row < 0 or not snapshot.alive[change.row]:
             return True
-        row = change.row
+        if change.what == "node":
+            return self._grew(change, pod, snapshot)
+        assert change.pod is not None
+        if change.what == "pod changed":
+            return any(change.before.requests.get(name, 0) > change.pod.requests.get(name, 0) for name, _, _ in self._wanted(pod, snapshot))
+        return self._freed(change.pod, change, pod, snapshot)
+
+    def _grew(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        """Whether the pod fits the node when that is empty, and did not, or the node has more of something: others may have to go."""
+        before = amounts(change.before.status.allocatable) if change.before is not None else None
+        more = before is None
+        for name, index, amount in self._wanted(pod, snapshot):
+            has = int(snapshot.allocatable[index, change.row])
+            by_devices = not has and name in pod.extended and name in snapshot.world.device_class_of
+            if has < amount and not by_devices:
+                return False
+            more = more or by_devices or (before is not None and has > before.get(name, 0))
+        return more
+
+    def _freed(self, gone: Shape, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        """Whether anything about the row is different for the pod now: it fits, is short of less, or can make room where it could not."""
+        row, lower, fits, possible = change.row, 0, True, True
         levels = [] if change.kept else [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
-        return all(snapshot.allocatable[index, row] - snapshot.requested[index, row] - sum(level[index, row] for level in levels) >= amount
-                   for name, index, amount in self._wanted(pod, snapshot)
-                   if not (name in pod.extended and name in snapshot.world.device_class_of and snapshot.allocatable[index, row] == 0))
+        below = [level for priority, level in snapshot.by_priority.items() if priority < pod.priority]
+        for name, index, amount in self._wanted(pod, snapshot):
+            has = int(snapshot.allocatable[index, row])
+            if not has and name in pod.extended and name in snapshot.world.device_class_of:
+                continue
+            free = has - int(snapshot.requested[index, row]) - sum(int(level[index, row]) for level in levels)
+            removable = sum(int(level[index, row]) for level in below)
+            lower = removable if name == "pods" else lower
+            freed = 1 if name == "pods" else gone.requests.get(name, 0)
+            if free - freed < amount <= free:
+                return True
+            fits, possible = fits and free >= amount, possible and free + removable >= amount
+        if fits or change.held or pod.pod.spec.preemptionPolicy == "Never":
+            return fits
+        return possible and lower > 0 if gone.priority >= pod.priority else not lower
 
 
 def broken_line(points: Sequence[tuple[int, int]], utilization: Int64) -> Int64:

@@ -27,7 +27,7 @@ UNLIMITED = np.iinfo(np.int64).max
 
 class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
-    events: frozenset[What] = frozenset(("node", "csi node", "pod added", "pod gone", "pod changed", "volume", "volume claim", "attachment"))
+    events: frozenset[What] = frozenset(("node", "csi node", "pod added", "pod gone", "volume", "volume claim", "attachment"))
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not pod.claims:

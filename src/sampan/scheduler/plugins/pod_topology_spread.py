@@ -38,7 +38,7 @@ SYSTEM_DEFAULTS = (DefaultSpread(HOSTNAME, 3), DefaultSpread(ZONE, 5))
 
 class PodTopologySpread(Plugin):
     name = "PodTopologySpread"
-    events: frozenset[What] = frozenset(("node", "pod added", "pod changed", "pod gone"))
+    events: frozenset[What] = frozenset(("node", "node gone", "pod added", "pod changed", "pod gone"))
 
     def __init__(self, defaults: tuple[DefaultSpread, ...] = SYSTEM_DEFAULTS) -> None:
         self._defaults, self._system = defaults, defaults is SYSTEM_DEFAULTS
@@ -152,11 +152,18 @@ class PodTopologySpread(Plugin):
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         spreads = self._spreads(pod, snapshot, hard=True)
-        if change.what == "node":
-            return super().helps(change, pod, snapshot)
-        if change.pod is None or change.what == "pod changed":
-            return True
-        return any(change.pod.matched_by(one.term, snapshot.world.namespace_labels) for one in spreads)
+        if change.what in ("node", "node gone"):
+            keys = [one.topology_key for one in spreads]
+            before = change.before.metadata.labels if change.before is not None else {}
+            after = snapshot.node(change.row).metadata.labels if change.what == "node" else {}
+            was, now = all(key in before for key in keys), all(key in after for key in keys)
+            retainted = change.before is not None and now and change.before.spec.taints != snapshot.node(change.row).spec.taints
+            return was != now or retainted or (now and any(before.get(key) != after[key] for key in keys))
+        labels = snapshot.world.namespace_labels
+        assert change.pod is not None
+        if change.what == "pod changed":
+            return any(change.pod.matched_by(one.term, labels) != change.before.matched_by(one.term, labels) for one in spreads)
+        return any(change.pod.matched_by(one.term, labels) for one in spreads)
 
 
 def default_selector(pod: Shape, snapshot: Snapshot) -> Selector:

@@ -10,10 +10,10 @@ import numpy as np
 from sampan.api.core.v1 import Taint
 from sampan.kinds.core.pod import tolerates
 from sampan.scheduler.normalize import reversed_to_hundred
-from sampan.scheduler.plugins.base import Plugin, Reason, Verdict
+from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Mask, Snapshot
-from sampan.scheduler.taints import untolerated
+from sampan.scheduler.taints import KEEP_AWAY, untolerated
 from sampan.scheduler.world import What
 
 
@@ -27,6 +27,11 @@ class TaintToleration(Plugin):
         if not bad.any():
             return None
         return Verdict(~bad, (Reason("node(s) had untolerated taint(s)", bad, resolvable=False),))
+
+    def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
+        if change.before is not None and all(taint.effect not in KEEP_AWAY or tolerates(pod.pod, taint) for taint in change.before.spec.taints):
+            return False
+        return super().helps(change, pod, snapshot)
 
     def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
         counts = self._counts(pod, snapshot)

@@ -41,5 +41,5 @@ class VolumeBinding(Plugin):
         if change.what == "volume claim":
             return change.key[0] == pod.namespace and change.key[1] in pod.claims
         if change.what == "node":
-            return self.prefilter(pod, snapshot) is None and super().helps(change, pod, snapshot)
+            return change.relabelled(snapshot)
         return True

@@ -40,7 +40,7 @@ def disks(pod: Pod) -> list[Volume]:
 
 class VolumeRestrictions(Plugin):
     name = "VolumeRestrictions"
-    events: frozenset[What] = frozenset(("node", "pod gone", "pod changed", "volume claim"))
+    events: frozenset[What] = frozenset(("node", "pod gone", "volume claim"))
 
     def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | None:
         named = [one.persistentVolumeClaim.claimName for one in pod.pod.spec.volumes if one.persistentVolumeClaim is not None]
@@ -77,4 +77,4 @@ class VolumeRestrictions(Plugin):
             return change.key[0] == pod.namespace and change.key[1] in pod.claims
         if change.pod is not None:
             return bool(disks(change.pod.pod)) or (change.pod.namespace == pod.namespace and bool(set(change.pod.claims) & set(pod.claims)))
-        return super().helps(change, pod, snapshot)
+        return change.before is None

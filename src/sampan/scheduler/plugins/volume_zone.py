@@ -52,4 +52,4 @@ class VolumeZone(Plugin):
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         if change.what == "volume claim":
             return change.key[0] == pod.namespace and change.key[1] in pod.claims
-        return super().helps(change, pod, snapshot)
+        return change.what != "node" or change.relabelled(snapshot)
