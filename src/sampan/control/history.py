@@ -12,15 +12,16 @@ from msgspec.structs import replace
 
 from sampan.api import codec
 from sampan.api.apps.v1 import ControllerRevision
-from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.core.v1 import Pod, PodTemplateSpec
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resourceinfo import Resource
-from sampan.api.resources import CONTROLLER_REVISIONS
+from sampan.api.resources import CONTROLLER_REVISIONS, PODS
 from sampan.control.numbers import safe_hash
 from sampan.control.pods import owner_reference
-from sampan.kinds.plan import Delete, Update, Write
+from sampan.kinds.plan import Delete, Patch, Plan, Update, Write
 
 HASH_LABEL = "controller-revision-hash"
+LONGEST_PREFIX = 223  # of a revision's name: the rest is for the hash
 
 
 def template_data(template: PodTemplateSpec) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def make(resource: Resource[Any], owner: Any, labels: Mapping[str, str], revisio
          label: str = HASH_LABEL, collisions: int | None = None) -> ControllerRevision:
     """A revision of the owner's template as it is now; `label` holds the hash, `collisions` makes another one."""
     digest = safe_hash(owner.spec.template, collisions)
-    meta = ObjectMeta(name=f"{owner.metadata.name}-{digest}", namespace=owner.metadata.namespace, annotations=dict(annotations),
+    meta = ObjectMeta(name=f"{owner.metadata.name[:LONGEST_PREFIX]}-{digest}", namespace=owner.metadata.namespace, annotations=dict(annotations),
                       labels={**labels, label: digest}, ownerReferences=[owner_reference(resource, owner)])
     return ControllerRevision(kind="ControllerRevision", apiVersion="apps/v1", metadata=meta,
                               data=template_data(owner.spec.template), revision=revision)
@@ -63,6 +64,15 @@ def next_number(revisions: Iterable[ControllerRevision]) -> int:
 def renumbered(revision: ControllerRevision, number: int) -> Update:
     """The write that makes an old revision the newest."""
     return Update(CONTROLLER_REVISIONS, replace(revision, revision=number))
+
+
+def merged(current: ControllerRevision, doubles: Sequence[ControllerRevision], pods: Iterable[Pod], *, label: str = HASH_LABEL) -> Plan:
+    """Keep one of several revisions of one template: pods get its hash, then the others go."""
+    digest = current.metadata.labels.get(label, "")
+    writes: list[Write] = [Patch(PODS, pod.metadata.namespace, pod.metadata.name, {"metadata": {"uid": pod.metadata.uid, "labels": {label: digest}}})
+                           for pod in pods if pod.metadata.labels.get(label) != digest]
+    writes += [Delete(CONTROLLER_REVISIONS, one.metadata.namespace, one.metadata.name, one.metadata.uid) for one in doubles]
+    return Plan(tuple(writes))
 
 
 def surplus(revisions: Sequence[ControllerRevision], live: set[str], limit: int) -> list[Write]:

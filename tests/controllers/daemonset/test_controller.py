@@ -9,7 +9,10 @@ import pytest
 
 from controllers.harness import World, run
 from controllers.play import play
+from sampan.api.apps.v1 import ControllerRevision
+from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS, STATEFUL_SETS
+from sampan.control.history import HASH_LABEL
 from sampan.controllers.daemonset.controller import DaemonSetController
 from sampan.controllers.daemonset.decide import node_of
 from sampan.controllers.statefulset.controller import StatefulSetController
@@ -138,15 +141,19 @@ def test_the_status_follows_a_taint_that_comes_and_goes_while_the_pod_stays() ->
             return found.desiredNumberScheduled, found.numberMisscheduled
 
         assert await counts() == (1, 0)
-        for taints, expected in (([{"key": "full", "effect": "NoSchedule"}], (0, 1)), ([], (1, 0))):
-            # when
-            await world.patch(NODES, "n1", {"spec": {"taints": taints}})
-            await world.settle()
-            # then after a while, as nothing is to be done
-            assert await counts() != expected
-            await world.clock.advance(60)
-            await world.settle()
-            assert await counts() == expected
+        # when it comes
+        await world.patch(NODES, "n1", {"spec": {"taints": [{"key": "full", "effect": "NoSchedule"}]}})
+        await world.settle()
+        # then after a while, as nothing is to be done
+        assert await counts() == (1, 0)
+        await world.clock.advance(60)
+        await world.settle()
+        assert await counts() == (0, 1)
+        # when it goes
+        await world.patch(NODES, "n1", {"spec": {"taints": []}})
+        await world.settle()
+        # then at once
+        assert await counts() == (1, 0)
 
     run(build, scenario)
 
@@ -165,6 +172,59 @@ def test_a_pod_that_nobody_has_is_adopted_by_whatever_selects_it(selector: dict[
         owners = {pod.metadata.name: [ref.name for ref in pod.metadata.ownerReferences] for pod in await world.all(PODS)}
         assert owners["orphan"] == ["d"]
         assert owners["other"] == []
+
+    run(build, scenario)
+
+
+def test_a_set_that_is_made_again_takes_over_pods_and_revisions() -> None:
+    async def scenario(world: World) -> None:
+        # given a set of two revisions that was orphaned
+        def wanted(image: str) -> dict[str, Any]:
+            return {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": template(image)}}
+
+        await node(world, "n1")
+        await world.make(DAEMON_SETS, wanted("v1"))
+        await world.settle()
+        await ready(world)
+        await world.patch(DAEMON_SETS, "d", {"spec": {"template": template("v2")}})
+        await world.settle()
+        await ready(world)
+        await world.delete(DAEMON_SETS, "d", propagation="Background")  # nobody collects
+        for resource in (PODS, CONTROLLER_REVISIONS):
+            for one in await world.all(resource):
+                await world.patch(resource, one.metadata.name, {"metadata": {"ownerReferences": None}})
+        await world.settle()
+        before = await world.all(PODS), await world.all(CONTROLLER_REVISIONS)
+        # when
+        again = await world.make(DAEMON_SETS, wanted("v2"))
+        await world.settle()
+        # then everything is its own, and stays as it was
+        after = await world.all(PODS), await world.all(CONTROLLER_REVISIONS)
+        assert [[one.metadata.uid for one in found] for found in after] == [[one.metadata.uid for one in found] for found in before]
+        assert {ref.uid for found in after for one in found for ref in one.metadata.ownerReferences} == {again.metadata.uid}
+        assert sorted(one.revision for one in after[1]) == [1, 2]
+        assert (await world.get(DAEMON_SETS, "d")).status.updatedNumberScheduled == 1
+
+    run(build, scenario)
+
+
+def test_of_two_revisions_of_one_template_the_newer_is_kept() -> None:
+    async def scenario(world: World) -> None:
+        # given a set with a pod
+        await node(world, "n1")
+        await world.make(DAEMON_SETS, {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": template("v1")}})
+        await world.settle()
+        await ready(world)
+        [first], [pod] = await world.all(CONTROLLER_REVISIONS), await world.all(PODS)
+        # when somebody makes another revision of its template
+        await world.server.client.create(CONTROLLER_REVISIONS, ControllerRevision(
+            metadata=ObjectMeta(name="copy", namespace="default", labels={"app": "d", HASH_LABEL: "copied"}), data=first.data, revision=5))
+        await world.settle()
+        # then it is adopted and kept, and the pod is of it
+        [kept], [now] = await world.all(CONTROLLER_REVISIONS), await world.all(PODS)
+        assert (kept.metadata.name, kept.revision, [ref.name for ref in kept.metadata.ownerReferences]) == ("copy", 5, ["d"])
+        assert (now.metadata.uid, now.metadata.labels[HASH_LABEL]) == (pod.metadata.uid, "copied")
+        assert (await world.get(DAEMON_SETS, "d")).status.updatedNumberScheduled == 1
 
     run(build, scenario)
 

@@ -3,7 +3,7 @@
     set surge=1 unavailable=1 seconds=10 strategy=OnDelete
     nodes: one a line, `NAME PODS…`; before the pods may stand `!EFFECT` for a taint that is not tolerated, or `-` for a node that is not selected;
            a pod is `NAME=HASH:STATE`, HASH `old` or `new`, STATE one of ready (for five seconds), steady (for an hour), starting,
-           failed, succeeded, leaving; `gone: PODS…` is a node that is no more
+           failed, succeeded, leaving, over (it has succeeded and is being deleted); `gone: PODS…` is a node that is no more
 
 The output: what is written and told, then the status. An update is rolled when nothing else is to be done, as the loop does.
 """
@@ -17,11 +17,11 @@ import pytest
 
 from controllers.plans import render
 from sampan.api.apps.v1 import DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet
-from sampan.api.core.v1 import Container, Node, Pod, PodCondition, PodTemplateSpec, Taint
+from sampan.api.core.v1 import Container, Node, Pod, PodCondition, PodTemplateSpec, Taint, Toleration
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.scalars import Time
 from sampan.control.history import HASH_LABEL
-from sampan.controllers.daemonset.decide import look, manage, node_of, roll, status
+from sampan.controllers.daemonset.decide import look, manage, node_of, pod_spec, roll, status
 from sampan.kinds.plan import Create, Update
 from sampan.testing.datadriven import Block, run, transcripts
 
@@ -49,11 +49,11 @@ def a_pod(text: str, node: str, number: int) -> Pod:
     pod = Pod(metadata=ObjectMeta(name=name, namespace="default", uid=name, labels={HASH_LABEL: of},
                                   creationTimestamp=Time(f"2026-01-01T11:00:{number:02}Z")))
     pod.spec.nodeName = node
-    pod.status.phase = {"failed": "Failed", "succeeded": "Succeeded", "starting": "Pending"}.get(state, "Running")
+    pod.status.phase = {"failed": "Failed", "succeeded": "Succeeded", "over": "Succeeded", "starting": "Pending"}.get(state, "Running")
     if state in ("ready", "steady", "leaving"):
         since = Time("2026-01-01T11:59:55Z" if state == "ready" else "2026-01-01T11:00:00Z")
         pod.status.conditions = [PodCondition(type="Ready", status="True", lastTransitionTime=since)]
-    if state == "leaving":
+    if state in ("leaving", "over"):
         pod.metadata.deletionTimestamp = Time("2026-01-01T12:00:00Z")
     return pod
 
@@ -87,6 +87,22 @@ class Play:
                   f"ready={new.numberReady} available={new.numberAvailable} misscheduled={new.numberMisscheduled}")
         again = [f"status again in {after.requeue_after_seconds:g} s"] if after.requeue_after_seconds is not None else []
         return "\n".join([render(plan), *made, counts, *again])
+
+
+def test_tolerations_of_the_template_stay_unless_they_are_those_of_daemons() -> None:
+    # given tolerations like the ones that every daemon has: with an end, with a value, for all effects
+    ds = DaemonSet()
+    ds.spec.template.spec.tolerations = [
+        Toleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute", tolerationSeconds=30),
+        Toleration(key="node.kubernetes.io/unreachable", operator="Equal", value="x", effect="NoExecute"),
+        Toleration(key="node.kubernetes.io/disk-pressure", operator="Exists")]
+    # when
+    found = [(one.key.partition("/")[2], one.operator, one.effect, one.tolerationSeconds) for one in pod_spec(ds).tolerations]
+    # then only the first is one of them: it has no end
+    assert found == [
+        ("not-ready", "Exists", "NoExecute", None), ("unreachable", "Equal", "NoExecute", None), ("disk-pressure", "Exists", "", None),
+        ("unreachable", "Exists", "NoExecute", None), ("disk-pressure", "Exists", "NoSchedule", None), ("memory-pressure", "Exists", "NoSchedule", None),
+        ("pid-pressure", "Exists", "NoSchedule", None), ("unschedulable", "Exists", "NoSchedule", None)]
 
 
 @pytest.mark.parametrize("path", transcripts(Path(__file__).parent / "decisions"), ids=lambda path: path.stem)

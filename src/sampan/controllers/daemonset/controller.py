@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from sampan.control.indexes import by_controller, by_selector
 from sampan.control.key import Key, controller_of, key_of
 from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
-from sampan.control.pods import is_active
 from sampan.controllers.daemonset.decide import look, manage, may_run, node_of, pod_spec, roll, status
 from sampan.kinds.plan import Create, Plan
 
@@ -50,13 +49,15 @@ class DaemonSetController(Controller):
         self._nodes, self._revisions = self.informers.of(NODES), self.informers.of(CONTROLLER_REVISIONS)
         self._on_node = pods.index(by_daemon_and_node)
         self._histories = self._revisions.index(by_controller)
-        self._failed: dict[str, dict[str, tuple[int, float]]] = {}  # by the set's uid and the node: how often, and until when
+        # by the set's uid, then by its generation and the node: how often, and since when
+        self._failed: dict[str, dict[tuple[int, str], tuple[int, float]]] = {}
         keys = owner_keys(DAEMON_SETS, self._sets, self._sets.index(by_selector), _matches)
         self._claiming = Claiming(self.client, self.writer, DAEMON_SETS, pods)
+        self._past = Claiming(self.client, self.writer, DAEMON_SETS, self._revisions)
         self.loop.watch(self._sets)
         self._sets.on_change(self._set_changed)
         self.loop.watch(pods, keys)
-        self.loop.watch(self._revisions, owner_keys(DAEMON_SETS, self._sets, None, _matches))
+        self.loop.watch(self._revisions, keys)
         self.loop.wait_for(self._nodes)
         self._nodes.on_change(self._node_changed)
 
@@ -73,7 +74,7 @@ class DaemonSetController(Controller):
             spec = pod_spec(ds)
             should_run, may_stay = may_run(spec, new) if new is not None else (False, True)
             there = self._on_node.count((ds.metadata.uid, node.metadata.name)) > 0
-            if (should_run and not there) or (not may_stay and there):
+            if (should_run and not there) or (not may_stay and there) or (there and ds.status.numberMisscheduled > 0):
                 self.loop.enqueue(ds)
             elif old is not None and may_run(spec, old)[0] != should_run:
                 # nothing is to be done there, but the status counts the node: upstream leaves that to its resync, hours later
@@ -91,16 +92,19 @@ class DaemonSetController(Controller):
             self.recorder.record(ds, "Warning", "SelectingAll",
                                  "This daemon set is selecting all pods. A non-empty selector is required.")
             return DONE
-        current = await self._current(key, ds)
+        matches = of_label_selector(ds.spec.selector).matches
+        revisions = await self._past.hold(key, ds, matches)
+        pods = await self._claiming.hold(key, ds, matches)
+        current = await self._current(key, ds, revisions, pods)
         if current is None:
             return Result(0.0)
-        pods = await self._claiming.hold(key, ds, of_label_selector(ds.spec.selector).matches, adoptable=is_active)
         state = look(ds, pods, self._nodes.items(), current.metadata.labels[history.HASH_LABEL], self.clock.now())
-        plan = manage(state, lambda node: self._patience(ds.metadata.uid, node))
+        plan = manage(state, lambda node: self._patience(ds, node))
+        for event in plan.events:
+            self.writer.tell(event)  # also if what it is about fails
         if not plan.writes and ds.spec.updateStrategy.type == "RollingUpdate":
-            rolled = roll(state)
-            plan = Plan(rolled.writes, plan.requeue_after_seconds, plan.events)
-        outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(ds, write, answer))
+            plan = Plan(roll(state).writes, plan.requeue_after_seconds)
+        outcome = await self.writer.apply(key, Plan(plan.writes), tell=lambda write, answer: pod_event(ds, write, answer))
         await self._forget_history(key, ds, current, pods)
         after = status(state)
         await self.writer.do(key, after)
@@ -110,9 +114,8 @@ class DaemonSetController(Controller):
 
     # revisions
 
-    async def _current(self, key: Key, ds: DaemonSet) -> ControllerRevision | None:
-        """The revision of the template as it is now; None: it has just been made or renumbered, look again."""
-        revisions = self._histories.get(ds.metadata.uid)
+    async def _current(self, key: Key, ds: DaemonSet, revisions: Sequence[ControllerRevision], pods: Sequence[Pod]) -> ControllerRevision | None:
+        """The revision of the template as it is now; None: there were several, or its name was taken: look again."""
         same = [one for one in revisions if history.of_template(one, ds.spec.template)]
         others = [one for one in revisions if one not in same]
         number = history.next_number(others)
@@ -124,23 +127,26 @@ class DaemonSetController(Controller):
             for _, error in outcome.failures:
                 if not isinstance(error, AlreadyExists):
                     raise error
-                await self._collided(key, ds, new)
-                return None
+                return await self._collided(key, ds, new)
             return outcome.answers[0]  # type: ignore[no-any-return]
-        current = history.ordered(same)[-1]
+        *doubles, current = history.ordered(same)
+        if doubles:
+            await self.writer.do(key, history.merged(current, doubles, pods))
+            return None
         if current.revision < number:
             outcome = await self.writer.do(key, Plan((history.renumbered(current, number),)))
             return outcome.answers[0]  # type: ignore[no-any-return]
         return current
 
-    async def _collided(self, key: Key, ds: DaemonSet, wanted: ControllerRevision) -> None:
+    async def _collided(self, key: Key, ds: DaemonSet, wanted: ControllerRevision) -> ControllerRevision | None:
+        """What has the name: the same template's, whoever made it, or another's, so that the next name shall differ."""
         live = await self.client.get(CONTROLLER_REVISIONS, wanted.metadata.name, key.namespace)
         self.writer.wrote(key, CONTROLLER_REVISIONS, live)
-        ref = controller_of(live)
-        if ref is not None and ref.uid == ds.metadata.uid and history.of_template(live, ds.spec.template):
-            return
+        if history.of_template(live, ds.spec.template):
+            return live
         changed = replace(ds, status=replace(ds.status, collisionCount=(ds.status.collisionCount or 0) + 1))
         self.writer.wrote(key, DAEMON_SETS, await self.client.update(DAEMON_SETS, changed, subresource="status"))
+        return None
 
     async def _forget_history(self, key: Key, ds: DaemonSet, current: ControllerRevision, pods: list[Pod]) -> None:
         limit = ds.spec.revisionHistoryLimit if ds.spec.revisionHistoryLimit is not None else 10
@@ -151,13 +157,13 @@ class DaemonSetController(Controller):
 
     # pods
 
-    def _patience(self, uid: str, node: str) -> float:
-        """A pod that fails again and again on a node is replaced ever more slowly."""
-        now, known = self.clock.monotonic(), self._failed.setdefault(uid, {})
-        failures, until = known.get(node, (0, 0.0))
-        if now < until:
-            return until - now
-        if now > until + 2 * FAILED_POD_BACKOFF.most_seconds:
+    def _patience(self, ds: DaemonSet, node: str) -> float:
+        """A pod that fails again and again on a node is replaced ever more slowly; another template begins anew."""
+        now, known, place = self.clock.monotonic(), self._failed.setdefault(ds.metadata.uid, {}), (ds.status.observedGeneration, node)
+        failures, since = known.get(place, (0, now))
+        if now - since > 2 * FAILED_POD_BACKOFF.most_seconds:
             failures = 0
-        known[node] = (failures + 1, now + FAILED_POD_BACKOFF.delay_seconds(failures + 1))
+        if (left := since + FAILED_POD_BACKOFF.delay_seconds(failures) - now) > 0:
+            return left
+        known[place] = (failures + 1, now)
         return 0.0

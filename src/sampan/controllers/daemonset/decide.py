@@ -27,7 +27,7 @@ from sampan.api.resources import DAEMON_SETS, PODS
 from sampan.control.history import HASH_LABEL
 from sampan.control.nodes import fits_selector, untolerated
 from sampan.control.numbers import scaled
-from sampan.control.pods import available_in, is_available, is_ready, is_terminating, pod_from_template
+from sampan.control.pods import available_in, is_available, is_ready, is_terminal, is_terminating, pod_from_template
 from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
 
 GENERATION_LABEL = "pod-template-generation"
@@ -67,10 +67,10 @@ class Look:
 
 
 def look(ds: DaemonSet, pods: Sequence[Pod], nodes: Sequence[Node], hash: str, now: datetime) -> Look:
-    """Sort pods by node, and ask of each node whether it should have one."""
+    """Sort pods by node, and ask of each node whether it should have one. Pods that have ended and are being deleted are as good as gone."""
     by_node: dict[str, list[Pod]] = {}
     for pod in pods:
-        if name := node_of(pod):
+        if not (is_terminal(pod) and is_terminating(pod)) and (name := node_of(pod)):
             by_node.setdefault(name, []).append(pod)
     spec = pod_spec(ds)
     return Look(ds, by_node, nodes, hash, now, spec, {node.metadata.name: may_run(spec, node) for node in nodes})
@@ -80,9 +80,10 @@ def pod_spec(ds: DaemonSet) -> PodSpec:
     """The template's spec with the tolerations that every daemon has."""
     spec = ds.spec.template.spec
     wanted = [*_TOLERATIONS, *([("node.kubernetes.io/network-unavailable", "NoSchedule")] if spec.hostNetwork else [])]
-    extra = [Toleration(key=key, operator="Exists", effect=effect) for key, effect in wanted]
-    kept = [one for one in spec.tolerations if (one.key, one.effect) not in set(wanted)]
-    return replace(spec, tolerations=kept + extra)
+    left = {(key, "Exists", "", effect): Toleration(key=key, operator="Exists", effect=effect) for key, effect in wanted}
+    named = [(one.key, one.operator, one.value, one.effect) for one in spec.tolerations]
+    kept = [left.get(name, one) for name, one in zip(named, spec.tolerations, strict=True)]  # without an end
+    return replace(spec, tolerations=kept + [one for name, one in left.items() if name not in named])
 
 
 def node_of(pod: Pod) -> str:
@@ -123,7 +124,10 @@ def manage(state: Look, patience: Patience) -> Plan:
         if should and not there:
             needing.append(name)
         elif may_stay:
-            doomed += _superfluous(state, name, there, patience, events, waits)
+            ended, running = _ended(state, name, there, patience, events, waits)
+            doomed += ended + _superfluous(state, running)
+            if should and not running and surge(state.ds, 1):
+                needing.append(name)  # what is going has a successor at once
         else:
             doomed += [pod for pod in there if not is_terminating(pod)]
     gone = state.pods.keys() - {node.metadata.name for node in state.nodes}
@@ -136,8 +140,9 @@ def _writes(state: Look, doomed: Sequence[Pod], needing: Sequence[str]) -> list[
     return writes + [Delete(PODS, pod.metadata.namespace, pod.metadata.name, pod.metadata.uid) for pod in doomed[:BURST]]
 
 
-def _superfluous(state: Look, node: str, there: Sequence[Pod], patience: Patience, events: list[EventRecord],
-                 waits: list[float]) -> list[Pod]:
+def _ended(state: Look, node: str, there: Sequence[Pod], patience: Patience, events: list[EventRecord],
+           waits: list[float]) -> tuple[list[Pod], list[Pod]]:
+    """(pods that have ended and go now, pods that run)."""
     doomed, running = [], []
     for pod in there:
         if is_terminating(pod):
@@ -156,10 +161,13 @@ def _superfluous(state: Look, node: str, there: Sequence[Pod], patience: Patienc
             doomed.append(pod)
         else:
             running.append(pod)
-    running.sort(key=_oldest_first)
+    return doomed, sorted(running, key=_oldest_first)
+
+
+def _superfluous(state: Look, running: Sequence[Pod]) -> list[Pod]:
     if len(running) <= 1:
-        return doomed
-    return doomed + (_surged(state, running) if surge(state.ds, 1) else running[1:])
+        return []
+    return _surged(state, running) if surge(state.ds, 1) else [*running[1:]]
 
 
 def _oldest_first(pod: Pod) -> tuple[bool, str, str]:
@@ -206,7 +214,7 @@ def _bounds(state: Look) -> tuple[int, int]:
     rolling = state.ds.spec.updateStrategy.rollingUpdate
     unavailable = scaled(rolling.maxUnavailable if rolling is not None else 1, desired, round_up=True)
     most = surge(state.ds, desired)
-    return (most, unavailable) if most or unavailable else (0, 1)
+    return (most, unavailable) if most or unavailable or not desired else (0, 1)
 
 
 def roll(state: Look) -> Plan:
@@ -217,10 +225,9 @@ def roll(state: Look) -> Plan:
     unavailable = 0
     allowed: list[Pod] = []
     candidates: list[Pod] = []
-    for node in state.nodes:
-        if not state.should_run[node.metadata.name][0] and node.metadata.name not in state.pods:
-            continue
-        pair = _pair(state, state.pods.get(node.metadata.name, ()))
+    wanted = [node.metadata.name for node in state.nodes if state.should_run[node.metadata.name][0]]
+    for name in dict.fromkeys([*wanted, *state.pods]):
+        pair = _pair(state, state.pods.get(name, ()))
         new, old = pair or (None, None)
         if (new is None) == (old is None):
             unavailable += 1  # the manage loop is at work here
@@ -254,8 +261,10 @@ def _pair(state: Look, pods: Sequence[Pod]) -> tuple[Pod | None, Pod | None] | N
 
 
 def _surge(state: Look, most: int) -> list[Write]:
-    surged = 0
+    """One more pod on some nodes. What should not be made where it is goes when it does not serve, or when enough others do."""
+    surged = serving = 0
     doomed: list[Pod] = []
+    misplaced: list[Pod] = []
     allowed: list[str] = []
     candidates: list[str] = []
     for node in state.nodes:
@@ -267,16 +276,21 @@ def _surge(state: Look, most: int) -> list[Write]:
             surged += 1
             continue
         new, old = pair
+        first = old or new
+        serves = first is not None and state.is_available(first)
+        serving += serves
         if old is None:
             continue
-        if new is None:
-            (candidates if state.is_available(old) else allowed).append(name)
-        elif not state.is_available(old) or state.is_available(new):
+        if new is not None and state.is_available(new):
             doomed.append(old)
-        else:
+        elif new is not None:
             surged += 1
-    room = max(0, most - surged)
-    return _writes(state, doomed, [name for name in allowed + candidates[:room] if state.should_run[name][0]])
+        elif not state.should_run[name][0]:
+            (misplaced if serves else doomed).append(old)
+        else:
+            (candidates if serves else allowed).append(name)
+    spare = max(0, serving - sum(should for should, _ in state.should_run.values()))
+    return _writes(state, doomed + misplaced[:spare], allowed + candidates[:max(0, most - surged)])
 
 
 # status
