@@ -106,6 +106,36 @@ def test_when_all_are_silent_nobody_is_evicted() -> None:
     run(build, scenario)
 
 
+def test_nodes_that_are_excluded_do_not_count_when_it_is_told_whether_all_are_silent() -> None:
+    async def scenario(world: World) -> None:
+        await spaces(world)
+        for name in ("a", "b"):
+            await node(world, name, "z1")
+        await world.patch(NODES, "b", {"metadata": {"labels": {"node.kubernetes.io/exclude-disruption": ""}}})
+        # when the only one that counts falls silent
+        await pass_time(world, 60, "b")
+        # then nobody is driven away
+        assert await taints(world, "a") == [("unreachable", "NoSchedule")]
+
+    run(build, scenario)
+
+
+def test_a_taint_that_is_somebody_elses_does_not_hurry_ours() -> None:
+    async def scenario(world: World) -> None:
+        await spaces(world)
+        # given a zone in partial disruption, where nobody is driven away
+        for name in ("a", "b", "c", "d", "e"):
+            await node(world, name, "z1")
+        await world.patch(NODES, "a", {"spec": {"taints": [{"key": "node.kubernetes.io/out-of-service", "value": "x", "effect": "NoExecute"}]}})
+        # when
+        await pass_time(world, 60, "d", "e")
+        # then
+        assert ("unreachable", "NoSchedule") in await taints(world, "a")
+        assert ("unreachable", "NoExecute") not in await taints(world, "a")
+
+    run(build, scenario)
+
+
 def test_pods_of_a_node_that_is_gone_are_failed_and_deleted_after_a_while() -> None:
     async def scenario(world: World) -> None:
         await spaces(world)

@@ -6,7 +6,7 @@ A heartbeat only moves a number; a node is looked at when its time may be over, 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampan.api.coordination.v1 import Lease
 from sampan.api.core.v1 import Node, Pod
@@ -14,11 +14,14 @@ from sampan.api.errors import NotFound
 from sampan.api.resources import LEASES, NODES, PODS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_node
-from sampan.control.key import Key
+from sampan.control.key import Key, key_of
 from sampan.control.queue import TokenBucket
 from sampan.controllers.nodelifecycle.decide import (
+    EXCLUDED,
     execute_key,
     has_taint,
+    heartbeat,
+    opposite,
     readiness,
     retainted,
     silenced,
@@ -35,8 +38,12 @@ LEASE_NAMESPACE = "kube-node-lease"
 @dataclass
 class _Health:
     heard: float  # when the last sign of life was seen, on the steady clock
-    ready: str
-    zone: str
+    renewed: str = ""  # the newest renewal of its lease that was seen
+    ready: str = ""
+    zone: str | None = ""  # None: it does not count
+    new: bool = True
+    retry: bool = False  # its pods are still to be taken out of service
+    arrived: set[Key] = field(default_factory=set)  # pods that came while it was not ready
 
 
 class NodeLifecycleController(Controller):
@@ -48,17 +55,17 @@ class NodeLifecycleController(Controller):
     def __init__(self, context: Context, settings: ManagerSettings = ManagerSettings(), *, workers: int = 8) -> None:
         super().__init__(context, workers=workers)
         self._settings = settings
-        self._nodes, leases, pods = self.informers.of(NODES), self.informers.of(LEASES), self.informers.of(PODS)
-        self._pods = pods.index(by_node)
+        self._nodes, self._leases, self._all_pods = self.informers.of(NODES), self.informers.of(LEASES), self.informers.of(PODS)
+        self._pods = self._all_pods.index(by_node)
         self._health: dict[str, _Health] = {}
         self._ready: Counter[str] = Counter()
         self._not_ready: Counter[str] = Counter()
         self._buckets: dict[str, TokenBucket] = {}
         self._all_silent = False
-        self.loop.wait_for(self._nodes, leases, pods)
+        self.loop.wait_for(self._nodes, self._leases, self._all_pods)
         self._nodes.on_change(self._node_changed)
-        leases.on_change(self._lease_changed)
-        pods.on_change(self._pod_changed)
+        self._leases.on_change(self._lease_changed)
+        self._all_pods.on_change(self._pod_changed)
 
     # what is heard
 
@@ -67,20 +74,30 @@ class NodeLifecycleController(Controller):
             assert old is not None
             self._gone(old)
             return
-        name, now = new.metadata.name, self.clock.monotonic()
+        name = new.metadata.name
         health = self._health.get(name)
         if health is None:
-            health = self._health[name] = _Health(now, "", "")
+            health = self._health[name] = self._met(new)
             self._count(health, +1)
             self.recorder.record(new, "Normal", "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller")
-        elif old is not None and old.status.conditions != new.status.conditions and readiness(new) != "Unknown":
-            health.heard = now
+        elif old is not None and heartbeat(old) != heartbeat(new):
+            health.heard = self.clock.monotonic()
         self._count(health, -1)
-        health.ready, health.zone = readiness(new), zone_of(new)
+        health.ready, health.zone = readiness(new), zone_of(new) if EXCLUDED not in new.metadata.labels else None
         self._count(health, +1)
         self._disruption()
-        if old is None or (old.status.conditions, old.spec) != (new.status.conditions, new.spec):
+        if old is None or (old.status.conditions, old.spec, old.metadata.labels) != (new.status.conditions, new.spec, new.metadata.labels):
             self.loop.queue.add(Key("", name))
+
+    def _met(self, node: Node) -> _Health:
+        """A node that never reported may have had its time before this process began; of others nothing is known."""
+        now, born = self.clock.monotonic(), node.metadata.creationTimestamp
+        lease = self._leases.get(Key(LEASE_NAMESPACE, node.metadata.name))
+        if lease is not None and lease.spec.renewTime is not None:
+            return _Health(now, lease.spec.renewTime, retry=readiness(node) == "Unknown")
+        if not readiness(node) and born is not None:
+            return _Health(now - max(0.0, (self.clock.now() - born.moment()).total_seconds()))
+        return _Health(now, retry=readiness(node) == "Unknown")
 
     def _gone(self, old: Node) -> None:
         name = old.metadata.name
@@ -91,22 +108,26 @@ class NodeLifecycleController(Controller):
         self.recorder.record(old, "Normal", "RemovingNode", f"Node {name} event: Removing Node {name} from Controller")
 
     def _lease_changed(self, _: Lease | None, new: Lease | None) -> None:
-        if new is not None and new.metadata.namespace == LEASE_NAMESPACE:
-            health = self._health.get(new.metadata.name)
-            if health is not None:
-                health.heard = self.clock.monotonic()
+        if new is None or new.metadata.namespace != LEASE_NAMESPACE or new.spec.renewTime is None:
+            return
+        health = self._health.get(new.metadata.name)
+        if health is not None and new.spec.renewTime > health.renewed:
+            health.heard, health.renewed = self.clock.monotonic(), new.spec.renewTime
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        """A pod that comes to a silent node is out of service, too."""
-        if new is not None and new.spec.nodeName and (old is None or not old.spec.nodeName):
-            health = self._health.get(new.spec.nodeName)
-            if health is not None and health.ready == "Unknown":
-                self.loop.queue.add(Key("", new.spec.nodeName))
+        """A pod that comes to a node which is not ready is out of service, too."""
+        if new is None or not new.spec.nodeName or (old is not None and old.spec.nodeName) or not self._all_pods.synced.is_set():
+            return
+        health = self._health.get(new.spec.nodeName)
+        if health is not None and health.ready not in ("", "True"):
+            health.arrived.add(key_of(new))
+            self.loop.queue.add(Key("", new.spec.nodeName))
 
     # zones
 
     def _count(self, health: _Health, by: int) -> None:
-        (self._ready if health.ready == "True" else self._not_ready)[health.zone] += by
+        if health.zone is not None:
+            (self._ready if health.ready == "True" else self._not_ready)[health.zone] += by
 
     def _state(self, zone: str) -> str:
         return zone_state(self._ready[zone], self._not_ready[zone], self._settings.unhealthy_zone_threshold)
@@ -125,9 +146,10 @@ class NodeLifecycleController(Controller):
                     self.loop.queue.add(Key("", name))
 
     def _rate(self, zone: str) -> float:
+        """How many nodes of a zone are tainted a second, at most."""
         if self._state(zone) != "PartialDisruption":
             return self._settings.node_eviction_rate
-        large = len(self._health) > self._settings.large_cluster_size_threshold
+        large = self._ready[zone] + self._not_ready[zone] > self._settings.large_cluster_size_threshold
         return self._settings.secondary_node_eviction_rate if large else 0.0
 
     # the work
@@ -143,47 +165,58 @@ class NodeLifecycleController(Controller):
         settings = self._settings
         grace = settings.node_monitor_grace_period if readiness(node) else settings.node_startup_grace_period
         left = health.heard + grace - self.clock.monotonic()
-        if left <= 0:
-            await self._silence(key, node)
-        elif readiness(node) == "Unknown":
-            await self._take_out(key)
+        if left <= 0 and await self._silence(key, node):
+            health.retry = True
+        elif readiness(node) == "True":
+            health.retry = False
+            health.arrived.clear()
+        await self._take_out(key, health)
         execute, wait = self._execute(node, health)
+        health.new = False
         patch = retainted(node, execute, self.clock.now())
         if patch is not None:
             await self.writer.do(key, Plan((patch,)))
         waits = [one for one in (left if left > 0 else settings.node_monitor_grace_period, wait) if one is not None]
         return Result(min(waits))
 
-    async def _silence(self, key: Key, node: Node) -> None:
+    async def _silence(self, key: Key, node: Node) -> bool:
+        """Say that nothing is heard of the node; whether its pods go with it: not if the kubelet had called it not ready itself."""
         write = silenced(node, self.clock.now())
-        if write is not None:
-            was_ready, name = readiness(node) == "True", node.metadata.name
-            event = EventRecord(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
-            await self.writer.do(key, Plan((write,), None, (event,) if was_ready else ()))
-        await self._take_out(key)
+        if write is None:
+            return False
+        was_ready, name = readiness(node) == "True", node.metadata.name
+        event = EventRecord(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+        await self.writer.do(key, Plan((write,), None, (event,) if was_ready else ()))
+        return was_ready
 
-    async def _take_out(self, key: Key) -> None:
-        for write in unready(self._pods.get(key.name), self.clock.now()):
+    async def _take_out(self, key: Key, health: _Health) -> None:
+        """Pods of a node that fell silent, and those that came later, are not ready."""
+        if not health.retry and not health.arrived:
+            return
+        pods = [pod for pod in self._pods.get(key.name) if health.retry or key_of(pod) in health.arrived]
+        for write in unready(pods, self.clock.now()):
             event = EventRecord(write.object, "Warning", "NodeNotReady", "Node is not ready")
             outcome = await self.writer.apply(key, Plan((write,), None, (event,)))
             outcome.failures = [(one, error) for one, error in outcome.failures if not isinstance(error, NotFound)]
             outcome.raise_first()
+        health.retry = False
+        health.arrived.clear()
 
     def _execute(self, node: Node, health: _Health) -> tuple[str | None, float | None]:
         """The key of the NoExecute taint to have now (None: as it is), and when to look again."""
         wanted = execute_key(node)
         if not readiness(node):
-            return None, None
+            return "" if health.new else None, None
         if not wanted or self._all_silent:
             return "", None
         if has_taint(node, wanted, "NoExecute"):
             return wanted, None
-        others = any(taint.effect == "NoExecute" and taint.key.startswith("node.kubernetes.io/") for taint in node.spec.taints)
-        rate = self._rate(health.zone)
-        if others:
+        if has_taint(node, opposite(wanted), "NoExecute"):
             return wanted, None  # only exchanged for another reason
+        zone = zone_of(node)
+        rate = self._rate(zone)
         if rate <= 0:
             return None, 10.0
         now = self.clock.monotonic()
-        bucket = self._buckets.setdefault(health.zone, TokenBucket(rate, 1, now))
+        bucket = self._buckets.setdefault(zone, TokenBucket(rate, 1, now))
         return (wanted, None) if bucket.take(now, rate) else (None, 1.0 / rate)

@@ -31,6 +31,9 @@ TAINTS = {
 }
 OURS = frozenset({key for found in TAINTS.values() for key in found.values()} | {UNSCHEDULABLE})
 WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+EXCLUDED = "node.kubernetes.io/exclude-disruption"
+# the stable label, and the older one that says the same
+LABELS = (("kubernetes.io/os", "beta.kubernetes.io/os"), ("kubernetes.io/arch", "beta.kubernetes.io/arch"))
 ZoneState = Literal["Normal", "PartialDisruption", "FullDisruption"]
 
 
@@ -56,8 +59,22 @@ def readiness(node: Node) -> str:
     return found.status if found is not None else ""
 
 
+def heartbeat(node: Node) -> Time | None:
+    """When the kubelet says to have looked at readiness last."""
+    found = condition(node.status.conditions, "Ready")
+    return found.lastHeartbeatTime if found is not None else None
+
+
+def relabelled(node: Node) -> dict[str, str]:
+    """The older labels of the platform that are missing, or do not say what the stable ones do."""
+    labels = node.metadata.labels
+    return {old: labels[stable] for stable, old in LABELS if stable in labels and labels.get(old) != labels[stable]}
+
+
 def silenced(node: Node, now: datetime) -> Update | None:
-    """The write that makes all that the kubelet reports Unknown; None: it is already."""
+    """The write that makes all that the kubelet reports Unknown; None: its readiness is already."""
+    if readiness(node) == "Unknown":
+        return None
     result = list(node.status.conditions)
     for type_ in WATCHED:
         old = condition(result, type_)
@@ -69,8 +86,6 @@ def silenced(node: Node, now: datetime) -> Update | None:
             result[result.index(old)] = replace(
                 old, status="Unknown", reason="NodeStatusUnknown", message="Kubelet stopped posting node status.",
                 lastTransitionTime=Time.of(now))
-    if result == node.status.conditions:
-        return None
     return Update(NODES, replace(node, status=replace(node.status, conditions=result)), "status")
 
 
@@ -79,13 +94,18 @@ def execute_key(node: Node) -> str:
     return TAINTS["Ready"].get(readiness(node), "")
 
 
+def opposite(key: str) -> str:
+    """The other one of the two keys: a node has only one of them that drives pods away."""
+    return UNREACHABLE if key == NOT_READY else NOT_READY
+
+
 def has_taint(node: Node, key: str, effect: str) -> bool:
     """Whether the node has the taint."""
     return any(taint.key == key and taint.effect == effect for taint in node.spec.taints)
 
 
 def retainted(node: Node, execute: str | None, now: datetime) -> Patch | None:
-    """The write that brings the node's taints in line with its conditions; None: they are.
+    """The write that brings the node's taints in line with its conditions, and its older labels with the stable ones; None: they are.
 
     `execute`: the key of the NoExecute taint to have now, empty for none; None leaves NoExecute taints as they are.
     """
@@ -103,10 +123,11 @@ def retainted(node: Node, execute: str | None, now: datetime) -> Patch | None:
             kept.append(taint)
             wanted.discard((taint.key, taint.effect))
     taints = kept + [Taint(key=key, effect=effect, timeAdded=Time.of(now)) for key, effect in sorted(wanted, key=_order)]
+    labels = relabelled(node)
     if taints == node.spec.taints:
-        return None
-    return Patch(NODES, "", node.metadata.name, {
-        "metadata": {"resourceVersion": node.metadata.resourceVersion}, "spec": {"taints": codec.to_builtins(taints) or None}})
+        return Patch(NODES, "", node.metadata.name, {"metadata": {"labels": labels}}) if labels else None
+    metadata = {"resourceVersion": node.metadata.resourceVersion} | ({"labels": labels} if labels else {})
+    return Patch(NODES, "", node.metadata.name, {"metadata": metadata, "spec": {"taints": codec.to_builtins(taints) or None}})
 
 
 def _order(taint: tuple[str, str]) -> tuple[bool, str]:
@@ -115,11 +136,11 @@ def _order(taint: tuple[str, str]) -> tuple[bool, str]:
 
 
 def unready(pods: Sequence[Pod], now: datetime) -> list[Update]:
-    """The writes that take pods of a silent node out of service."""
+    """The writes that take pods of a node out of service."""
     writes = []
     for pod in pods:
         ready = ready_condition(pod)
-        if ready is None or ready.status != "True":
+        if ready is None or ready.status == "False":
             continue
         new: PodCondition = replace(ready, status="False", lastTransitionTime=Time.of(now))
         conditions = [new if one is ready else one for one in pod.status.conditions]
