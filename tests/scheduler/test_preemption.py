@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.scheduler.small import HOST, cluster, node, place, pod, refusal
@@ -103,3 +104,27 @@ def test_what_was_remembered_of_a_row_is_forgotten_when_the_row_changes() -> Non
     snapshot.remove_pod("x")
     snapshot.put_pod(pod("z", "1", on="a", priority=1))
     assert victims(place(snapshot, pod("p", "1", **HIGH))) == "a: z"
+
+
+def test_pods_that_ask_for_as_much_share_what_was_found_and_those_that_do_not_do_not() -> None:
+    snapshot = cluster(node("a", cpu="2"), running=(pod("x", "1", on="a", priority=1), pod("y", "1", on="a", priority=2)))
+    for labels in ({"app": "one"}, {"app": "two"}):
+        assert victims(place(snapshot, pod("p", "1", labels=labels, **HIGH))) == "a: x"
+    assert victims(place(snapshot, pod("q", "2", **HIGH))) == "a: x, y"
+    # one is important enough to keep both
+    assert refusal(snapshot, pod("r", "1", priority=1)) == NoCandidate("0/1 nodes are available: 1 No preemption victims found for incoming pod.")
+
+
+def test_the_search_goes_on_past_many_nodes_until_one_breaks_no_budget() -> None:
+    # given two hundred nodes of which only the last but one has a pod that may go
+    running = [pod(f"x{number}", "1", on=f"n{number}", labels={"app": "free" if number == 198 else "kept"}) for number in range(200)]
+    snapshot = cluster(*(node(f"n{number}", cpu="1") for number in range(200)), running=tuple(running))
+    snapshot.world.put(POD_DISRUPTION_BUDGETS, budget("kept", 0))
+    profile = replace(DEFAULT, candidates=(1, 1))
+    # when the first, and one alike, look for room; then
+    for name in ("p", "q"):
+        assert victims(place(snapshot, pod(name, "1", **HIGH), profile)) == "n198: x198"
+    # and with one that may go in front, no more are looked at than are wanted
+    snapshot.remove_pod("x3")
+    snapshot.put_pod(pod("y", "1", on="n3", labels={"app": "other"}, priority=50))
+    assert victims(place(snapshot, pod("r", "1", **HIGH), profile)) == "n3: y"

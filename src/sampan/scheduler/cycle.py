@@ -129,7 +129,7 @@ def refusal(found: Filtered, snapshot: Snapshot) -> Refused:
     counts: Counter[str] = Counter()
     hopeless = ~snapshot.alive
     for reason, rows in found.reasons:
-        counts[reason.text] += int(rows.sum())
+        counts[reason.text] += int(np.count_nonzero(rows))
         if not reason.resolvable:
             hopeless |= rows
     if found.rejected:

@@ -2,8 +2,8 @@
 
 The rows where removing pods may help are tried in order until enough candidates are found; on each, all less important
 pods are taken away and as many as possible let back in, the most important first, those under a budget before the
-others. The answer for a row is remembered per shape until the row changes, so that of many preemptors alike only the
-first looks everywhere. Source: `plugins/defaultpreemption`, `framework/preemption`.
+others. The answer for a row is remembered until the row changes, so that of many preemptors that ask for as much only
+the first looks everywhere. Source: `plugins/defaultpreemption`, `framework/preemption`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import cached_property
 from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from sampan.api.core.v1 import Pod
 from sampan.api.policy.v1 import PodDisruptionBudget
@@ -24,10 +25,13 @@ from sampan.api.selectors import SelectorError, of_label_selector
 from sampan.scheduler.cycle import CLAIMS, Profile, Refused, run_filters
 from sampan.scheduler.dra.extended import LEFT_OVER
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Assigned, Mask, Snapshot
+from sampan.scheduler.snapshot import Assigned, Float, Mask, Snapshot
 
 FAR = 2**31
-NOT_YET: tuple[int, tuple[str, ...]] = (-1, ())
+NOT_YET, NOTHING, VIOLATING, CLEAN = -1, 0, 1, 2
+"""What is known of a row: nothing yet; that nothing helps there; a candidate that breaks a budget, or none."""
+MOST_REMEMBERED = 64
+BLOCK = 64
 NEVER = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NONE_LEFT = "no candidate node for preemption"
@@ -52,6 +56,7 @@ class Candidate:
 
 
 RANK = attrgetter("rank")
+Rows = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,17 @@ class Attempt:
 
 def preempt(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int = -1) -> Candidate | NoCandidate:
     """The best candidate, or why there is none. `nominated`: the row that the pod waits for already."""
-    found = candidates(pod, shape, refused, snapshot, profile, nominated)
-    return found if isinstance(found, NoCandidate) else min(found, key=RANK)
+    found = _found(pod, shape, refused, snapshot, profile, nominated)
+    return found if isinstance(found, NoCandidate) else found[0].best(found[1])
 
 
 def candidates(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int = -1) -> list[Candidate] | NoCandidate:
     """The candidates, at least one, or why there is none."""
+    found = _found(pod, shape, refused, snapshot, profile, nominated)
+    return found if isinstance(found, NoCandidate) else [found[0].candidate(row) for row in found[1].tolist()]
+
+
+def _found(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile: Profile, nominated: int) -> tuple[Remembered, Rows] | NoCandidate:
     if pod.spec.preemptionPolicy == "Never":
         return NoCandidate("not eligible due to preemptionPolicy=Never.", keeps=True)
     assert refused.hopeful is not None
@@ -87,15 +97,15 @@ def candidates(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, pro
             one.shape.priority < shape.priority and _being_preempted(one.pod) for one in snapshot.pods_on[nominated].values()):
         return NoCandidate("not eligible due to a terminating pod on the nominated node.", keeps=True)
     attempt = Attempt(shape, snapshot, profile, tuple(snapshot.world.items(POD_DISRUPTION_BUDGETS)))
-    rows = np.flatnonzero(refused.hopeful)
+    hopeful = int(np.count_nonzero(refused.hopeful))
     if not _intricate(attempt):  # only where it fits once all less important pods are gone
-        found, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), len(rows))
-        if found:
-            return found
-    found, reasons = _search(attempt, rows, len(rows))
-    if found:
-        return found
-    reasons[NOT_HELPFUL] = len(snapshot) - len(rows)
+        known, found, _ = _search(attempt, np.flatnonzero(refused.hopeful & _most_room(attempt)), hopeful)
+        if len(found):
+            return known, found
+    known, found, reasons = _search(attempt, np.flatnonzero(refused.hopeful), hopeful)
+    if len(found):
+        return known, found
+    reasons[NOT_HELPFUL] = len(snapshot) - hopeful
     said = ", ".join(sorted(f"{count} {text}" for text, count in reasons.items() if count))
     return NoCandidate(f"0/{len(snapshot)} nodes are available: {said}.")
 
@@ -145,32 +155,110 @@ def _most_room(attempt: Attempt) -> Mask:
     return fits
 
 
-def _search(attempt: Attempt, rows: np.ndarray[tuple[int], np.dtype[np.intp]], hopeful: int) -> tuple[list[Candidate], Counter[str]]:
+class Remembered:
+    """What was found on each row for pods of one priority that ask for the same; it holds until the row's version moves.
+
+    Where a row has a candidate, its `Candidate.rank` stands in columns: the best of hundreds is found without looking at each.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.versions = np.full(rows, -1, np.int64)
+        self.states = np.zeros(rows, np.int8)
+        self.ranks: Float = np.zeros((5, rows), np.float64)  # whole numbers that a float holds exactly, but for the last
+        self.found: list[Candidate | tuple[str, ...]] = [()] * rows
+
+    def put(self, row: int, version: int, found: Candidate | tuple[str, ...]) -> int:
+        """Keep what was found; the row's state."""
+        self.versions[row], self.found[row] = version, found
+        if isinstance(found, Candidate):
+            self.ranks[:, row] = found.rank
+            state = VIOLATING if found.violations else CLEAN
+        else:
+            state = NOTHING
+        self.states[row] = state
+        return state
+
+    def candidate(self, row: int) -> Candidate:
+        """The candidate of a row that has one."""
+        found = self.found[row]
+        assert isinstance(found, Candidate)
+        return found
+
+    def reasons(self, row: int) -> tuple[str, ...]:
+        """Why nothing helps on a row that has no candidate."""
+        found = self.found[row]
+        return () if isinstance(found, Candidate) else found
+
+    def best(self, rows: Rows) -> Candidate:
+        """The first of those with the smallest rank; `rows` are rows with candidates, at least one."""
+        for rank in self.ranks:
+            values = rank[rows]
+            rows = rows[values == values.min()]
+        return self.candidate(int(rows[0]))
+
+
+def _remembered(attempt: Attempt) -> Remembered:
+    """What is known of rows. Where only resources count, it is the same for all pods that ask for as much."""
     snapshot, pod = attempt.snapshot, attempt.pod
+    rows = len(snapshot.alive)
+    if _intricate(attempt):
+        return Remembered(rows)
+    version = (rows, snapshot.world.version(POD_DISRUPTION_BUDGETS))
+    known = snapshot.memory.get("preemption")
+    if known is None or known[0] != version:
+        known = snapshot.memory["preemption"] = (version, {})
+    tables: dict[tuple[int, frozenset[tuple[str, int]]], Remembered] = known[1]
+    wanted = (pod.priority, frozenset(pod.requests.items()))
+    found = tables.pop(wanted, None) or Remembered(rows)
+    tables[wanted] = found  # the last are those that were used last
+    if len(tables) > MOST_REMEMBERED:
+        del tables[next(iter(tables))]
+    return found
+
+
+def _search(attempt: Attempt, rows: Rows, hopeful: int) -> tuple[Remembered, Rows, Counter[str]]:
+    """Look at rows in order until there are enough candidates, a clean one among them: those rows, or why there are none.
+
+    Source: `framework/preemption/preemption.go`, `DryRunPreemption`.
+    """
     percent, least = attempt.profile.candidates
     enough = min(max(hopeful * percent // 100, least), hopeful)
-    version = (snapshot.generation, snapshot.world.version(POD_DISRUPTION_BUDGETS), id(attempt.profile))
-    known = pod.cache.get("preemption")
-    if known is None or known[0] != version or _intricate(attempt):
-        known = pod.cache["preemption"] = (version, {})
-    remembered: dict[int, tuple[int, Candidate | tuple[str, ...]]] = known[1]
-    out: list[Candidate] = []
-    reasons: Counter[str] = Counter()
+    known, with_one = _remembered(attempt), rows[:0]
     clean = 0
-    versions = snapshot.row_version
-    for row in rows.tolist():
-        version_then, found = remembered.get(row, NOT_YET)
-        if version_then != versions[row]:
-            found = _on_row(attempt, row)
-            remembered[row] = (versions[row], found)  # taking pods out and putting them back has moved it
-        if isinstance(found, Candidate):
-            out.append(found)
-            clean += not found.violations
-            if clean >= enough:
+    for start in range(0, len(rows), step := enough + BLOCK):  # most often the first so many are enough
+        block = rows[start:start + step]
+        states = _states(attempt, known, block, clean, enough - len(with_one))
+        cleans, some = clean + np.cumsum(states == CLEAN), len(with_one) + np.cumsum(states > NOTHING)
+        reached = (cleans > 0) & (some >= enough)
+        done = bool(reached[-1])
+        end = int(reached.argmax()) + 1 if done else len(block)
+        with_one = np.concatenate([with_one, block[:end][states[:end] > NOTHING]])
+        if done:
+            break
+        clean = int(cleans[-1])
+    reasons: Counter[str] = Counter()
+    if not len(with_one):
+        for row in rows.tolist():
+            reasons.update(known.reasons(row))
+    return known, with_one, reasons
+
+
+def _states(attempt: Attempt, known: Remembered, rows: Rows, clean: int, missing: int) -> npt.NDArray[np.int8]:
+    """What is known of these rows. Those that are not known are looked at, in order, until there is a clean candidate and none is missing."""
+    versions = attempt.snapshot.row_version
+    states = np.where(known.versions[rows] == versions[rows], known.states[rows], NOT_YET)
+    unknown = np.flatnonzero(states == NOT_YET).tolist()
+    if unknown:
+        cleans, some = clean + np.cumsum(states == CLEAN), np.cumsum(states > NOTHING)
+        more_clean = more = 0
+        for place in unknown:
+            if cleans[place] + more_clean and some[place] + more >= missing:
                 break
-        else:
-            reasons.update(found)
-    return out, reasons
+            row = int(rows[place])
+            found = _on_row(attempt, row)
+            states[place] = state = known.put(row, int(versions[row]), found)  # taking pods out and putting them back has moved it
+            more_clean, more = more_clean + (state == CLEAN), more + (state > NOTHING)
+    return states
 
 
 def _on_row(attempt: Attempt, row: int) -> Candidate | tuple[str, ...]:

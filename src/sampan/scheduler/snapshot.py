@@ -76,7 +76,7 @@ class Snapshot:
         self.rows: dict[str, int] = {}
         self.assigned: dict[str, Assigned] = {}
         self.pods_on: list[dict[str, Assigned]] = [{} for _ in range(capacity)]
-        self.row_version: list[int] = [0] * capacity  # moves when what runs on the row, or the node, does
+        self.row_version: Int64 = np.zeros(capacity, np.int64)  # moves when what runs on the row, or the node, does
         self.ports: dict[tuple[str, int], dict[int, list[str]]] = {}
         self.claims: dict[tuple[str, str], dict[int, int]] = {}  # (namespace, claim) → row → pods that use it
         self.images: dict[str, dict[int, int]] = {}  # name → row → bytes
@@ -183,7 +183,7 @@ class Snapshot:
                 table[priority] = longer(table[priority])  # type: ignore[assignment]
         self.nodes += [None] * more
         self.pods_on += [{} for _ in range(more)]
-        self.row_version += [0] * more
+        self.row_version = longer(self.row_version)  # type: ignore[assignment]
         self._free += list(range(old + more - 1, old - 1, -1))
         self.generation += 1
 
