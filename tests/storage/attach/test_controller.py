@@ -177,6 +177,10 @@ def test_a_cache_that_lags_gives_no_volume_away_twice() -> None:
         await world.settle()
         # then
         assert await places(world) == ["n0"]
+        assert await events(world) == []
+        # when it is attached there
+        await do_attach(world)
+        # then the others are told
         assert [name for name, reason in await events(world) if reason == "FailedAttachVolume"] == ["p1", "p2"]
 
     run(lagging_ones, scenario)
@@ -307,5 +311,23 @@ def test_heartbeats_cost_nothing() -> None:
         await world.settle()
         # then
         assert len(world.client.calls) == before
+
+    run(both, scenario)
+
+
+def test_a_node_that_is_deleted_keeps_its_volumes_as_long_as_its_pods_are_there() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await mounted(world)
+        # when
+        await world.patch(NODES, "n1", {"status": {"volumesInUse": None}}, subresource="status")
+        await world.delete(NODES, "n1")
+        await world.settle()
+        # then
+        assert await places(world) == ["n1"]
+        # when
+        await remove(world, "web")
+        # then
+        assert await places(world) == []
 
     run(both, scenario)

@@ -28,7 +28,6 @@ from sampan.control.key import Key, key_of, revision_of
 from sampan.control.volumes import by_claim, claim_key, has_ended, is_made_for
 from sampan.kinds.meta import is_true
 from sampan.storage.attach.decide import (
-    KEEP_TERMINATED,
     MANAGED,
     OUT_OF_SERVICE,
     Attached,
@@ -39,7 +38,7 @@ from sampan.storage.attach.decide import (
     Wanted,
     decide,
 )
-from sampan.storage.attach.volumes import attachment_name, is_attachable, is_ours, unique_name
+from sampan.storage.attach.volumes import attachment_name, is_attachable, is_ours, is_shared, unique_name
 
 VERIFY_SECONDS = 1.0
 
@@ -63,7 +62,7 @@ def attachments_by_driver(attachment: Any) -> Iterable[Hashable]:
 def _relevant(node: Node) -> tuple[Any, ...]:
     """What of a node matters here: heartbeats do not."""
     status = node.status
-    return (MANAGED in node.metadata.annotations, node.metadata.annotations.get(KEEP_TERMINATED), status.volumesInUse, status.volumesAttached,
+    return (MANAGED in node.metadata.annotations, status.volumesInUse, status.volumesAttached,
             is_true(status.conditions, "Ready"), any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints))
 
 
@@ -83,7 +82,7 @@ class AttachDetachController(Controller):
         self._by_node, self._by_volume, self._by_driver = (
             self._attachments.index(one) for one in (attachments_by_node, attachments_by_volume, attachments_by_driver))
         self._memory: dict[str, Memory] = {}
-        self._in_use: dict[str, list[str]] = {}  # what nodes that are gone had mounted
+        self._in_use: dict[str, list[str]] = {}  # what nodes that are gone had mounted, if they were this controller's
         self._names: dict[str, str] = {}  # the volumes of attachments, for when a volume is gone before them
         self._written: dict[Informer[Any], int] = {}
         self.loop.wait_for(self._nodes, self._pods, self._claims, self._volumes, self._attachments, self._drivers)
@@ -104,7 +103,8 @@ class AttachDetachController(Controller):
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None:
             assert old is not None
-            self._in_use[old.metadata.name] = list(old.status.volumesInUse)
+            if MANAGED in old.metadata.annotations:
+                self._in_use[old.metadata.name] = list(old.status.volumesInUse)
             self._look(old.metadata.name)
         elif old is None or _relevant(old) != _relevant(new):
             self._in_use.pop(new.metadata.name, None)
@@ -135,15 +135,16 @@ class AttachDetachController(Controller):
         self._look(*{one.spec.nodeName for one in self._by_volume.each(volume.metadata.name)})
 
     def _attachment_changed(self, old: VolumeAttachment | None, new: VolumeAttachment | None) -> None:
-        if new is not None:
-            self._look(new.spec.nodeName)
+        attachment = new or old
+        assert attachment is not None
+        if new is None:
+            self._names.pop(attachment.metadata.name, None)
+        self._look(attachment.spec.nodeName)
+        if old is not None and new is not None and old.status.attached == new.status.attached:
             return
-        assert old is not None
-        self._names.pop(old.metadata.name, None)
-        self._look(old.spec.nodeName)
-        # other nodes may wait for the volume
-        volume = self._volumes.get(Key("", old.spec.source.persistentVolumeName or ""))
-        if volume is not None and (key := claim_key(volume)) is not None:
+        # pods on other nodes may wait for a volume that they can't share, or must be told why they do
+        volume = self._volumes.get(Key("", attachment.spec.source.persistentVolumeName or ""))
+        if volume is not None and not is_shared(volume) and (key := claim_key(volume)) is not None:
             self._look_at_users(key)
 
     def _driver_changed(self, old: CSIDriver | None, new: CSIDriver | None) -> None:
@@ -168,6 +169,7 @@ class AttachDetachController(Controller):
             await self._report(decision)
         for one in decision.detach:
             if not await self._detach(one):
+                decision.stays(one)
                 decision.look_in(VERIFY_SECONDS)
         for write in decision.attach:
             try:
@@ -227,13 +229,13 @@ class AttachDetachController(Controller):
         return out
 
     def _wanted(self, name: str, node: Node | None) -> dict[str, Wanted]:
-        if node is None or MANAGED not in node.metadata.annotations:
+        """What pods on the node need. A node that is gone keeps it as long as its pods are there: they may still run."""
+        if name not in self._in_use if node is None else MANAGED not in node.metadata.annotations:
             return {}
-        keep = node.metadata.annotations.get(KEEP_TERMINATED) == "true"
         pods: dict[str, list[Pod]] = {}
         volumes: dict[str, PersistentVolume] = {}
         for pod in self._on_node.each(name):
-            if has_ended(pod) and not keep:
+            if has_ended(pod):
                 continue
             for volume in self._volumes_of(pod):
                 own = attachment_name(volume, name)

@@ -7,7 +7,7 @@ Source: kube-controller-manager `volume/attachdetach/reconciler/reconciler.go`, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sampan.aio.backoff import Backoff
 from sampan.api.core.v1 import AttachedVolume, Node, PersistentVolume, Pod
@@ -19,7 +19,6 @@ from sampan.kinds.plan import Create, EventRecord, Patch
 from sampan.storage.attach.volumes import PREFIX, is_shared, unique_name
 
 MANAGED = "volumes.kubernetes.io/controller-managed-attach-detach"
-KEEP_TERMINATED = "volumes.kubernetes.io/keep-terminated-pod-volumes"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 UNMOUNT_SECONDS = 360.0  # after that a node that is not ready is not waited for any longer
 ATTACH_SECONDS = 120.0  # how long one attempt waits for the driver's attacher
@@ -73,6 +72,8 @@ class Memory:
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
     """Attachments that another node's stand in the way of, which the pods have been told."""
+    detached: frozenset[str] = frozenset()
+    """Attachments that were deleted here and are on their way out."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Decision:
     again_seconds: float | None = None
     memory: Memory = Memory()
 
+    def stays(self, one: Detach) -> None:
+        """It was not detached after all."""
+        self.memory = replace(self.memory, detached=self.memory.detached - {one.attachment.metadata.name})
+
     def look_in(self, seconds: float) -> None:
         """Look again then, or sooner."""
         self.again_seconds = seconds if self.again_seconds is None else min(seconds, self.again_seconds)
@@ -107,24 +112,27 @@ def decide(view: NodeView, memory: Memory, now: float) -> Decision:
         return out  # its own agent attaches
     unwanted = _unwanted(view, memory, now, out)
     leaving = {one.attachment.metadata.name for one in out.detach}
+    detached = leaving | (memory.detached & view.has.keys())
     reported = set()
     attempts: dict[str, Attempt] = {}
     told: set[str] = set()
     for name, wanted in sorted(view.wanted.items(), key=lambda item: item[1].volume.metadata.name):
         has = view.has.get(name)
+        if has is None and view.node is None:
+            continue
         if has is None:
             _attach(view, name, wanted, memory, out, told)
             if out.attach and out.attach[-1].object.metadata.name == name:
                 attempts[name] = Attempt(now)
                 out.look_in(ATTACH_SECONDS)
-        elif has.attachment.metadata.deletionTimestamp is None and not has.attachment.status.attached:
+        elif not has.attachment.status.attached and name not in detached:
             attempts[name] = _waiting(wanted, has, memory.attempts.get(name, Attempt(now)), now, out)
     for name, has in view.has.items():
         meta = has.attachment.metadata
         if has.attachment.status.attached and meta.deletionTimestamp is None and name not in leaving and has.unique:
             reported.add(has.unique)
     _report(view, reported, out)
-    out.memory = Memory(unwanted, attempts, frozenset(told))
+    out.memory = Memory(unwanted, attempts, frozenset(told), frozenset(detached))
     return out
 
 
@@ -149,11 +157,12 @@ def _unwanted(view: NodeView, memory: Memory, now: float, out: Decision) -> dict
 
 def _attach(view: NodeView, name: str, wanted: Wanted, memory: Memory, out: Decision, told: set[str]) -> None:
     if not is_shared(wanted.volume) and wanted.elsewhere:
-        if all(one.metadata.deletionTimestamp is None for one in wanted.elsewhere):
+        staying = all(one.metadata.deletionTimestamp is None for one in wanted.elsewhere)
+        if staying and any(one.status.attached for one in wanted.elsewhere):
             told.add(name)
             if name not in memory.told:
                 out.events += [_exclusive(wanted, pod) for pod in wanted.pods]
-        return  # its deletion has this node looked at again
+        return  # that it is attached there, or deleted, has this node looked at again
     volume = wanted.volume
     assert volume.spec.csi is not None
     spec = VolumeAttachmentSpec(attacher=volume.spec.csi.driver, nodeName=view.name,
@@ -173,10 +182,12 @@ def _waiting(wanted: Wanted, has: Attached, attempt: Attempt, now: float, out: D
     if now < attempt.again:
         out.look_in(attempt.again - now)
         return attempt
-    error = has.attachment.status.attachError
+    error, going = has.attachment.status.attachError, has.attachment.metadata.deletionTimestamp is not None
     csi = wanted.volume.spec.csi
     assert csi is not None
-    if error is not None:
+    if going:
+        why = "volume attachment is being deleted"
+    elif error is not None:
         why = error.message
     elif now - attempt.since >= ATTACH_SECONDS:
         why = f"timed out waiting for external-attacher of {csi.driver} CSI driver to attach volume {csi.volumeHandle}"
