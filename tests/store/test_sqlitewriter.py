@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sampan.aio.clock import VirtualClock
 from sampan.store import sqlitefiles
-from sampan.store.base import Delete, Put, StoreError
+from sampan.store.base import Compare, Delete, Put, StoreError
 from sampan.store.sqlite import SqliteSettings, SqliteStore
 from sampan.testing.store import Told
 
@@ -45,7 +45,7 @@ def test_a_failed_commit_fails_all_that_was_decided_on_top_of_it_and_nothing_els
         await store.subscribe("/", first, told)
         # when the disk fails under writes of which later ones build on earlier ones
         disk.failing = sqlite3.SQLITE_FULL
-        writes = [[Put("/a", b"2")], [Put("/b", b"2")], [Delete("/a")], [Put("/a", b"3")], [Put("/l", b"1", volatile=True)],
+        writes: list[list[Put | Delete]] = [[Put("/a", b"2")], [Put("/b", b"2")], [Delete("/a")], [Put("/a", b"3")], [Put("/l", b"1", volatile=True)],
                   [Put("/l", b"2")], [Put("/l", b"3", volatile=True)]]
         answers = await asyncio.gather(*(store.transact(write) for write in writes), return_exceptions=True)
         # then none of them happened
@@ -62,6 +62,32 @@ def test_a_failed_commit_fails_all_that_was_decided_on_top_of_it_and_nothing_els
         await store.close()
         store = await SqliteStore.open(tmp_path, VirtualClock())
         assert [(r.key, r.value) for r in (await store.range("/")).records] == [("/a", b"3"), ("/b", b"2"), ("/l", b"3")]
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_a_put_and_what_follows_fail_together_and_are_taken_back_together(tmp_path: Path) -> None:
+    async def body() -> None:
+        disk = Breakable()
+        store = await SqliteStore.open(tmp_path, VirtualClock(), SqliteSettings(connect=disk.connect))
+        told = Told()
+        made = await store.transact([Put("/a", b"1"), Put("/b", b"1")])
+        await store.subscribe("/", made, told)
+        # when the disk fails
+        disk.failing = sqlite3.SQLITE_FULL
+        attempts = [store.put_then(Put("/a", b"2"), Compare("/a", made), [Delete("/a"), Delete("/b")]), store.transact([Put("/a", b"3")])]
+        assert all(isinstance(answer, StoreError) for answer in await asyncio.gather(*attempts, return_exceptions=True))
+        # then neither happened
+        assert told.changes == []
+        assert [(r.key, r.value) for r in (await store.range("/")).records] == [("/a", b"1"), ("/b", b"1")]
+        # and later both do, told in one go
+        disk.failing = 0
+        await store.put_then(Put("/a", b"2"), Compare("/a", made), [Delete("/a"), Delete("/b")])
+        assert [[(change.key, change.value) for change in batch] for batch in told.batches] == [[("/a", b"2"), ("/a", None), ("/b", None)]]
+        await store.close()
+        store = await SqliteStore.open(tmp_path, VirtualClock())
+        assert (await store.range("/")).records == []
         await store.close()
 
     asyncio.run(body())

@@ -5,6 +5,7 @@ Source: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`, `Delete` and 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 from sampan.api import codec
@@ -15,7 +16,7 @@ from sampan.apiserver import deletion, metadata
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.crd.names import begin_deletion
 from sampan.apiserver.deletion import Step
-from sampan.apiserver.entries import Entry
+from sampan.apiserver.entries import Entry, respliced, splice
 from sampan.apiserver.hooks import Claim
 from sampan.apiserver.registry import OPTIMISTIC_LOCK, TRIES, Registry, Write, volatile
 from sampan.kinds.kind import Kind
@@ -30,6 +31,8 @@ RETURNED = frozenset((
 ))
 """Resources whose deletion answers with the object instead of a Status."""
 KEPT_NAMESPACES = frozenset(("default", "kube-system", "kube-public"))
+_MARKED_IN_STATUS = ("namespaces", "customresourcedefinitions")
+"""Kinds whose status tells that they are going, too."""
 _OWN_WORDS = {"namespaces": "Precondition failed", "customresourcedefinitions.apiextensions.k8s.io": "precondition failed"}
 """Kinds whose storage judges preconditions itself, and how it begins to say that they do not hold."""
 
@@ -97,9 +100,8 @@ class Deleter:
                               f"ResourceVersion in record ({version}). The object might have been modified")
 
     async def _delete(self, served: Served, entry: Entry, options: DeleteOptions, write: Write) -> Deleted:
-        registry = self._registry
-        obj = codec.clone(registry.outward(served, entry))
-        meta = metadata.meta_of(obj)
+        registry, old = self._registry, self._registry.outward(served, entry)
+        obj, meta = _copied(served, old)
         if served.resource.kind == "Namespace" and not served.resource.group:
             verdict = _namespace(obj, meta, options, served.kind, registry)
         elif served.resource == CUSTOM_RESOURCE_DEFINITIONS and not meta.deletionTimestamp:
@@ -108,35 +110,56 @@ class Deleter:
         else:
             verdict = deletion.decide(obj, meta, options, served.kind, registry.clock.now()).step
         metadata.put_meta(obj, meta)
-        revision = entry.revision
-        if verdict is Step.MARK and obj == registry.outward(served, entry):
+        is_same = obj == old
+        if verdict is Step.MARK and is_same:
             verdict = Step.PENDING
-        if verdict in (Step.MARK, Step.MARK_AND_GO) and not write.dry_run:
-            revision = await self._mark(served, entry, obj)
-        elif verdict in (Step.MARK, Step.MARK_AND_GO):
+        gone = verdict in (Step.NOW, Step.MARK_AND_GO)
+        if write.dry_run:
+            if verdict in (Step.MARK, Step.MARK_AND_GO):
+                meta.resourceVersion = str(entry.revision)
+            return Deleted(obj, codec.encode(obj), meta.uid, gone=gone)
+        revision, value = await self._carry_out(served, entry, obj, verdict)
+        if verdict is not Step.PENDING:
             meta.resourceVersion = str(revision)
-        if verdict in (Step.NOW, Step.MARK_AND_GO):
-            if not write.dry_run:
-                meta.resourceVersion = str(await self._remove(served, entry, obj, revision))
-                metadata.put_meta(obj, meta)
-            return Deleted(obj, codec.encode(obj), meta.uid, gone=True)
-        return Deleted(obj, codec.encode(obj), meta.uid, gone=False)
+            metadata.put_meta(obj, meta)
+        return Deleted(obj, _body(served, entry, obj, revision, entry.body if is_same else value), meta.uid, gone=gone)
 
-    async def _mark(self, served: Served, entry: Entry, obj: Any) -> int:
-        key = served.key(entry.namespace, entry.name)
-        value = await self._registry.encoded(served, obj)
-        revision = await self._registry._transact(  # noqa: SLF001 - the registry's other half
-            [Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))], [Compare(key, entry.revision)])
-        meta = metadata.meta_of(obj)
-        meta.resourceVersion = str(revision)
-        metadata.put_meta(obj, meta)
-        return revision
+    async def _carry_out(self, served: Served, entry: Entry, obj: Any, verdict: Step) -> tuple[int, bytes]:
+        """Do what was decided; the revision, and the object as it was written, if it was."""
+        registry, key = self._registry, served.key(entry.namespace, entry.name)
+        if verdict is Step.PENDING:
+            return entry.revision, b""
+        compare = Compare(key, entry.revision)
+        if verdict is Step.NOW:
+            return await registry.transact(self._removal(served, key, obj), [compare]), b""
+        value = await registry.encoded(served, obj)
+        put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
+        if verdict is Step.MARK:
+            return await registry.transact([put], [compare]), value
+        return await registry.put_then(put, compare, self._removal(served, key, obj)), value
 
-    async def _remove(self, served: Served, entry: Entry, obj: Any, revision: int) -> int:
-        key = served.key(entry.namespace, entry.name)
+    def _removal(self, served: Served, key: str, obj: Any) -> list[Put | Delete]:
         hook = self._registry.hooks.get(served.resource.group_resource)
-        claim = hook.delete(obj) if hook else Claim()
-        return await self._registry._transact([Delete(key), *claim.after], [Compare(key, revision)])  # noqa: SLF001
+        return [Delete(key), *(hook.delete(obj) if hook else Claim()).after]
+
+
+def _copied(served: Served, old: Any) -> tuple[Any, ObjectMeta]:
+    """An object whose metadata may be changed, and those; of namespaces and definitions all the rest as well."""
+    if served.resource.plural in _MARKED_IN_STATUS:
+        obj = codec.clone(old)
+        return obj, metadata.meta_of(obj)
+    obj = copy(old)
+    if isinstance(obj, dict):
+        return obj, metadata.meta_of(obj)
+    obj.metadata = copy(old.metadata)
+    return obj, obj.metadata
+
+
+def _body(served: Served, entry: Entry, obj: Any, revision: int, known: bytes) -> bytes:
+    """The object's JSON: what is `known` of it, as it is stored or as the cache has it, under the revision."""
+    if not known or served.outward is not None or served.view is not None:
+        return codec.encode(obj)
+    return respliced(known, entry.revision, revision) if known is entry.body else splice(known, revision)
 
 
 def _namespace(obj: Any, meta: ObjectMeta, options: DeleteOptions, kind: Kind[Any], registry: Registry) -> Step:

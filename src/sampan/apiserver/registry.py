@@ -31,7 +31,7 @@ from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
 from sampan.apiserver.watchcache import Readers
-from sampan.apiserver.writes import Fields, Gate, Produce, Write, Written
+from sampan.apiserver.writes import Fields, Gate, Produce, Write, Written, translated, volatile
 from sampan.kinds.all import kind_of
 from sampan.kinds.kind import SubKind
 from sampan.lib.clock import Clock, Identity
@@ -313,7 +313,7 @@ class Registry:
             if not write.dry_run:
                 hook = self.hooks.get(served.resource.group_resource)
                 more = hook.delete(old) if hook else Claim()
-                await self._transact([Delete(key), *more.after], [Compare(key, entry.revision)])
+                await self.transact([Delete(key), *more.after], [Compare(key, entry.revision)])
             return Written(new, codec.encode(new), entry.revision, deleted=True)
         if write.dry_run:
             return Written(new, codec.encode(new), entry.revision)
@@ -348,7 +348,7 @@ class Registry:
             key = served.key(namespace, name)
             try:
                 put = Put(key, await self.encoded(served, new), ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
-                revision = await self._transact([put], [Compare(key, entry.revision)])
+                revision = await self.transact([put], [Compare(key, entry.revision)])
             except CompareFailed:
                 continue
             return await self._answer(served, new, namespace, name, revision)
@@ -431,46 +431,45 @@ class Registry:
         try:
             for one in claim.before:
                 try:
-                    await self._transact([one], [Compare(one.key, 0)])
+                    await self.transact([one], [Compare(one.key, 0)])
                 except CompareFailed:
                     raise InternalError(f"{one.key.rpartition('/')[2]} was taken by another server; try again") from None
                 taken.append(one)
             return await self._write_with(put, compare, claim)
         except (CompareFailed, ApiError) as error:
             if taken and not isinstance(error.__cause__, StoreUnavailable):
-                await self._transact([Delete(one.key) for one in taken], [])
+                await self.transact([Delete(one.key) for one in taken], [])
             raise
 
     async def _write_with(self, put: Put, compare: Compare, claim: Claim) -> int:
         """The object and what must be there with it, or nothing of them."""
         within = [one for one, _ in claim.within]
         try:
-            return await self._transact([put, *within, *claim.after], [compare, *(Compare(one.key, 0) for one in within)])
+            return await self.transact([put, *within, *claim.after], [compare, *(Compare(one.key, 0) for one in within)])
         except CompareFailed as error:
             for one, taken in claim.within:
                 if error.found.get(one.key) is not None:
                     raise taken from None
             raise
 
-    async def _transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare]) -> int:
+    async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare]) -> int:
+        """See `Store.transact`.
+
+        Raises:
+            CompareFailed: A compare did not hold.
+            ApiError: What is told of a store that can't.
+        """
         try:
             return await self.store.transact(writes, compares)
         except (StoreFull, StoreRefused, StoreUnavailable) as error:
             raise translated(error) from error
 
-
-def translated(error: StoreFull | StoreRefused | StoreUnavailable) -> ApiError:
-    """What clients are told when the store can't."""
-    if isinstance(error, StoreFull):
-        return InternalError(f"the data folder has no space left: {error.message}")
-    if isinstance(error, StoreRefused):
-        return InternalError(error.message)
-    return OtherStatus(error.message, code=503, reason="ServiceUnavailable")
-
-
-def volatile(key: str) -> bool:
-    """Whether a crash may forget the write: only the nodes' heartbeats."""
-    return key.startswith("/registry/coordination.k8s.io/leases/kube-node-lease/")
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        """See `Store.put_then`; raises as `transact`."""
+        try:
+            return await self.store.put_then(put, compare, then)
+        except (StoreFull, StoreRefused, StoreUnavailable) as error:
+            raise translated(error) from error
 
 
 def _status_only(new: Any, old: Any) -> None:

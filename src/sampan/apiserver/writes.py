@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from sampan.api.errors import ApiError, InternalError, OtherStatus
 from sampan.api.scalars import Time
 from sampan.apiserver.admission.base import AdmissionRequest
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.request import User
+from sampan.store.base import StoreFull, StoreRefused, StoreUnavailable
 
 
 class Write(msgspec.Struct, eq=False):
@@ -57,3 +59,17 @@ class Gate(Protocol):
 
 Produce = Callable[[Any], Any]
 """Makes the new object of the old one (shared: never change it); called again for every try."""
+
+
+def translated(error: StoreFull | StoreRefused | StoreUnavailable) -> ApiError:
+    """What clients are told when the store can't."""
+    if isinstance(error, StoreFull):
+        return InternalError(f"the data folder has no space left: {error.message}")
+    if isinstance(error, StoreRefused):
+        return InternalError(error.message)
+    return OtherStatus(error.message, code=503, reason="ServiceUnavailable")
+
+
+def volatile(key: str) -> bool:
+    """Whether a crash may forget the write: only the nodes' heartbeats."""
+    return key.startswith("/registry/coordination.k8s.io/leases/kube-node-lease/")

@@ -177,6 +177,21 @@ class Store(Protocol):
         """
         ...
 
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        """`put` if `compare` holds, then `then` if the key is still as that left it: two transactions one right after the
+        other, with a revision each, which share what they cost where the store can have it so. The rules of `transact`
+        go for both.
+
+        Returns:
+            The revision of the second.
+
+        Raises:
+            CompareFailed: `compare` did not hold, and nothing was written; or another process was in between, and `put` was.
+            StoreFull: No space; nothing was written, or `put` alone.
+            ValueError: A key is written twice.
+        """
+        ...
+
     async def subscribe(self, prefix: str, since: int, sink: Sink) -> Subscription:
         """Give `sink` every change below `prefix` with a revision over `since`, those that were already made
         first (before this returns), without a gap. Each call of `sink` is a batch of whole transactions.
@@ -228,3 +243,9 @@ class SharedStore(Store, Protocol):
     async def problem(self) -> str:
         """Ask whether it can be read and followed: why not, or nothing."""
         ...
+
+
+async def in_turn(store: Store, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+    """`Store.put_then` by two calls of `transact`."""
+    revision = await store.transact([put], [compare])
+    return await store.transact(then, [Compare(put.key, revision)])

@@ -34,6 +34,7 @@ from sampan.store.base import (
     StoreError,
     StoreUnavailable,
     Subscription,
+    in_turn,
 )
 from sampan.store.etcdclient import (
     Endpoints,
@@ -139,6 +140,9 @@ class EtcdStore:
         if not await self._feed.reached(revision, self._settings.timeout_seconds - self._client.attempt_seconds):
             why = f": {self._feed.problem}" if self._feed.problem else ""
             raise StoreUnavailable(f"etcd is at revision {revision}, its watch has only told of {self.revision}{why}")
+
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        return await in_turn(self, put, compare, then)
 
     # -- reading --------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from sampan.store.base import (
     Sink,
     StoreUnavailable,
     Subscription,
+    in_turn,
 )
 from sampan.store.expiry import Expiry, deadline
 from sampan.store.history import History, Limits, Subscribers
@@ -103,6 +104,9 @@ class MemoryStore:
         self._history.add(self._revision, changes, previous)
         self._subscribers.publish(changes)
         return self._revision
+
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        return await in_turn(self, put, compare, then)
 
     def _mod_revision(self, key: str) -> int:
         record = self._records.get(key)

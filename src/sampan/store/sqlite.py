@@ -49,6 +49,7 @@ from sampan.store.base import (
     StoreError,
     StoreUnavailable,
     Subscription,
+    in_turn,
 )
 from sampan.store.expiry import Expiry
 from sampan.store.history import History, Limits, Subscribers
@@ -81,13 +82,13 @@ class SqliteSettings:
 
 @dataclass(eq=False)
 class _Pending:
-    """What was decided and is not written yet.
+    """What was decided in one stretch and is not written yet.
 
     `done` is its caller's alone, who may give up and cancel it; `others` only want to know that it is over.
     """
 
     done: asyncio.Future[int]
-    decision: Decision | None = None
+    decisions: Sequence[Decision] = ()
     garbage: Sequence[tuple[int, int]] = field(default=())
     others: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -170,6 +171,16 @@ class SqliteStore:
             elif all([await self.get(write.key) is None for write in writes]):
                 return self._revision
 
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        self._check_open()
+        effective = self._ledger.effective(then)
+        if put.volatile or not effective or not self._ledger.holds([compare]) or len({write.key for write in then}) != len(then):
+            return await in_turn(self, put, compare, then)
+        # no await below: nothing comes between the two
+        now = self._clock.now().timestamp()
+        first = self._ledger.decide([put], now)
+        return await self._submit(first, self._ledger.decide(effective, now))
+
     async def _settled(self, keys: Sequence[str]) -> None:
         """Wait until what is pending for these keys now is written, or has failed."""
         for pending in {pending for key in keys if (pending := self._pending_keys.get(key))}:
@@ -181,18 +192,24 @@ class SqliteStore:
             pending.others.append(over)
             await over
 
-    async def _submit(self, decision: Decision) -> int:
+    async def _submit(self, *decisions: Decision) -> int:
+        """Have what was decided written, in one commit; the revision of the last."""
         # no await below: decided is queued
-        if decision.volatile and not decision.meta and not self._pending:
-            self._publish([decision])
-            return decision.revision
-        pending = self._queue(Job(decision.rows, decision.meta), decision)
-        for change in decision.changes:
-            self._pending_keys[change.key] = pending
+        last = decisions[-1]
+        if last.volatile and not last.meta and not self._pending:
+            self._publish(decisions)
+            return last.revision
+        job = Job(last.rows, last.meta)
+        if len(decisions) > 1:
+            job = Job([row for one in decisions for row in one.rows], [pair for one in decisions for pair in one.meta])
+        pending = self._queue(job, decisions)
+        for decision in decisions:
+            for change in decision.changes:
+                self._pending_keys[change.key] = pending
         return await pending.done
 
-    def _queue(self, job: Job, decision: Decision | None = None, garbage: Sequence[tuple[int, int]] = ()) -> _Pending:
-        pending = _Pending(self._loop.create_future(), decision, garbage)
+    def _queue(self, job: Job, decisions: Sequence[Decision] = (), garbage: Sequence[tuple[int, int]] = ()) -> _Pending:
+        pending = _Pending(self._loop.create_future(), decisions, garbage)
         self._pending.append(pending)
         # what is decided in one turn of the loop, or in turns that follow one another, wakes the writer once and is one commit
         if not self._outgoing:
@@ -222,12 +239,15 @@ class SqliteStore:
     def _committed(self, jobs: int) -> None:
         """The oldest `jobs` of what is pending are written."""
         written = [self._pending.popleft() for _ in range(jobs)]
-        self._publish([pending.decision for pending in written if pending.decision])
+        self._publish([decision for pending in written for decision in pending.decisions])
         for pending in written:
-            for change in pending.decision.changes if pending.decision else ():
-                if self._pending_keys.get(change.key) is pending:
-                    del self._pending_keys[change.key]
-            pending.end(pending.decision.revision if pending.decision else self._revision, None)
+            revision = self._revision
+            for decision in pending.decisions:
+                revision = decision.revision
+                for change in decision.changes:
+                    if self._pending_keys.get(change.key) is pending:
+                        del self._pending_keys[change.key]
+            pending.end(revision, None)
 
     def _publish(self, decisions: Sequence[Decision]) -> None:
         changes: list[Change] = []
@@ -257,8 +277,8 @@ class SqliteStore:
         self._pending_keys.clear()
         for pending in reversed(failed):
             self._garbage.extendleft(reversed(pending.garbage))
-            if pending.decision:
-                self._ledger.undo(pending.decision)
+            for decision in reversed(pending.decisions):
+                self._ledger.undo(decision)
         # jobs put from now on are decided on what is written
         self._outgoing.clear()
         self._writer.resume()

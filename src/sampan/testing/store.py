@@ -129,6 +129,43 @@ class StoreConformance:
         assert store.revision == before
 
     @on_store
+    async def test_a_put_and_what_follows_are_two_revisions_told_in_order(self, store: Store, clock: VirtualClock) -> None:
+        # given
+        told = Told()
+        await store.subscribe("/", store.revision, told)
+        made = await store.transact([Put("/k", b"1"), Put("/with", b"it")])
+        # when
+        gone = await store.put_then(Put("/k", b"2"), Compare("/k", made), [Delete("/k"), Delete("/with")])
+        # then
+        assert await store.get("/k") is None
+        assert await store.get("/with") is None
+        marked = told.changes[2].revision
+        assert [(change.key, change.value, change.revision, change.previous_revision) for change in told.changes[2:]] == [
+            ("/k", b"2", marked, made), ("/k", None, gone, marked), ("/with", None, gone, made)]
+        assert made < marked < gone
+        assert await store.get("/k", revision=marked) == ("/k", b"2", marked, made)
+
+    @on_store
+    async def test_nothing_follows_a_put_whose_compare_fails(self, store: Store, clock: VirtualClock) -> None:
+        made = await store.transact([Put("/k", b"1")])
+        with pytest.raises(CompareFailed) as failed:
+            await store.put_then(Put("/k", b"2"), Compare("/k", made - 1), [Delete("/k")])
+        assert failed.value.found["/k"] == ("/k", b"1", made, made)
+        assert await store.get("/k") == ("/k", b"1", made, made)
+        with pytest.raises(ValueError, match="twice"):
+            await store.put_then(Put("/k", b"2"), Compare("/k", made), [Delete("/other"), Delete("/other")])
+
+    @on_store
+    async def test_many_puts_with_what_follows_go_side_by_side(self, store: Store, clock: VirtualClock) -> None:
+        keys = [f"/k/{number}" for number in range(20)]
+        made = [await store.transact([Put(key, b"1")]) for key in keys]
+        attempts = [store.put_then(Put(key, b"2"), Compare(key, revision), [Delete(key)])
+                    for key, revision in zip(keys, made, strict=True) for _ in range(2)]
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(one, CompareFailed) for one in results) == len(keys)
+        assert (await store.range("/k/")).records == []
+
+    @on_store
     async def test_a_key_is_read_as_it_was(self, store: Store, clock: VirtualClock) -> None:
         made = await store.transact([Put("/k", b"1")])
         changed = await store.transact([Put("/k", b"2")])

@@ -69,12 +69,19 @@ class EncryptedStore:
 
     async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
         """See `Store.transact`."""
-        if self._encryption is not None:
-            writes = [self._sealed(one) if isinstance(one, Put) else one for one in writes]
         try:
-            return await self._inner.transact(writes, compares)
+            return await self._inner.transact(self._all_sealed(writes), compares)
         except CompareFailed as error:
-            raise CompareFailed({key: None if one is None else self._record(one) for key, one in error.found.items()}) from None
+            raise self._opened(error) from None
+
+    async def put_then(self, put: Put, compare: Compare, then: Sequence[Put | Delete]) -> int:
+        """See `Store.put_then`."""
+        [first] = self._all_sealed([put])
+        assert isinstance(first, Put)
+        try:
+            return await self._inner.put_then(first, compare, self._all_sealed(then))
+        except CompareFailed as error:
+            raise self._opened(error) from None
 
     async def subscribe(self, prefix: str, since: int, sink: Sink) -> Subscription:
         """See `Store.subscribe`; a value that can't be opened is a deletion."""
@@ -110,6 +117,16 @@ class EncryptedStore:
     async def close(self) -> None:
         """See `Store.close`."""
         await self._inner.close()
+
+    # -- values of a transaction -------------------------------------------------------------------------------------
+
+    def _all_sealed(self, writes: Sequence[Put | Delete]) -> Sequence[Put | Delete]:
+        if self._encryption is None:
+            return writes
+        return [self._sealed(one) if isinstance(one, Put) else one for one in writes]
+
+    def _opened(self, error: CompareFailed) -> CompareFailed:
+        return CompareFailed({key: None if one is None else self._record(one) for key, one in error.found.items()})
 
     # -- one value ---------------------------------------------------------------------------------------------------
 
