@@ -1,6 +1,6 @@
 """What CronJobs do at a moment, as transcripts on `decide`.
 
-    cron SCHEDULE policy=Forbid deadline=60 zone=Asia/Tokyo last=TIME made=TIME successful=3 failed=1 suspended leaving
+    cron SCHEDULE policy=Forbid deadline=60 zone=Asia/Tokyo last=TIME made=TIME successful=3 failed=1 suspended leaving before=TZ=Asia/Tokyo
     jobs: one a line, `NAME STATE`; STATE one of running, complete, failed, forgotten (running, not in the status), strange (another's, of that name),
           missing (in the status only); a second word is when it began
     at TIME: what is deleted, made and told, and what the status says; the next look sees that status
@@ -18,7 +18,7 @@ import pytest
 from sampan.api.batch.v1 import CronJob, Job, JobCondition
 from sampan.api.core.v1 import ObjectReference
 from sampan.api.scalars import Time
-from sampan.controllers.cronjob.decide import decide
+from sampan.controllers.cronjob.decide import decide, surplus
 from sampan.testing.datadriven import Block, run, transcripts
 
 
@@ -51,6 +51,7 @@ class Play:
         made.metadata.deletionTimestamp = moment("00:00:00") if block.flag("leaving") else None
         spec = made.spec
         spec.schedule, spec.concurrencyPolicy, spec.suspend = block.words[0], block.get("policy", "Allow"), block.flag("suspended")
+        spec.schedule = f"{block.get('before')} {spec.schedule}" if "before" in block.args else spec.schedule
         spec.timeZone = block.get("zone") or None
         spec.startingDeadlineSeconds = block.number("deadline") if "deadline" in block.args else None
         spec.successfulJobsHistoryLimit, spec.failedJobsHistoryLimit = block.number("successful", 3), block.number("failed", 1)
@@ -68,8 +69,9 @@ class Play:
                 self.there.append(name)
 
     def at(self, block: Block) -> str:
-        decision = decide(self.cron_job, self.jobs, self.there, datetime.fromisoformat(moment(block.words[0])))
-        lines = [f"delete {one.name} {one.propagation}" for one in decision.deletes]
+        old = surplus(self.cron_job, self.jobs)
+        decision = decide(self.cron_job, self.jobs, self.there, datetime.fromisoformat(moment(block.words[0])), cleaned={one.uid for one in old})
+        lines = [f"delete {one.name} {one.propagation}" for one in [*old, *decision.deletes]]
         status = decision.status
         if decision.job is not None:
             meta = decision.job.metadata

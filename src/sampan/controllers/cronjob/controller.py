@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from sampan.api.batch.v1 import CronJob, Job
-from sampan.api.errors import AlreadyExists, ApiError, NotFound
+from sampan.api.errors import AlreadyExists, ApiError, NotFound, namespace_ends
 from sampan.api.resources import CRON_JOBS, JOBS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller
-from sampan.control.key import Key, controller_of
+from sampan.control.key import Key, controller_of, key_of
 from sampan.control.ownership import owner_keys
-from sampan.controllers.cronjob.decide import Decision, decide
-from sampan.kinds.batch.job import is_finished
+from sampan.controllers.cronjob.decide import Decision, decide, forgotten, surplus, until_new_schedule
 from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
 
 
@@ -27,8 +27,19 @@ class CronJobController(Controller):
         super().__init__(context, workers=workers)
         self._cron_jobs, self._jobs = self.informers.of(CRON_JOBS), self.informers.of(JOBS)
         self._owned = self._jobs.index(by_controller)
-        self.loop.watch(self._cron_jobs)
+        self.loop.wait_for(self._cron_jobs)
+        self._cron_jobs.on_change(self._changed)
         self.loop.watch(self._jobs, owner_keys(CRON_JOBS, self._cron_jobs, None, lambda *_: False))
+
+    def _changed(self, old: CronJob | None, new: CronJob | None) -> None:
+        """A new schedule counts from its next time on; everything else is looked at at once."""
+        if old is None or new is None or _when(old) == _when(new):
+            self.loop.enqueue(new or old)
+            return
+        try:
+            self.loop.queue.add_after(key_of(new), until_new_schedule(new, self.clock.now()))
+        except ValueError:
+            self.recorder.record(new, "Warning", "UnParseableCronJobSchedule", f"unparseable schedule for cronjob: {new.spec.schedule}")
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
@@ -39,10 +50,14 @@ class CronJobController(Controller):
         if not self.writer.fresh(key):
             return DONE
         jobs = self._owned.get(obj.metadata.uid)
+        if forgotten(obj, jobs) and not await self._is_known(key, obj, forgotten(obj, jobs)):
+            return DONE
+        old = await self.writer.apply(key, Plan(tuple(surplus(obj, jobs))), tell=lambda write, answer: _tell(obj, write, answer))
         there = [ref.name for ref in obj.status.active if await self._is_there(Key(key.namespace, ref.name))]
-        decision = decide(obj, jobs, there, self.clock.now())
-        outcome = await self.writer.apply(key, Plan(tuple(decision.deletes), None, tuple(decision.events)),
-                                          tell=lambda write, answer: _tell(obj, write, answer))
+        decision = decide(obj, jobs, there, self.clock.now(), cleaned={write.uid for write in old.done if isinstance(write, Delete)})
+        for event in decision.events:
+            self.writer.tell(event)
+        outcome = await self.writer.apply(key, Plan(tuple(decision.deletes)), tell=lambda write, answer: _tell(obj, write, answer))
         outcome.raise_first()
         status = decision.status
         if decision.job is not None:
@@ -52,6 +67,17 @@ class CronJobController(Controller):
         if status != obj.status:
             await self.writer.do(key, Plan((Update(CRON_JOBS, replace(obj, status=status), "status"),)))
         return Result(decision.requeue_after_seconds)
+
+    async def _is_known(self, key: Key, obj: CronJob, jobs: Sequence[Job]) -> bool:
+        """Whether the server does not know more of these Jobs: a status whose answer was lost; the cache will have it soon."""
+        try:
+            live = await self.client.get(CRON_JOBS, key.name, key.namespace)
+        except NotFound:
+            return True
+        if {job.metadata.uid for job in jobs}.isdisjoint(reference.uid for reference in live.status.active):
+            return True
+        self.writer.wrote(key, CRON_JOBS, live)
+        return self.writer.fresh(key)
 
     async def _is_there(self, key: Key) -> bool:
         """In the cache, or at the server: a Job may be younger than the cache."""
@@ -75,15 +101,19 @@ class CronJobController(Controller):
         # it was made before the status could be written, or the name is another's
         live = await self.client.get(JOBS, decision.job.metadata.name, key.namespace)
         ref = controller_of(live)
-        if ref is None or ref.uid != obj.metadata.uid or is_finished(live):
-            return None
-        return live
+        return live if ref is not None and ref.uid == obj.metadata.uid else None
+
+
+def _when(obj: CronJob) -> tuple[str, str | None]:
+    return obj.spec.schedule, obj.spec.timeZone
 
 
 def _tell(obj: CronJob, write: Write, answer: Any) -> EventRecord | None:
     failed = isinstance(answer, ApiError)
     if isinstance(write, Create):
         if isinstance(answer, AlreadyExists):
+            return None
+        if failed and namespace_ends(answer):
             return None
         if failed:
             return EventRecord(obj, "Warning", "FailedCreate", f"Error creating job: {answer.message}")

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sampan.api import codec
 from sampan.api.batch.v1 import CronJob, CronJobStatus, Job
 from sampan.api.core.v1 import ObjectReference
+from sampan.api.goprint import quote
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import CRON_JOBS, JOBS
 from sampan.api.scalars import Time
@@ -26,7 +27,7 @@ from sampan.kinds.plan import Delete, EventRecord
 
 @dataclass
 class Decision:
-    """What to do: delete, then create `job` (for the time `at`), then write `status` if it changed."""
+    """What to do: delete what is replaced, then create `job` (for the time `at`), then write `status` if it changed."""
 
     cron_job: CronJob
     status: CronJobStatus
@@ -49,21 +50,41 @@ class Decision:
         return replace(self.status, active=[*self.status.active, reference], lastScheduleTime=Time.of(self.at))
 
 
-def decide(obj: CronJob, jobs: Sequence[Job], there: Collection[str], now: datetime) -> Decision:
+def decide(obj: CronJob, jobs: Sequence[Job], there: Collection[str], now: datetime, *, cleaned: Collection[str] = ()) -> Decision:
     """Look at a CronJob.
 
     Args:
         obj: As the server has it.
-        jobs: Those that it owns.
+        jobs: Those that it owned when its old ones were deleted.
         there: Names of Jobs in its `status.active` that exist, its own or not.
         now: The time.
+        cleaned: Uids of those that were (`surplus`): of these nobody speaks, but their success is noted.
     """
-    decision = Decision(obj, replace(obj.status, active=list(obj.status.active)))
+    decision = Decision(obj, replace(obj.status, active=[reference for reference in obj.status.active if reference.uid not in cleaned]))
     _look_at_jobs(decision, jobs, there)
     if obj.metadata.deletionTimestamp is None:
         _schedule(decision, now)
-    _clean_up(decision, jobs)
     return decision
+
+
+def forgotten(obj: CronJob, jobs: Sequence[Job]) -> list[Job]:
+    """Jobs of its own that run, and are not in its status: as far as the cache knows."""
+    listed = {reference.uid for reference in obj.status.active}
+    return [job for job in jobs if job.metadata.uid not in listed and finished(job) is None]
+
+
+def until_new_schedule(obj: CronJob, now: datetime) -> float:
+    """Seconds until a CronJob whose schedule or zone has just been changed is looked at: its next time, whatever was missed.
+
+    Raises:
+        ValueError: The schedule can't be read.
+    """
+    try:
+        zone = schedule.time_zone(obj.spec.timeZone) if obj.spec.timeZone is not None else None
+    except ValueError:
+        zone = None  # the look will tell
+    following = cron_job.next_run(obj, schedule.parse(obj.spec.schedule, zone), now)
+    return max(0.0, (following - now).total_seconds()) if following is not None else 0.0
 
 
 def _look_at_jobs(decision: Decision, jobs: Sequence[Job], there: Collection[str]) -> None:
@@ -96,10 +117,14 @@ def _schedule(decision: Decision, now: datetime) -> None:
             return
     if obj.spec.suspend:
         return
+    if "TZ" in obj.spec.schedule:
+        decision.tell("Warning", "UnsupportedSchedule", (
+            f"CRON_TZ or TZ used in schedule {quote(obj.spec.schedule)} is not officially supported, see "
+            "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"))
     try:
         times = cron_job.schedule_of(obj)
     except ValueError as error:
-        decision.tell("Warning", "UnparseableSchedule", f'unparseable schedule: "{obj.spec.schedule}" : {error}')
+        decision.tell("Warning", "UnparseableSchedule", f"unparseable schedule: {quote(obj.spec.schedule)} : {error}")
         return
     following = cron_job.next_run(obj, times, now)
     if following is None:
@@ -110,7 +135,7 @@ def _schedule(decision: Decision, now: datetime) -> None:
     decision.requeue_after_seconds = max(0.0, (following - now).total_seconds())
     due = cron_job.due(obj, times, now)
     if due.too_many:
-        decision.tell("Warning", "TooManyMissedTimes", f"too many missed start times: {due.missed}. Set or decrease "
+        decision.tell("Warning", "TooManyMissedTimes", "too many missed start times. Set or decrease "
                       ".spec.startingDeadlineSeconds or check clock skew")
     if due.latest is not None:
         _start(decision, due.latest, now)
@@ -131,8 +156,8 @@ def _start(decision: Decision, at: datetime, now: datetime) -> None:
                       "Not starting job because prior execution is running and concurrency policy is Forbid")
         return
     if obj.spec.concurrencyPolicy == "Replace":
-        for reference in list(status.active):
-            _delete(decision, reference.name, reference.uid)
+        decision.deletes = [_deletion(obj, reference.name, reference.uid) for reference in status.active]
+        status.active = []
     decision.job, decision.at = _job(obj, name, at), at
 
 
@@ -152,18 +177,17 @@ def _job(obj: CronJob, name: str, at: datetime) -> Job:
     return Job(kind="Job", apiVersion="batch/v1", metadata=meta, spec=codec.clone(template.spec))
 
 
-def _delete(decision: Decision, name: str, uid: str) -> None:
-    decision.deletes.append(Delete(JOBS, decision.cron_job.metadata.namespace, name, uid, propagation="Background"))
-    decision.status.active = [reference for reference in decision.status.active if reference.uid != uid]
+def _deletion(obj: CronJob, name: str, uid: str) -> Delete:
+    return Delete(JOBS, obj.metadata.namespace, name, uid, propagation="Background")
 
 
-def _clean_up(decision: Decision, jobs: Sequence[Job]) -> None:
-    """Delete finished Jobs over the history's limits, the oldest first."""
-    spec = decision.cron_job.spec
-    for type_, limit in (("Failed", spec.failedJobsHistoryLimit), ("Complete", spec.successfulJobsHistoryLimit)):
+def surplus(obj: CronJob, jobs: Sequence[Job]) -> list[Delete]:
+    """Deletions of finished Jobs over the history's limits, the oldest first. Done before anything is decided."""
+    spec, deletes = obj.spec, list[Delete]()
+    for type_, limit in (("Complete", spec.successfulJobsHistoryLimit), ("Failed", spec.failedJobsHistoryLimit)):
         ended = [job for job in jobs if (end := finished(job)) is not None and end.type == type_]
         if limit is None or len(ended) <= limit:
             continue
         ended.sort(key=lambda job: (job.status.startTime is None, job.status.startTime or "", job.metadata.name))
-        for job in ended[:len(ended) - limit]:
-            _delete(decision, job.metadata.name, job.metadata.uid)
+        deletes += [_deletion(obj, job.metadata.name, job.metadata.uid) for job in ended[:len(ended) - limit]]
+    return deletes
