@@ -331,3 +331,29 @@ def test_a_node_that_is_deleted_keeps_its_volumes_as_long_as_its_pods_are_there(
         assert await places(world) == []
 
     run(both, scenario)
+
+
+def test_a_volume_of_a_plugin_that_a_driver_replaced_is_the_drivers() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await a_node(world, "n1")
+        await world.make(PERSISTENT_VOLUMES, {"metadata": {"name": "v"}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "awsElasticBlockStore": {"volumeID": "aws://z/vol-1"}}})
+        await world.make(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "data"}, "spec": {
+            "storageClassName": "", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+        # when
+        await a_pod(world, "web", "n1")
+        await world.settle()
+        # then
+        [attachment] = await world.all(VOLUME_ATTACHMENTS)
+        assert (attachment.spec.attacher, attachment.spec.source.persistentVolumeName) == ("ebs.csi.aws.com", "v")
+        # when
+        await do_attach(world)
+        # then
+        assert await attached(world, "n1") == ["kubernetes.io/csi/ebs.csi.aws.com^vol-1"]
+        # when
+        await remove(world, "web")
+        # then
+        assert await places(world) == []
+
+    run(both, scenario)

@@ -38,6 +38,7 @@ from sampan.storage.attach.decide import (
     Wanted,
     decide,
 )
+from sampan.storage.attach.translate import as_csi
 from sampan.storage.attach.volumes import attachment_name, is_attachable, is_ours, is_shared, unique_name
 
 VERIFY_SECONDS = 1.0
@@ -127,7 +128,7 @@ class AttachDetachController(Controller):
     def _volume_changed(self, old: PersistentVolume | None, new: PersistentVolume | None) -> None:
         volume = new or old
         assert volume is not None
-        if volume.spec.csi is None or (old is not None and new is not None and old.spec == new.spec):
+        if as_csi(volume) is None or (old is not None and new is not None and old.spec == new.spec):
             return
         key = claim_key(volume)
         if key is not None:
@@ -219,7 +220,8 @@ class AttachDetachController(Controller):
     def _has(self, name: str) -> dict[str, Attached]:
         out = {}
         for attachment in self._by_node.each(name):
-            volume = self._volumes.get(Key("", attachment.spec.source.persistentVolumeName or ""))
+            known = self._volumes.get(Key("", attachment.spec.source.persistentVolumeName or ""))
+            volume = as_csi(known) or known if known is not None else None
             if not is_ours(attachment, volume):
                 continue
             own = attachment.metadata.name
@@ -259,7 +261,8 @@ class AttachDetachController(Controller):
                 continue
             if claim.metadata.name in own and not is_made_for(pod, claim):
                 continue
-            volume = self._volumes.get(Key("", claim.spec.volumeName))
+            known = self._volumes.get(Key("", claim.spec.volumeName))
+            volume = as_csi(known) if known is not None else None
             if volume is None or volume.spec.csi is None or volume.spec.claimRef is None or volume.spec.claimRef.uid != claim.metadata.uid:
                 continue
             if is_attachable(volume, self._drivers.get(Key("", volume.spec.csi.driver))):

@@ -1,6 +1,6 @@
 """CSI volumes that are attached by this process, and how upstream names them and their attachments. Pure.
 
-Volumes of in-tree plugins are not: what attached them is a CSI driver by now, or the node itself.
+Volumes of in-tree plugins are when a CSI driver has taken them over (`translate`); what is left of the others the node attaches itself.
 Source: `pkg/volume/csi/csi_attacher.go` (getAttachmentName), `csi_plugin.go`, `pkg/volume/util` (IsMultiAttachAllowed).
 """
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Literal
 
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import PersistentVolume, Pod
@@ -57,7 +58,7 @@ class Recyclers:
             async with aclosing(self._client.watch(EVENTS, NAMESPACE, fields=fields)) as stream:  # type: ignore[type-var]
                 async for event in stream:
                     if event.kind == "ADDED":
-                        kind = "Warning" if event.object.type == "Warning" else "Normal"
+                        kind: Literal["Normal", "Warning"] = "Warning" if event.object.type == "Warning" else "Normal"
                         self._tell(EventRecord(volume, kind, "RecyclerPod", f"Recycler pod: {event.object.message}"))
         except ApiError as error:  # the volume is emptied all the same
             log.warning("events of a recycler are not told", extra={"volume": volume.metadata.name, "error": error.message})
