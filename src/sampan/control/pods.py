@@ -21,6 +21,7 @@ from sampan.api.scalars import Time
 from sampan.control.numbers import number_of
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+LONGEST_NAME = 253
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
@@ -81,6 +82,8 @@ def pod_from_template(template: PodTemplateSpec, resource: Resource[Any], owner:
                       labels: Mapping[str, str] | None = None) -> Pod:
     """A new pod of `owner`; its name is generated from the owner's unless given. The spec is a copy."""
     prefix = f"{owner.metadata.name}-"
+    if len(prefix) > LONGEST_NAME:
+        prefix = owner.metadata.name
     meta = ObjectMeta(
         name=name, generateName=prefix, namespace=owner.metadata.namespace,
         labels={**template.metadata.labels, **(labels or {})}, annotations=dict(template.metadata.annotations),
@@ -97,9 +100,11 @@ def deletion_cost(pod: Pod) -> int:
     return number_of(text) or 0
 
 
-def restarts(pod: Pod) -> int:
-    """The highest restart count of its containers."""
-    return max((status.restartCount for status in pod.status.containerStatuses), default=0)
+def restarts(pod: Pod) -> tuple[int, int]:
+    """The highest restart counts of its containers and of its sidecars."""
+    sidecars = {one.name for one in pod.spec.initContainers if one.restartPolicy == "Always"}
+    return (max((status.restartCount for status in pod.status.containerStatuses), default=0),
+            max((status.restartCount for status in pod.status.initContainerStatuses if status.name in sidecars), default=0))
 
 
 def _age_rank(since: Time | None, now: datetime) -> int:
@@ -125,7 +130,8 @@ def victims_first(pods: Sequence[Pod], ranks: Sequence[int], now: datetime) -> l
             by_time = _younger_first(_ready_since(a), _ready_since(b), a, b, now)
             if by_time:
                 return by_time
-        return restarts(b) - restarts(a) or _younger_first(
+        (restarts_a, sidecars_a), (restarts_b, sidecars_b) = restarts(a), restarts(b)
+        return restarts_b - restarts_a or sidecars_b - sidecars_a or _younger_first(
             a.metadata.creationTimestamp, b.metadata.creationTimestamp, a, b, now)
 
     ordered = sorted(zip(pods, ranks, strict=True), key=cmp_to_key(compare))

@@ -76,3 +76,23 @@ def test_a_replication_controller_is_kept_by_the_same_decisions() -> None:
         assert (await world.get(REPLICATION_CONTROLLERS, "rc")).status.replicas == 2
 
     run(lambda world: [ReplicationController(world.context)], scenario)
+
+
+def test_pods_that_ended_or_are_going_stay_whose_they_are_whatever_their_labels_say() -> None:
+    async def scenario(world: World) -> None:
+        await world.make(REPLICA_SETS, {**WEB, "spec": {**WEB["spec"], "replicas": 2}})
+        await world.settle()
+        ended, going = (pod.metadata.name for pod in await world.all(PODS))
+        await world.patch(PODS, ended, {"status": {"phase": "Failed"}}, subresource="status")
+        await world.patch(PODS, going, {"metadata": {"finalizers": ["x.example/keep"]}})
+        await world.delete(PODS, going)
+        await world.settle()
+        assert (await world.get(REPLICA_SETS, "web")).status.terminatingReplicas == 1
+        for name in (ended, going):
+            await world.patch(PODS, name, {"metadata": {"labels": {"app": "gone"}}})
+        await world.settle()
+        assert [(await world.get(PODS, name)).metadata.ownerReferences[0].name for name in (ended, going)] == ["web", "web"]
+        status = (await world.get(REPLICA_SETS, "web")).status
+        assert (status.replicas, status.terminatingReplicas) == (2, 0)
+
+    run(build, scenario)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from sampan.api.apps.v1 import Deployment, ReplicaSet
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import AlreadyExists, namespace_ends
 from sampan.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from sampan.api.selectors import of_label_selector
 from sampan.control.claiming import Claiming
@@ -17,7 +17,7 @@ from sampan.control.indexes import by_controller, by_selector
 from sampan.control.key import Key, controller_of
 from sampan.control.ownership import owner_keys
 from sampan.control.pods import is_terminal
-from sampan.controllers.deployment.decide import decide
+from sampan.controllers.deployment.decide import creation_failed, decide
 from sampan.controllers.deployment.replicasets import same_template
 from sampan.kinds.plan import Create
 
@@ -40,7 +40,7 @@ class DeploymentController(Controller):
         self._keys = owner_keys(DEPLOYMENTS, self._deployments, self._deployments.index(by_selector), _matches)
         self._claiming = Claiming(self.client, self.writer, DEPLOYMENTS, self._sets)
         self.loop.watch(self._deployments)
-        self.loop.watch(self._sets, self._keys)
+        self.loop.watch(self._sets, self._keys, gathered=True)
         self.loop.wait_for(pods)
         pods.on_change(self._pod_changed)
 
@@ -69,8 +69,11 @@ class DeploymentController(Controller):
         plan = decide(deployment, sets, pods, self.clock.now())
         outcome = await self.writer.apply(key, plan)
         for write, error in outcome.failures:
-            if isinstance(write, Create) and isinstance(error, AlreadyExists):
-                return await self._collided(key, deployment, write.object)
+            if isinstance(write, Create):
+                if isinstance(error, AlreadyExists):
+                    return await self._collided(key, deployment, write.object)
+                if not namespace_ends(error):
+                    await self.writer.do(key, creation_failed(deployment, write.object.metadata.name, error.message, self.clock.now()))
         outcome.raise_first()
         return Result(plan.requeue_after_seconds)
 

@@ -27,6 +27,7 @@ from sampan.controllers.deployment.replicasets import (
     ROLLBACK_TO,
     find_new,
     is_rolling,
+    last_revision,
     make_new,
     max_surge,
     max_unavailable,
@@ -36,6 +37,7 @@ from sampan.controllers.deployment.replicasets import (
     plain_template,
     replica_annotations,
     revision,
+    rollback_to,
     same_template,
     size,
     wanted,
@@ -70,14 +72,13 @@ class _Step:
     def active(self, sets: Sequence[ReplicaSet]) -> list[ReplicaSet]:
         return [rs for rs in sets if self.size(rs) > 0]
 
-    def scale(self, rs: ReplicaSet, to: int) -> bool:
-        """Plan a size (and the annotations that go with it); whether the size changes."""
+    def scale(self, rs: ReplicaSet, to: int, *, always: bool = False) -> bool:
+        """Plan a size and the annotations that go with it (those `always`, or else with another size only); whether the size changes."""
         before, name = self.size(rs), rs.metadata.name
-        annotations = self.annotations.get(name, rs.metadata.annotations)
-        fresh = replica_annotations(self.deployment)
-        if before == to and fresh.items() <= annotations.items():
+        if before == to and not always:
             return False
-        self.sizes[name], self.annotations[name] = to, {**annotations, **fresh}
+        annotations = self.annotations.get(name, rs.metadata.annotations)
+        self.sizes[name], self.annotations[name] = to, {**annotations, **replica_annotations(self.deployment)}
         if before != to:
             word = "up" if before < to else "down"
             self.tell(f"Scaled {word} replica set {name} from {before} to {to}")
@@ -121,19 +122,20 @@ def decide(deployment: Deployment, sets: Sequence[ReplicaSet], pods: Mapping[str
     """
     if of_label_selector(deployment.spec.selector).empty:
         return _selects_all(deployment)
-    new = find_new(deployment, sets)
-    old = [rs for rs in sets if rs is not new]
-    step = _Step(deployment, new, old, now)
-    if deployment.metadata.deletionTimestamp is not None:
-        return step.finish(statuses.calculate(deployment, step.all, new, now))
-    if (paused := _pause_condition(deployment, now)) is not None:
+    new, leaving = find_new(deployment, sets), deployment.metadata.deletionTimestamp is not None
+    step = _Step(deployment, new, [rs for rs in oldest_first(sets) if rs is not new], now)
+    if not leaving and (paused := _pause_condition(deployment, now)) is not None:
         return paused
-    if ROLLBACK_TO in deployment.metadata.annotations and not deployment.spec.paused:
-        return _roll_back(deployment, sets)
     if new is not None:
-        annotations = new_annotations(deployment, new, next_revision(old))
+        annotations = new_annotations(deployment, new, next_revision(step.old))
         if annotations != new.metadata.annotations:
             step.annotations[new.metadata.name] = annotations
+        elif (found := _found_condition(step, new)) is not None:
+            return found
+    if leaving:
+        return step.finish(statuses.calculate(deployment, step.all, new, now))
+    if (target := rollback_to(deployment)) is not None and not deployment.spec.paused:
+        return _create_new(step) if new is None else _roll_back(step, target)
     if deployment.spec.paused or _was_resized(step):
         return _resize(step)
     return _roll(step) if is_rolling(deployment) else _recreate(step, pods)
@@ -166,14 +168,22 @@ def _pause_condition(deployment: Deployment, now: datetime) -> Plan | None:
     return Plan((Update(DEPLOYMENTS, replace(deployment, status=status), "status"),), 0.0)
 
 
-def _roll_back(deployment: Deployment, sets: Sequence[ReplicaSet]) -> Plan:
-    text = deployment.metadata.annotations[ROLLBACK_TO]
-    target = number_of(text) or 0
-    if target == 0:
-        revisions = sorted({revision(rs) for rs in sets} - {0})
-        target = revisions[-2] if len(revisions) > 1 else 0
+def _found_condition(step: _Step, new: ReplicaSet) -> Plan | None:
+    """A Deployment that begins to care about its progress: the deadline's clock starts with the ReplicaSet that is there."""
+    deployment = step.deployment
+    if not statuses.has_deadline(deployment) or condition(deployment.status.conditions, "Progressing") is not None \
+            or new.spec.minReadySeconds != deployment.spec.minReadySeconds:
+        return None
+    found = statuses.make("Progressing", "True", "FoundNewReplicaSet", f'Found new replica set "{new.metadata.name}"', step.now)
+    return step.finish(replace(deployment.status, conditions=statuses.set_condition(deployment.status.conditions, found)), 0.0)
+
+
+def _roll_back(step: _Step, target: int) -> Plan:
+    """Back to the template of revision `target` (0: of the last but one), with the annotations that the Deployment had then."""
+    deployment = step.deployment
+    target = target or last_revision(step.all)
     annotations = {key: value for key, value in deployment.metadata.annotations.items() if key != ROLLBACK_TO}
-    found = next((rs for rs in sets if target and revision(rs) == target), None)
+    found = next((rs for rs in step.all if target and revision(rs) == target), None)
     template = deployment.spec.template
     if found is None:
         event = EventRecord(deployment, "Warning", "DeploymentRollbackRevisionNotFound",
@@ -183,12 +193,25 @@ def _roll_back(deployment: Deployment, sets: Sequence[ReplicaSet]) -> Plan:
                             f'The rollback revision contains the same template as current deployment "{deployment.metadata.name}"')
     else:
         template = plain_template(found)
+        annotations = {key: value for key, value in annotations.items() if key in NOT_COPIED}
         annotations |= {key: value for key, value in found.metadata.annotations.items() if key not in NOT_COPIED}
         event = EventRecord(deployment, "Normal", "DeploymentRollback",
                             f'Rolled back deployment "{deployment.metadata.name}" to revision {target}')
     changed = replace(deployment, metadata=replace(deployment.metadata, annotations=annotations),
                       spec=replace(deployment.spec, template=template))
     return Plan((Update(DEPLOYMENTS, changed),), None, (event,))
+
+
+def creation_failed(deployment: Deployment, name: str, error: str, now: datetime) -> Plan:
+    """What is told where the new ReplicaSet can't be made; it is tried again."""
+    message = f'Failed to create new replica set "{name}": {error}'
+    event = EventRecord(deployment, "Warning", "ReplicaSetCreateError", message)
+    if not statuses.has_deadline(deployment):
+        return Plan(events=(event,))
+    failed = statuses.make("Progressing", "False", "ReplicaSetCreateError", message, now)
+    status = replace(deployment.status, conditions=statuses.set_condition(deployment.status.conditions, failed))
+    writes = (Update(DEPLOYMENTS, replace(deployment, status=status), "status"),) if status != deployment.status else ()
+    return Plan(writes, None, (event,))
 
 
 def _was_resized(step: _Step) -> bool:
@@ -202,7 +225,7 @@ def _was_resized(step: _Step) -> bool:
 def _resize(step: _Step) -> Plan:
     """Scale without rolling out; a paused Deployment also cleans up."""
     _scale(step)
-    if step.deployment.spec.paused:
+    if step.deployment.spec.paused and rollback_to(step.deployment) is None:
         _clean_up(step)
     return step.finish(statuses.calculate(step.deployment, step.all, step.new, step.now))
 
@@ -211,10 +234,9 @@ def _scale(step: _Step) -> None:
     replicas = wanted(step.deployment)
     active = step.active(step.all)
     if len(active) <= 1:
-        latest = oldest_first(step.old)[-1:] if step.new is None else [step.new]
+        latest = step.old[-1:] if step.new is None else [step.new]
         for rs in active or latest:
-            if step.size(rs) != replicas:
-                step.scale(rs, replicas)
+            step.scale(rs, replicas)
         return
     if step.new is not None and _is_saturated(step.new, replicas):
         for rs in step.active(step.old):
@@ -245,7 +267,7 @@ def _scale_proportionally(step: _Step, active: list[ReplicaSet]) -> None:
     if sizes and to_add:
         sizes[0] = max(0, sizes[0] + to_add - added)
     for rs, to in zip(ordered, sizes, strict=True):
-        step.scale(rs, to)
+        step.scale(rs, to, always=True)
 
 
 def _proportion(step: _Step, rs: ReplicaSet, to_add: int, added: int) -> int:
@@ -313,14 +335,15 @@ def _roll(step: _Step) -> Plan:
 
 def _shrink_old(step: _Step, new: ReplicaSet) -> bool:
     """Take old pods away: those that serve nothing first, then as many as availability allows."""
-    if not step.active(step.old):
+    active = step.active(step.old)
+    if not active:
         return False
     least = wanted(step.deployment) - max_unavailable(step.deployment)
     spare = step.total() - least - (step.size(new) - new.status.availableReplicas)
     if spare <= 0:
         return False
     changed = False
-    for rs in oldest_first(step.active(step.old)):
+    for rs in active:
         if spare <= 0:
             break
         unhealthy = min(spare, step.size(rs) - rs.status.availableReplicas)
@@ -328,8 +351,9 @@ def _shrink_old(step: _Step, new: ReplicaSet) -> bool:
             return changed  # its status is older than its size: wait for it
         spare -= unhealthy
         changed |= step.scale(rs, step.size(rs) - unhealthy)
-    spare = sum(rs.status.availableReplicas for rs in step.all) - least
-    for rs in oldest_first(step.old):
+    # what is left of a ReplicaSet that is to be empty is going: it serves nobody for long
+    spare = sum(rs.status.availableReplicas for rs in (*active, new)) - least
+    for rs in active:
         taken = min(spare, step.size(rs))
         if taken > 0:
             spare -= taken

@@ -24,6 +24,7 @@ MOST = "deployment.kubernetes.io/max-replicas"
 ROLLBACK_TO = "deprecated.deployment.rollback.to"
 NOT_COPIED = frozenset({"kubectl.kubernetes.io/last-applied-configuration", REVISION, REVISION_HISTORY, DESIRED, MOST, ROLLBACK_TO})
 HISTORY_CHARACTERS = 2000
+NAME_CHARACTERS = 253
 
 
 def wanted(deployment: Deployment) -> int:
@@ -90,6 +91,22 @@ def revision(rs: ReplicaSet) -> int:
     return number_of(rs.metadata.annotations.get(REVISION, "")) or 0
 
 
+def last_revision(sets: Sequence[ReplicaSet]) -> int:
+    """The highest revision but one; 0 if there is none."""
+    highest = second = 0
+    for number in map(revision, sets):
+        if number >= highest:
+            highest, second = number, highest
+        else:
+            second = max(second, number)
+    return second
+
+
+def rollback_to(deployment: Deployment) -> int | None:
+    """The revision that the annotation asks for (0: the last but one); None: it asks for none."""
+    return number_of(deployment.metadata.annotations.get(ROLLBACK_TO, ""))
+
+
 def next_revision(old: Sequence[ReplicaSet]) -> int:
     """The revision of a template that comes after those of `old`."""
     return max(map(revision, old), default=0) + 1
@@ -104,10 +121,12 @@ def replica_annotations(deployment: Deployment) -> dict[str, str]:
 def new_annotations(deployment: Deployment, rs: ReplicaSet, new_revision: int) -> dict[str, str]:
     """The annotations that the new ReplicaSet should have (the same dict contents if nothing changes)."""
     annotations = dict(rs.metadata.annotations)
-    annotations.update({k: v for k, v in deployment.metadata.annotations.items() if k not in NOT_COPIED})
     before = annotations.get(REVISION, "")
     number = number_of(before) if before else 0
-    if number is not None and number < new_revision:
+    if number is None:
+        return annotations  # upstream leaves alone what it can't read
+    annotations.update({k: v for k, v in deployment.metadata.annotations.items() if k not in NOT_COPIED})
+    if number < new_revision:
         annotations[REVISION] = str(new_revision)
         if before:
             history = annotations.get(REVISION_HISTORY, "")
@@ -127,8 +146,9 @@ def make_new(deployment: Deployment, old: Sequence[ReplicaSet]) -> ReplicaSet:
     labels = {HASH_LABEL: template_hash}
     template = with_labels(deployment.spec.template, labels)
     selector = deployment.spec.selector or LabelSelector()
+    prefix = deployment.metadata.name[:NAME_CHARACTERS - 1 - len(template_hash)]
     meta = ObjectMeta(
-        name=f"{deployment.metadata.name}-{template_hash}", namespace=deployment.metadata.namespace,
+        name=f"{prefix}-{template_hash}", namespace=deployment.metadata.namespace,
         labels=dict(template.metadata.labels), ownerReferences=[owner_reference(DEPLOYMENTS, deployment)],
     )
     rs = ReplicaSet(kind="ReplicaSet", apiVersion="apps/v1", metadata=meta)

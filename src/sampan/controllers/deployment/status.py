@@ -44,7 +44,8 @@ def has_deadline(deployment: Deployment) -> bool:
 def calculate(deployment: Deployment, sets: Sequence[ReplicaSet], new: ReplicaSet | None, now: datetime) -> DeploymentStatus:
     """Counts and the Available condition, the other conditions as they were."""
     available = sum(rs.status.availableReplicas for rs in sets)
-    terminating = [rs.status.terminatingReplicas for rs in sets]
+    terminating = [0 if rs.status.terminatingReplicas is None and rs.status.observedGeneration == 0 else rs.status.terminatingReplicas
+                   for rs in sets]
     status = replace(
         deployment.status, observedGeneration=deployment.metadata.generation,
         replicas=sum(rs.status.replicas for rs in sets), updatedReplicas=new.status.replicas if new else 0,
@@ -105,18 +106,16 @@ def rollout(deployment: Deployment, sets: Sequence[ReplicaSet], new: ReplicaSet 
         elif _is_late(deployment, status, now):
             found = make("Progressing", "False", TIMED_OUT, f"{name} has timed out progressing.", now)
             status.conditions = set_condition(status.conditions, found)
-    status.conditions = _with_failure(status.conditions, sets, new, now)
+    status.conditions = _with_failure(status.conditions, sets, new)
     return status
 
 
-def _with_failure(conditions: list[DeploymentCondition], sets: Sequence[ReplicaSet], new: ReplicaSet | None,
-                  now: datetime) -> list[DeploymentCondition]:
+def _with_failure(conditions: list[DeploymentCondition], sets: Sequence[ReplicaSet], new: ReplicaSet | None) -> list[DeploymentCondition]:
     for rs in ([new] if new else []) + [rs for rs in sets if rs is not new]:
         found = condition(rs.status.conditions, "ReplicaFailure")
         if found is not None:
-            failure = DeploymentCondition(type="ReplicaFailure", status=found.status, reason=found.reason,
-                                          message=found.message, lastTransitionTime=found.lastTransitionTime,
-                                          lastUpdateTime=Time.of(now))
+            failure = DeploymentCondition(type="ReplicaFailure", status=found.status, reason=found.reason, message=found.message,
+                                          lastTransitionTime=found.lastTransitionTime, lastUpdateTime=found.lastTransitionTime)
             return set_condition(conditions, failure)
     return without_condition(conditions, "ReplicaFailure")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import ApiError
+from sampan.api.errors import namespace_ends
 from sampan.api.resources import PODS
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_controller, by_map_selector, by_selector
 from sampan.control.key import Key, controller_of
-from sampan.control.ownership import owner_keys
+from sampan.control.ownership import claim, owner_keys
 from sampan.control.podevents import pod_event
 from sampan.control.pods import is_active
 from sampan.control.writer import Outcome
@@ -43,7 +43,7 @@ class ReplicaSetController(Controller):
         self._by_controller = self._pods.index(by_controller)
         self._claiming = Claiming(self.client, self.writer, resource, self._pods)
         self.loop.watch(self._owners)
-        self.loop.watch(self._pods, owner_keys(resource, self._owners, selectors, self.family.matches))
+        self.loop.watch(self._pods, owner_keys(resource, self._owners, selectors, self.family.matches), gathered=True)
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
@@ -53,14 +53,21 @@ class ReplicaSetController(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
-        pods = await self._claiming.hold(key, owner, self.family.matcher(owner), adoptable=is_active)
+        pods = await self._claim(key, owner)
         plan = decide(self.family, owner, pods, self._related(owner), self.clock.now())
         outcome = await self.writer.apply(key, plan, tell=lambda write, answer: pod_event(owner, write, answer))
-        outcome.failures = [(write, error) for write, error in outcome.failures if not _namespace_ends(error)]
+        outcome.failures = [(write, error) for write, error in outcome.failures if not namespace_ends(error)]
         after = status(self.family, owner, pods, _failure(outcome), self.clock.now())
         await self.writer.do(key, after)
         outcome.raise_first()
         return Result(after.requeue_after_seconds)
+
+    async def _claim(self, key: Key, owner: Any) -> list[Pod]:
+        """Its pods. Those that have ended or are going stay whose they are, whatever their labels say; they count where they match."""
+        matches, uid = self.family.matcher(owner), owner.metadata.uid
+        pods = [pod for pod in self._claiming.near(owner)
+                if is_active(pod) or ((ref := controller_of(pod)) is not None and ref.uid == uid and matches(pod.metadata.labels))]
+        return await self._claiming.settle(key, owner, claim(owner, matches, pods))
 
     def _related(self, owner: Any) -> list[Pod]:
         ref = controller_of(owner)
@@ -82,9 +89,4 @@ def _failure(outcome: Outcome) -> tuple[str, str] | None:
     if not outcome.failures:
         return None
     write, error = outcome.failures[0]
-    return ("FailedCreate" if isinstance(write, Create) else "FailedDelete"), error.message
-
-
-def _namespace_ends(error: ApiError) -> bool:
-    causes = error.details.get("causes") or []
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+    return ("FailedCreate", error.message) if isinstance(write, Create) else ("FailedDelete", f"unable to delete pods: {error.message}")

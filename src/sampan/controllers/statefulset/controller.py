@@ -12,14 +12,16 @@ from sampan.api.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS,
 from sampan.api.selectors import of_label_selector
 from sampan.control import history
 from sampan.control.claiming import Claiming
-from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.controller import DONE, Context, Controller, Postponed, Result
 from sampan.control.indexes import by_controller, by_selector
-from sampan.control.key import Key
-from sampan.control.ownership import claim, owner_keys
+from sampan.control.key import Key, controller_of
+from sampan.control.ownership import Claim, claim, owner_keys
 from sampan.control.pods import is_terminating
+from sampan.control.writer import Outcome
+from sampan.controllers.statefulset.claims import claim_names, claims_in
 from sampan.controllers.statefulset.decide import Step, decide, status
-from sampan.controllers.statefulset.pods import claim_names, ordinal, revision_of, to_look_at
-from sampan.kinds.plan import Create, Delete, EventRecord, Plan, Update, Write
+from sampan.controllers.statefulset.pods import ordinal, revision_of, to_look_at
+from sampan.kinds.plan import Create, Delete, EventRecord, Patch, Plan, Update, Write
 
 HASH = "controller.kubernetes.io/hash"
 
@@ -39,6 +41,7 @@ class StatefulSetController(Controller):
         self._claims, revisions = self.informers.of(PERSISTENT_VOLUME_CLAIMS), self.informers.of(CONTROLLER_REVISIONS)
         self._histories = revisions.index(by_controller)
         self._claiming = Claiming(self.client, self.writer, STATEFUL_SETS, pods)
+        self._adopting = Claiming(self.client, self.writer, STATEFUL_SETS, revisions)
         self.loop.watch(self._sets)
         self.loop.watch(pods, owner_keys(STATEFUL_SETS, self._sets, self._sets.index(by_selector), _matches))
         self.loop.watch(revisions, owner_keys(STATEFUL_SETS, self._sets, None, _matches))
@@ -52,20 +55,39 @@ class StatefulSetController(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
+        revisions = await self._revisions(key, sts)
         pods = await self._claim(key, sts)
-        revisions = self._histories.get(sts.metadata.uid)
         update, collisions = await self._update_revision(key, sts, revisions)
         current = next((one for one in revisions if one.metadata.name == sts.status.currentRevision), update)
         claims = {claim.metadata.name: claim for pod_number in self._numbers(sts, pods)
                   for name in claim_names(sts, pod_number).values()
                   if (claim := self._claims.get(Key(key.namespace, name))) is not None}
         step = Step(sts, current, update, pods, claims, self.clock.now())
-        outcome = await self.writer.apply(key, decide(step), tell=lambda write, answer: _tell(sts, write, answer))
+        outcome = await self._apply(key, sts, decide(step))
         after = status(step, collisions)
         await self.writer.do(key, after)
         await self._forget_history(key, sts, pods, {current.metadata.name, update.metadata.name})
         outcome.raise_first()
+        if step.postponed:
+            raise Postponed(step.postponed)
         return Result(after.requeue_after_seconds)
+
+    async def _apply(self, key: Key, sts: StatefulSet, plan: Plan) -> Outcome:
+        """Claims first: a pod whose claims can't be made is not made either, and nothing is deleted meanwhile."""
+        def tell(write: Write, answer: Any) -> EventRecord | None:
+            return _tell(sts, write, answer)
+
+        claims = tuple(write for write in plan.writes if isinstance(write, Create) and write.resource is PERSISTENT_VOLUME_CLAIMS)
+        first = await self.writer.apply(key, Plan(claims), tell=tell)
+        rest = [write for write in plan.writes if write not in claims]
+        if first.failures:
+            made = {write.object.metadata.name for write in first.done if isinstance(write, Create)}
+            missing = {write.object.metadata.name for write in claims} - made
+            for write, error in first.failures:
+                self.writer.tell(_without_claim(sts, write, error))
+            rest = [write for write in rest if isinstance(write, Create) and missing.isdisjoint(claims_in(write.object))]
+        second = await self.writer.apply(key, Plan(tuple(rest), None, plan.events), tell=tell)
+        return Outcome(first.done + second.done, first.answers + second.answers, first.failures + second.failures)
 
     @staticmethod
     def _numbers(sts: StatefulSet, pods: list[Pod]) -> set[int]:
@@ -73,6 +95,13 @@ class StatefulSetController(Controller):
             return set()
         taken = {number for pod in pods if (number := ordinal(sts, pod)) is not None}
         return {*to_look_at(sts, taken), *taken}
+
+    async def _revisions(self, key: Key, sts: StatefulSet) -> list[ControllerRevision]:
+        """Those of the set, and those that nobody manages and its selector matches: they are adopted."""
+        near: list[ControllerRevision] = [one for one in self._adopting.near(sts) if _matches(sts, one.metadata.labels)]
+        if sts.metadata.deletionTimestamp is not None:
+            return [one for one in near if controller_of(one) is not None]
+        return await self._adopting.settle(key, sts, Claim(near, [one for one in near if controller_of(one) is None]))
 
     async def _update_revision(self, key: Key, sts: StatefulSet, revisions: list[ControllerRevision]) -> tuple[ControllerRevision, int]:
         """The revision of the template as it is now, made or renumbered if need be, and the number of collisions."""
@@ -94,7 +123,7 @@ class StatefulSetController(Controller):
             if not isinstance(error, AlreadyExists):
                 raise error
             live = await self.client.get(CONTROLLER_REVISIONS, new.metadata.name, key.namespace)
-            if any(ref.uid == sts.metadata.uid for ref in live.metadata.ownerReferences) and history.of_template(live, sts.spec.template):
+            if history.of_template(live, sts.spec.template):
                 self.writer.wrote(key, CONTROLLER_REVISIONS, live)
                 return live, collisions
             collisions += 1
@@ -112,20 +141,26 @@ class StatefulSetController(Controller):
 
 def _tell(sts: StatefulSet, write: Write, answer: Any) -> EventRecord | None:
     """Upstream's words about a pod or claim."""
-    if isinstance(write, Update) and write.resource is not PODS:
+    if isinstance(write, Patch) or (isinstance(write, Update) and write.resource is not PODS) \
+            or (isinstance(write, Create) and isinstance(answer, AlreadyExists)):
         return None
-    verb = {Create: "Create", Delete: "Delete", Update: "Update"}.get(type(write))
-    if verb is None:
-        return None
-    if isinstance(write, Delete):
-        name, what = write.name, "Pod"
-    else:
-        meta = write.object.metadata  # type: ignore[union-attr]
-        claim_of = meta.name.rpartition("-")[2]
-        is_claim = write.resource is PERSISTENT_VOLUME_CLAIMS
-        name = f"{meta.name} Pod {sts.metadata.name}-{claim_of}" if is_claim else meta.name
-        what = "Claim" if is_claim else "Pod"
-    text = f"{verb} {what} {name} in StatefulSet {sts.metadata.name}"
-    if isinstance(answer, ApiError):
+    verb = type(write).__name__
+    name = write.name if isinstance(write, Delete) else write.object.metadata.name
+    failed, is_claim = isinstance(answer, ApiError), write.resource is PERSISTENT_VOLUME_CLAIMS
+    what = f"Claim {name} {'for ' if failed else ''}Pod {_pod_of(sts, name)}" if is_claim else f"Pod {name}"
+    text = f"{verb} {what} in StatefulSet {sts.metadata.name}"
+    if failed:
         return EventRecord(sts, "Warning", f"Failed{verb}", f"{text} failed error: {answer.message}")
-    return EventRecord(sts, "Normal", f"Successful{verb}", f"{text} {'success' if what == 'Claim' else 'successful'}")
+    return EventRecord(sts, "Normal", f"Successful{verb}", f"{text} {'success' if is_claim else 'successful'}")
+
+
+def _pod_of(sts: StatefulSet, claim: str) -> str:
+    return f"{sts.metadata.name}-{claim.rpartition('-')[2]}"
+
+
+def _without_claim(sts: StatefulSet, write: Write, error: ApiError) -> EventRecord:
+    """A pod that can't be made because a claim of it can't."""
+    assert isinstance(write, Create)
+    claim = write.object.metadata.name
+    return EventRecord(sts, "Warning", "FailedCreate", f"Create Pod {_pod_of(sts, claim)} in StatefulSet {sts.metadata.name} failed error: "
+                       f"failed to create PVC {claim}: {error.message}")

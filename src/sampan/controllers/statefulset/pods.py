@@ -1,24 +1,23 @@
-"""The pods and claims of a StatefulSet: what they are called, what they look like, who owns the claims. Pure.
+"""The pods of a StatefulSet: what they are called, what they look like, how they are. Pure.
 
 Source: kube-controller-manager `statefulset/stateful_set_utils.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from itertools import islice
 
 from msgspec.structs import replace
 
-from sampan.api import codec
 from sampan.api.apps.v1 import StatefulSet
-from sampan.api.core.v1 import PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume
-from sampan.api.meta.v1 import ObjectMeta, OwnerReference
-from sampan.api.resources import PODS, STATEFUL_SETS
+from sampan.api.core.v1 import PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume
+from sampan.api.resources import STATEFUL_SETS
 from sampan.control.history import HASH_LABEL
 from sampan.control.numbers import number_of
-from sampan.control.pods import is_available, is_ready, is_terminating, owner_reference, pod_from_template
+from sampan.control.pods import is_available, is_ready, is_terminating, pod_from_template
+from sampan.controllers.statefulset.claims import claim_names
 
 NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 INDEX_LABEL = "apps.kubernetes.io/pod-index"
@@ -60,12 +59,9 @@ def is_running_and_ready(pod: Pod) -> bool:
     return pod.status.phase == "Running" and is_ready(pod)
 
 
-def is_healthy(pod: Pod) -> bool:
-    return is_running_and_ready(pod) and not is_terminating(pod)
-
-
-def is_running_and_available(sts: StatefulSet, pod: Pod, now: datetime) -> bool:
-    return is_running_and_ready(pod) and is_available(pod, sts.spec.minReadySeconds, now)
+def is_unavailable(sts: StatefulSet, pod: Pod, now: datetime) -> bool:
+    """It is going, or has not been ready for long enough."""
+    return is_terminating(pod) or not is_available(pod, sts.spec.minReadySeconds, now)
 
 
 def make_pod(sts: StatefulSet, template: PodTemplateSpec, revision: str, number: int) -> Pod:
@@ -86,48 +82,13 @@ def with_identity(sts: StatefulSet, pod: Pod, number: int) -> Pod:
     return replace(pod, metadata=replace(pod.metadata, labels=labels), spec=replace(pod.spec, volumes=volumes + own))
 
 
-def has_identity(sts: StatefulSet, pod: Pod, number: int) -> bool:
-    """Labels and claims are those of the ordinal."""
-    labels = pod.metadata.labels
-    if labels.get(NAME_LABEL) != pod.metadata.name or labels.get(INDEX_LABEL) != str(number):
-        return False
+def has_identity(pod: Pod) -> bool:
+    """It has the label with its name (one without its index is left as it is)."""
+    return pod.metadata.labels.get(NAME_LABEL) == pod.metadata.name
+
+
+def has_storage(sts: StatefulSet, pod: Pod, number: int) -> bool:
+    """Its volumes are the claims of the ordinal."""
     claims = {volume.name: volume.persistentVolumeClaim.claimName for volume in pod.spec.volumes
               if volume.persistentVolumeClaim is not None}
     return claim_names(sts, number).items() <= claims.items()
-
-
-def claim_names(sts: StatefulSet, number: int) -> dict[str, str]:
-    """Volume → claim of an ordinal."""
-    return {one.metadata.name: f"{one.metadata.name}-{sts.metadata.name}-{number}" for one in sts.spec.volumeClaimTemplates}
-
-
-def make_claims(sts: StatefulSet, number: int) -> list[PersistentVolumeClaim]:
-    """The claims of an ordinal, as they are made."""
-    labels = sts.spec.selector.matchLabels if sts.spec.selector is not None else {}
-    claims = []
-    for template in sts.spec.volumeClaimTemplates:
-        meta = ObjectMeta(name=f"{template.metadata.name}-{sts.metadata.name}-{number}", namespace=sts.metadata.namespace,
-                          labels={**template.metadata.labels, **labels}, annotations=dict(template.metadata.annotations))
-        claims.append(PersistentVolumeClaim(kind="PersistentVolumeClaim", apiVersion="v1", metadata=meta,
-                                            spec=codec.clone(template.spec)))
-    return claims
-
-
-def claim_owners(sts: StatefulSet, claim: PersistentVolumeClaim, pod: Pod | None, *, condemned: bool) -> list[OwnerReference]:
-    """The owners that a claim should have under the retention policy.
-
-    `pod`: the pod of the claim's ordinal, as it exists; `condemned`: it is scaled away.
-    """
-    policy = sts.spec.persistentVolumeClaimRetentionPolicy
-    deleted = policy is not None and policy.whenDeleted == "Delete"
-    scaled = policy is not None and policy.whenScaled == "Delete"
-    pod_uid = pod.metadata.uid if pod is not None else ""
-    others = [ref for ref in claim.metadata.ownerReferences if ref.uid not in (sts.metadata.uid, pod_uid)]
-    if scaled and condemned:
-        return [*others, owner_reference(PODS, pod)] if pod is not None and pod_uid else others
-    return [*others, owner_reference(STATEFUL_SETS, sts)] if deleted else others
-
-
-def claims_of(sts: StatefulSet, number: int, claims: Mapping[str, PersistentVolumeClaim]) -> list[PersistentVolumeClaim]:
-    """Those claims of an ordinal that exist."""
-    return [claims[name] for name in claim_names(sts, number).values() if name in claims]
