@@ -101,7 +101,8 @@ NODE = pki.Names("system:node:n1", ("system:nodes",))
      ("server auth", "digital signature"), "URI subjectAltNames are not allowed"),
     (pki.KUBE_APISERVER_CLIENT, pki.Names("anybody"), ("client auth",), ""),
     (pki.KUBE_APISERVER_CLIENT, pki.Names("anybody"), ("server auth", "client auth"),
-     "invalid usages for client certificate: server auth client auth"),
+     "invalid usage for client certificate: server auth"),
+    (pki.KUBE_APISERVER_CLIENT, pki.Names("anybody"), ("digital signature",), "missing required usage for client certificate: client auth"),
     (pki.LEGACY_UNKNOWN, pki.Names("anybody", dns=("x.y",)), ("server auth",), ""),
 ])
 def test_signers_refuse_what_is_not_theirs(signer: str, names: pki.Names, usages: tuple[str, ...], why: str) -> None:

@@ -177,10 +177,10 @@ def why_not_signable(signer: str, request: bytes, usages: Sequence[str]) -> str:
     """Why the built-in signer would not sign the request, in upstream's words; "" when it would."""
     names = names_of_request(request)
     if signer == KUBE_APISERVER_CLIENT:
-        wanted = set(usages)
-        if "client auth" not in wanted or not wanted <= set(_CLIENT):
-            return f"invalid usages for client certificate: {' '.join(usages)}"
-        return ""
+        stray = next((usage for usage in usages if usage not in _CLIENT), None)
+        if stray is not None:
+            return f"invalid usage for client certificate: {stray}"
+        return "" if "client auth" in usages else "missing required usage for client certificate: client auth"
     if signer == KUBE_APISERVER_CLIENT_KUBELET:
         return why_no_kubelet_client(names, usages)
     if signer == KUBELET_SERVING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from controllers.harness import World, run
 from sampan.api import codec
-from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS
+from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS, SUBJECT_ACCESS_REVIEWS
 from sampan.controllers.certificates.controller import ApprovingController, CleanerController, SigningController
 from sampan.lib import pki
 
@@ -135,5 +135,30 @@ def test_an_approved_request_is_signed_a_wrong_one_fails_and_old_ones_go() -> No
         await world.clock.advance(3700)
         await world.settle()
         assert await world.all(CERTIFICATE_SIGNING_REQUESTS) == []
+
+    run(build, scenario)
+
+
+def test_a_kubelet_that_may_not_yet_is_approved_once_it_may() -> None:
+    async def scenario(w: World) -> None:
+        # given a request of somebody who may have no certificate
+        allowed = False
+        create = w.client.create
+
+        async def answer(resource: Any, obj: Any, *args: Any, **more: Any) -> Any:
+            made = await create(resource, obj, *args, **more)
+            if resource is SUBJECT_ACCESS_REVIEWS:
+                made.status.allowed = allowed
+            return made
+
+        w.client.create = answer
+        await ask(w, pki.Names("system:node:a", ("system:nodes",)), KUBELET)
+        assert kinds(await found(w)) == []
+        # when that changes
+        allowed = True
+        await w.clock.advance(1)
+        await w.settle()
+        # then
+        assert kinds(await found(w)) == [("Approved", "AutoApproved")]
 
     run(build, scenario)

@@ -50,6 +50,8 @@ class Play:
         csr.spec.usages = [one.replace("_", " ") for one in block.get("usages", "client_auth,digital_signature").split(",")]
         csr.spec.username = block.get("user", common)
         csr.spec.expirationSeconds = block.number("expires") if "expires" in block.args else None
+        if "signed" in block.args:
+            csr.status.certificate = pki.sign_csr(authority(), csr.spec.request, csr.spec.usages, now=NOW, duration=timedelta(minutes=block.number("signed")))
         for line in block.input.splitlines():
             kind, minutes = line.split()
             csr.status.conditions.append(CertificateSigningRequestCondition(type=kind, status="True", lastUpdateTime=Time.of(NOW - timedelta(minutes=int(minutes)))))

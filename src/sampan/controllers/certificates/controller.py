@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import timedelta
 
+from sampan.aio.backoff import Backoff
 from sampan.api.authorization.v1 import ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec
 from sampan.api.certificates.v1 import CertificateSigningRequest
 from sampan.api.resources import CERTIFICATE_SIGNING_REQUESTS, SUBJECT_ACCESS_REVIEWS
-from sampan.control.controller import DONE, Context, Controller, Result
+from sampan.control.controller import DONE, Context, Controller, Postponed, Result
 from sampan.control.key import Key
-from sampan.controllers.certificates.decide import approve, clean, recognizers, sign
+from sampan.controllers.certificates.decide import approve, clean, recognizers, sign, to_sign
 from sampan.lib import pki
+
+ASK_AGAIN = Backoff(first_seconds=0.2, most_seconds=1000.0)
 
 
 class _Requests(Controller):
@@ -27,8 +30,12 @@ class _Requests(Controller):
         csr = self._requests.get(key)
         if csr is None:
             self.writer.forget(key)
+            self._forget(key)
             return DONE
         return await self._handle(key, csr) if self.writer.fresh(key) else DONE
+
+    def _forget(self, key: Key) -> None:
+        """The request is gone."""
 
     @abstractmethod
     async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
@@ -40,12 +47,25 @@ class ApprovingController(_Requests):
 
     name = "certificatesigningrequest-approving-controller"
 
+    def __init__(self, context: Context, *, workers: int = 5) -> None:
+        super().__init__(context, workers=workers)
+        self._refused: dict[Key, int] = {}  # how often: who may not now may later
+
     async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
-        for recognizer in recognizers(csr):
+        found = recognizers(csr)
+        for recognizer in found:
             if await self._may(csr, recognizer.subresource):
                 await self.writer.do(key, approve(csr, recognizer.message, self.clock.now()))
+                found = []
                 break
-        return DONE
+        if not found:
+            self._refused.pop(key, None)
+            return DONE
+        self._refused[key] = self._refused.get(key, 0) + 1
+        return Result(ASK_AGAIN.delay_seconds(self._refused[key]))
+
+    def _forget(self, key: Key) -> None:
+        self._refused.pop(key, None)
 
     async def _may(self, csr: CertificateSigningRequest, subresource: str) -> bool:
         attributes = ResourceAttributes(group="certificates.k8s.io", resource="certificatesigningrequests", verb="create",
@@ -65,12 +85,15 @@ class SigningController(_Requests):
     def __init__(self, context: Context, ca: pki.Pair, longest: timedelta, *, workers: int = 5) -> None:
         super().__init__(context, workers=workers)
         self._ca, self._longest = ca, longest
+        self._until = pki.facts_of(ca.certificate).not_after
 
     def renew(self, ca: pki.Pair) -> None:
         """Sign with this authority from now on."""
-        self._ca = ca
+        self._ca, self._until = ca, pki.facts_of(ca.certificate).not_after
 
     async def _handle(self, key: Key, csr: CertificateSigningRequest) -> Result:
+        if to_sign(csr) and self.clock.now() >= self._until:
+            raise Postponed(f"the signer has expired: NotAfter={self._until}")
         await self.writer.do(key, sign(csr, self._ca, self._longest, self.clock.now()))
         return DONE
 

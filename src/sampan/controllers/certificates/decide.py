@@ -62,9 +62,14 @@ def approve(csr: CertificateSigningRequest, message: str, now: datetime) -> Plan
     return Plan((Update(CERTIFICATE_SIGNING_REQUESTS, _with(csr, "Approved", "AutoApproved", message, now), "approval"),))
 
 
+def to_sign(csr: CertificateSigningRequest) -> bool:
+    """Whether it is approved, and for one of the built-in signers to sign."""
+    return (csr.spec.signerName in SIGNERS and not csr.status.certificate and has(csr, "Approved") and not has(csr, "Denied", "Failed"))
+
+
 def sign(csr: CertificateSigningRequest, ca: pki.Pair, longest: timedelta, now: datetime) -> Plan:
     """Sign what is approved, or say why not."""
-    if csr.spec.signerName not in SIGNERS or csr.status.certificate or not has(csr, "Approved") or has(csr, "Denied", "Failed"):
+    if not to_sign(csr):
         return Plan()
     try:
         why = pki.why_not_signable(csr.spec.signerName, csr.spec.request, csr.spec.usages)
@@ -88,10 +93,13 @@ def clean(csr: CertificateSigningRequest, now: datetime) -> Plan:
 
 
 def _due(csr: CertificateSigningRequest) -> datetime | None:
-    found = [one.lastUpdateTime.moment() + KEPT for one in csr.status.conditions if one.lastUpdateTime is not None]
+    """When nobody needs it any more: an hour after it was signed, denied or failed, a day after it was approved or made, or when its certificate ends."""
+    kept = {"Approved": KEPT if csr.status.certificate else KEPT_PENDING, "Denied": KEPT, "Failed": KEPT}
+    found = [one.lastUpdateTime.moment() + kept[one.type] for one in csr.status.conditions
+             if one.type in kept and one.lastUpdateTime is not None]
     if not csr.status.conditions and csr.metadata.creationTimestamp is not None:
         found.append(csr.metadata.creationTimestamp.moment() + KEPT_PENDING)
-    if csr.status.certificate:
+    if csr.status.certificate and has(csr, "Approved"):
         try:
             found.append(pki.facts_of(csr.status.certificate).not_after)
         except pki.BadCertificate:
