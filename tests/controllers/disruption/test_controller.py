@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controllers.harness import World, run
 from controllers.play import play
-from sampan.api.resources import POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS
 from sampan.controllers.disruption.controller import DisruptionController
 from sampan.testing.datadriven import transcripts
 
+FLEETS: Resource[Any] = Resource(group="x.io", version="v1", plural="fleets", kind="Fleet", singular="fleet", namespaced=True)
+FLEETS_DEFINITION = {"metadata": {"name": "fleets.x.io"}, "spec": {
+    "group": "x.io", "scope": "Namespaced", "names": {"plural": "fleets", "singular": "fleet", "kind": "Fleet", "listKind": "FleetList"},
+    "versions": [{"name": "v1", "served": True, "storage": True,
+                  "subresources": {"scale": {"specReplicasPath": ".spec.boats", "statusReplicasPath": ".status.boats"}},
+                  "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {"boats": {"type": "integer"}}}}}}}]}}
 POD = {"containers": [{"name": "c", "image": "i"}]}
 
 
@@ -59,5 +67,30 @@ def test_a_percentage_is_taken_of_the_controllers_scale() -> None:
         await world.settle()
         status = (await world.get(POD_DISRUPTION_BUDGETS, "b")).status
         assert (status.expectedPods, status.desiredHealthy, status.disruptionsAllowed) == (4, 2, 1)
+
+    run(lambda world: [DisruptionController(world.context)], scenario)
+
+
+def test_a_custom_owner_is_asked_for_its_scale() -> None:
+    async def scenario(world: World) -> None:
+        # given a fleet of four boats, and a pod of it
+        await world.make(CUSTOM_RESOURCE_DEFINITIONS, FLEETS_DEFINITION)
+        await world.settle()
+        fleet = await world.server.client.create(FLEETS, {
+            "apiVersion": "x.io/v1", "kind": "Fleet", "metadata": {"name": "f", "namespace": "default"}, "spec": {"boats": 4}}, "default")
+        owner = {"apiVersion": "x.io/v1", "kind": "Fleet", "name": "f", "uid": fleet["metadata"]["uid"], "controller": True}
+        await world.make(PODS, {"metadata": {"name": "a", "labels": {"app": "f"}, "ownerReferences": [owner]}, "spec": POD})
+        await world.make(POD_DISRUPTION_BUDGETS, {"metadata": {"name": "b"}, "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "f"}}}})
+        await world.settle()
+        status = (await world.get(POD_DISRUPTION_BUDGETS, "b")).status
+        assert (status.expectedPods, status.desiredHealthy) == (4, 2)
+        # when another fleet has its name
+        await world.server.client.delete(FLEETS, "f", "default")
+        await world.server.client.create(FLEETS, {
+            "apiVersion": "x.io/v1", "kind": "Fleet", "metadata": {"name": "f", "namespace": "default"}, "spec": {"boats": 9}}, "default")
+        await ready(world, "a")
+        await world.settle()
+        # then nobody is known to own the pod; likewise when there is none
+        assert (await world.get(POD_DISRUPTION_BUDGETS, "b")).status.conditions[0].message == 'found no controllers for pod "a"'
 
     run(lambda world: [DisruptionController(world.context)], scenario)

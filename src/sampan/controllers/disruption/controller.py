@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from sampan.aio.tasks import Tasks
@@ -10,6 +11,7 @@ from sampan.api import codec
 from sampan.api.core.v1 import Pod
 from sampan.api.meta.v1 import OwnerReference
 from sampan.api.policy.v1 import PodDisruptionBudget
+from sampan.api.resourceinfo import Resource
 from sampan.api.resources import (
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
@@ -19,6 +21,7 @@ from sampan.api.resources import (
     STATEFUL_SETS,
 )
 from sampan.api.selectors import of_label_selector
+from sampan.client import requests
 from sampan.control.catalog import Catalog
 from sampan.control.controller import DONE, Context, Controller, ControlLoop, Result
 from sampan.control.indexes import by_label, by_namespace, by_selector, candidates, selected
@@ -139,11 +142,27 @@ class DisruptionController(Controller):
             return ref.uid, _replicas(owner)
         resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
         if resource is None:
-            raise _Unscaled(f'found no controllers for pod "{pod.metadata.name}"')
+            raise _Unscaled(f'no matches for kind "{ref.kind}" in version "{ref.apiVersion}"')
+        return ref.uid, await self._scale_at_server(resource, namespace, pod, ref)
+
+    async def _scale_at_server(self, resource: Resource[Any], namespace: str, pod: Pod, ref: OwnerReference) -> int:
         answer = await self.client.raw("GET", resource.path(namespace, ref.name, "scale"))
-        if answer.code != 200:
+        if answer.code == 200:
+            scale = codec.loads(answer.body)
+            if scale.get("metadata", {}).get("uid") == ref.uid:
+                return int(scale.get("spec", {}).get("replicas", 0))
+        elif answer.code != HTTPStatus.NOT_FOUND:
+            raise _Unscaled(requests.error_of(answer.code, answer.body).message)
+        elif not await self._has_scale(resource):
             raise _Unscaled(f"{resource.group_resource} does not implement the scale subresource")
-        return ref.uid, int(codec.loads(answer.body).get("spec", {}).get("replicas", 0))
+        raise _Unscaled(f'found no controllers for pod "{pod.metadata.name}"')
+
+    async def _has_scale(self, resource: Resource[Any]) -> bool:
+        """Whether the server says that objects of this resource have a scale."""
+        root = f"/apis/{resource.group_version}" if resource.group else f"/api/{resource.version}"
+        answer = await self.client.raw("GET", root)
+        found = codec.loads(answer.body).get("resources", []) if answer.code == 200 else []
+        return any((one.get("name"), one.get("kind")) == (f"{resource.plural}/scale", "Scale") for one in found)
 
 
 def _replicas(owner: Any) -> int:

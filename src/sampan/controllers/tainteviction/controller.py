@@ -9,7 +9,7 @@ from sampan.api.resources import NODES, PODS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_node
 from sampan.control.key import Key, key_of
-from sampan.controllers.tainteviction.decide import cancelled, evict, execute_taints, leaves_in
+from sampan.controllers.tainteviction.decide import cancelled, evict, execute_taints, step
 
 
 class TaintEvictionController(Controller):
@@ -21,7 +21,7 @@ class TaintEvictionController(Controller):
         super().__init__(context, workers=workers)
         self._nodes, self._pods = self.informers.of(NODES), self.informers.of(PODS)
         self._by_node = self._pods.index(by_node)
-        self._since: dict[Key, datetime] = {}
+        self._due: dict[Key, tuple[Pod | None, datetime]] = {}  # when who is to go; no pod: it is going, as far as the server lets it
         self.loop.wait_for(self._nodes, self._pods)
         self._nodes.on_change(self._node_changed)
         self._pods.on_change(self._pod_changed)
@@ -35,7 +35,7 @@ class TaintEvictionController(Controller):
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
-            self._since.pop(key_of(old), None)  # also where another pod took its name while nobody listened
+            self._cancel(key_of(old))  # also where another pod took its name while nobody listened
         if new is None:
             return
         if new.spec.nodeName and (old is None or (old.spec.nodeName, old.spec.tolerations) != (new.spec.nodeName, new.spec.tolerations)):
@@ -43,24 +43,32 @@ class TaintEvictionController(Controller):
             if node is not None and execute_taints(node.spec.taints):
                 self.loop.enqueue(new)
 
+    def _cancel(self, key: Key) -> None:
+        pod, _ = self._due.pop(key, (None, None))
+        if pod is not None:
+            self.writer.tell(cancelled(pod))
+
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
         pod = self._pods.get(key)
         if pod is None:
-            self._since.pop(key, None)
+            self._due.pop(key, None)
             self.writer.forget(key)
             return DONE
         if not self.writer.fresh(key):
             return DONE
         node, now = self._nodes.get(Key("", pod.spec.nodeName)), self.clock.now()
-        taints = execute_taints(node.spec.taints) if node is not None else []
-        left = leaves_in(pod, taints, self._since.get(key, now), now)
-        if left is None:
-            if self._since.pop(key, None) is not None and pod.metadata.deletionTimestamp is None:
-                self.writer.tell(cancelled(pod))
-            return DONE
-        self._since.setdefault(key, now)
-        if left > 0:
-            return Result(left)
-        await self.writer.do(key, evict(pod, now))
+        planned = self._due.get(key)
+        taken = step(pod, execute_taints(node.spec.taints) if node is not None else None, planned[1] if planned is not None else None, now)
+        if taken.cancelled:
+            self._cancel(key)
+        self._due.pop(key, None)
+        if taken.evict:
+            outcome = await self.writer.apply(key, evict(pod, now))
+            if outcome.failures:
+                self._due[key] = None, now
+            outcome.raise_first()
+        elif taken.due is not None:
+            self._due[key] = pod, taken.due
+            return Result((taken.due - now).total_seconds())
         return DONE
