@@ -43,7 +43,7 @@ def test_a_generated_token_is_marked_and_then_deleted_others_stay() -> None:
         await account(w, "old", "mounted")
         await w.make(PODS, {"metadata": {"name": "p"}, "spec": {
             "containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v", "secret": {"secretName": "mounted"}}]}})
-        await pass_days(w, 2)
+        await pass_days(w, 1)
         assert "kubernetes.io/legacy-token-invalid-since" in (await w.get(SECRETS, "old")).metadata.labels
         await pass_days(w, 1)
         assert await w.get(SECRETS, "old") is None

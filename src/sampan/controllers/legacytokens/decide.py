@@ -6,7 +6,7 @@ Source: kube-controller-manager `serviceaccount/legacy_serviceaccount_token_clea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sampan.api import codec
@@ -23,7 +23,7 @@ TRACKING, SINCE = "kube-apiserver-legacy-service-account-token-tracking", "since
 def day_of(text: str) -> date | None:
     """A day as the labels write it; None: it is none."""
     try:
-        return date.fromisoformat(text)
+        return datetime.strptime(text, "%Y-%m-%d").date() if len(text) == 10 else None  # noqa: DTZ007 - a day, not a time
     except ValueError:
         return None
 
@@ -71,8 +71,8 @@ def decide(secret: Secret, used: bool, tracked_since: date, now: datetime, keep:
     """
     oldest = (now - keep).date()
     meta = secret.metadata
-    created = meta.creationTimestamp.moment().date() if meta.creationTimestamp is not None else now.date()
-    if used or max(created, tracked_since) >= oldest:
+    created = meta.creationTimestamp.moment() if meta.creationTimestamp is not None else now
+    if used or created >= now - keep or datetime.combine(tracked_since, time(), UTC) > now - keep:
         return Plan()
     last = meta.labels.get(LAST_USED)
     if last is not None and (day_of(last) is None or last >= oldest.isoformat()):
@@ -83,4 +83,5 @@ def decide(secret: Secret, used: bool, tracked_since: date, now: datetime, keep:
         return Plan((Patch(SECRETS, meta.namespace, meta.name, patch),))
     if marked >= oldest:
         return Plan()
-    return Plan((Delete(SECRETS, meta.namespace, meta.name, meta.uid),))
+    # if somebody uses it meanwhile, that is written to it, too
+    return Plan((Delete(SECRETS, meta.namespace, meta.name, meta.uid, resource_version=meta.resourceVersion),))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from sampan.api.core.v1 import Secret, ServiceAccount
-from sampan.api.resources import SECRETS
+from sampan.api.resources import SECRETS, SERVICE_ACCOUNTS
 from sampan.kinds.plan import Delete, Plan, Update
 
 TYPE = "kubernetes.io/service-account-token"
@@ -32,10 +32,17 @@ def decide(secret: Secret, account: ServiceAccount | None, bundle: bytes, sign: 
     data = dict(secret.data)
     if bundle:
         data["ca.crt"] = bundle
-    data.setdefault("namespace", meta.namespace.encode())
+    if not data.get("namespace"):
+        data["namespace"] = meta.namespace.encode()
     if not data.get("token"):
         data["token"] = sign(account, secret).encode()
-    annotations = {**meta.annotations, ACCOUNT_NAME: account.metadata.name, ACCOUNT_UID: account.metadata.uid}
-    if data == secret.data and annotations == meta.annotations:
+    if data == secret.data:
         return Plan()
+    annotations = {**meta.annotations, ACCOUNT_NAME: account.metadata.name, ACCOUNT_UID: account.metadata.uid}
     return Plan((Update(SECRETS, replace(secret, data=data, metadata=replace(meta, annotations=annotations))),))
+
+
+def without(account: ServiceAccount, name: str) -> Plan:
+    """The account does not name a Secret that is gone."""
+    left = [ref for ref in account.secrets if ref.name != name]
+    return Plan((Update(SERVICE_ACCOUNTS, replace(account, secrets=left)),)) if left != account.secrets else Plan()
