@@ -173,6 +173,22 @@ def test_a_request_that_nobody_waits_for_any_more_takes_its_connection_along() -
     run(script, test)
 
 
+def test_a_server_that_does_not_answer_in_time_loses_the_connection_whatever_time_the_request_before_had() -> None:
+    # given a server that answers the first request on each connection, and of the second only a part
+    async def test(server: Server, connections: Connections) -> None:
+        await get(connections)
+        # when the next has less time, and the one after that is the first of its connection again
+        with pytest.raises(TimeoutError):
+            await connections.ask("GET", "/late", {}, b"", 0.05)
+        assert await get(connections) == (200, b"ok")
+        # then the timer that was set first lets a request be that came later
+        with pytest.raises(TimeoutError):
+            await connections.ask("POST", "/late", {}, b"x", 0.05)
+        assert [number for number, _ in server.seen] == [1, 1, 2, 2]
+
+    run(lambda number, asked, request: PLAIN if asked == 1 else PLAIN[:20], test)
+
+
 def test_an_answer_that_nobody_asked_for_is_given_to_nobody() -> None:
     # given a server that answers the first request twice
     def script(number: int, asked: int, request: bytes) -> bytes | None:

@@ -27,8 +27,8 @@ class Transport(Verbs):
         self.asked.append((method, target, json.loads(body) if body else None, kind))
         return wire
 
-    async def _done(self, method: str, target: str, body: bytes) -> None:
-        self.asked.append((method, target, json.loads(body) if body else None, requests.JSON))
+    async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
+        self.asked.append((method, target, json.loads(body) if body else None, kind))
 
 
 def test_each_verb_is_one_request() -> None:
@@ -41,6 +41,7 @@ def test_each_verb_is_one_request() -> None:
         await client.create(CONFIG_MAPS, CONFIG, field_manager="me")
         await client.update(CONFIG_MAPS, CONFIG)
         await client.patch(CONFIG_MAPS, "web", "default", {"data": None}, force=True)
+        assert await client.patch(CONFIG_MAPS, "web", "default", {"data": None}, unread=True) is None  # type: ignore[func-returns-value]
         await client.delete(CONFIG_MAPS, "web", "default", DeleteOptions(uid="u"))
         await client.delete_all(CONFIG_MAPS, "default", labels="app=web")
         # then
@@ -50,6 +51,7 @@ def test_each_verb_is_one_request() -> None:
             ("POST", f"{path}?fieldManager=me", sent, requests.JSON),
             ("PUT", f"{path}/web", sent, requests.JSON),
             ("PATCH", f"{path}/web?force=true", {"data": None}, "application/merge-patch+json"),
+            ("PATCH", f"{path}/web", {"data": None}, "application/merge-patch+json"),
             ("DELETE", f"{path}/web", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "u"}}, requests.JSON),
             ("DELETE", f"{path}?labelSelector=app%3Dweb", None, requests.JSON),
         ]

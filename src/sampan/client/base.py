@@ -93,9 +93,9 @@ class Client(Protocol):
 
     async def patch(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
-        subresource: str = "", field_manager: str = "", force: bool = False,
+        subresource: str = "", field_manager: str = "", force: bool = False, unread: bool = False,
     ) -> T:
-        """`patch` is a dict, a list (JSON patch), a Struct or encoded bytes."""
+        """`patch` is a dict, a list (JSON patch), a Struct or encoded bytes. With `unread`, for callers who only want it done, no object comes back (None)."""
         ...
 
     async def delete(self, resource: Resource[T], name: str, namespace: str = "",

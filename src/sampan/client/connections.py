@@ -1,8 +1,8 @@
 """HTTP/1.1 connections to one server, kept open between requests: one request at a time on each.
 
 Owns what goes over the wire and when a connection may be used again. A request on a kept connection that the server has
-closed meanwhile is sent once more on a new one, where sending it twice does no harm. Redirects are not followed, bodies
-not packed. Leaves what an answer means to the client. Source: RFC 9112; Go's `net/http` (Transport) for what is retried.
+closed meanwhile is sent once more on a new one, where sending it twice does no harm. One timer a connection watches the
+deadlines of all its requests. Redirects are not followed, bodies not packed. Leaves what an answer means to the client. Source: RFC 9112; Go's `net/http` (Transport) for what is retried.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -29,6 +30,28 @@ MOST_AT_ONCE = 32
 MOST_ANSWER_BYTES = 1 << 30
 REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 INFORMATIONAL = range(100, 200)
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+MOST_BLOCKS = 64
+
+
+class Headers(Mapping[str, str]):
+    """An answer's headers, read when somebody asks: most answers are taken by code and body alone."""
+
+    def __init__(self, lines: list[tuple[bytes, bytes]]) -> None:
+        self._lines = lines
+
+    @cached_property
+    def _read(self) -> CIMultiDict[str]:
+        return CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._lines)
+
+    def __getitem__(self, name: str) -> str:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 class Connection(asyncio.Protocol):
@@ -37,22 +60,48 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.idle_since = 0.0
         self.usable = False
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Answer] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._parser: Any = None
-        self._head_only = self._begun = self._to_the_end = False
-        self._headers: list[tuple[str, str]] = []
+        self._head_only = self._begun = self._framed = self._in_body = False
+        self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._size = 0
 
-    def ask(self, request: bytes, *, head_only: bool) -> asyncio.Future[Answer]:
-        """Send a request; nothing else is under way. The future ends with the answer or with `Broken`."""
+    def ask(self, request: bytes, *, head_only: bool, deadline: float) -> asyncio.Future[Answer]:
+        """Send a request; nothing else is under way. The future ends with the answer, `Broken` or `TimeoutError`; `deadline` by the loop's clock."""
         assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
-        self._head_only, self._begun = head_only, False
+        self._answer = self._loop.create_future()
+        self._head_only, self._begun, self._deadline = head_only, False, deadline
+        if self._timer is None or self._timer.when() > deadline:
+            self._watch_deadline()
         self._parser = httptools.HttpResponseParser(self)
         self._transport.write(request)
         return self._answer
+
+    def _watch_deadline(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._overdue)
+
+    def _overdue(self) -> None:
+        """The timer was set for this request or for one before it."""
+        self._timer = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._watch_deadline()
+            return
+        answer, transport = self._answer, self._transport
+        self.close()
+        if transport is not None:
+            transport.abort()
+        self._answer = None
+        if not answer.done():
+            answer.set_exception(TimeoutError())
 
     def close(self) -> None:
         """End it, whatever is under way."""
@@ -79,8 +128,16 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and self._to_the_end:
             self._finish()
 
+    @property
+    def _to_the_end(self) -> bool:
+        """The answer's head is there, and only the connection's end says where its body ends."""
+        return self._in_body and not self._framed
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._answer is not None and self._to_the_end and exc is None:
             self._finish()
         self._fail(Broken(str(exc) if exc else "the server closed the connection", unanswered=not self._begun))
@@ -88,16 +145,17 @@ class Connection(asyncio.Protocol):
     # the parser calls
 
     def on_message_begin(self) -> None:
-        self._headers, self._body, self._size, self._to_the_end = [], [], 0, False
+        self._headers, self._body, self._size, self._framed, self._in_body = [], [], 0, False, False
         if self._answer is None:  # it follows the answer: nobody asked for it
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        self._headers.append((name, value))
+        if len(name) in (14, 17) and name.lower() in FRAMING:
+            self._framed = True
 
     def on_headers_complete(self) -> None:
-        names = {name.lower() for name, _ in self._headers}
-        self._to_the_end = not names & {"content-length", "transfer-encoding"}
+        self._in_body = True
         if self._head_only and self._parser.get_status_code() not in INFORMATIONAL:
             self._finish()
 
@@ -116,7 +174,7 @@ class Connection(asyncio.Protocol):
         if self._to_the_end or self._head_only or not self._parser.should_keep_alive():
             self.close()
         if answer is not None and not answer.done():
-            answer.set_result(Answer(self._parser.get_status_code(), CIMultiDict(self._headers), b"".join(self._body)))
+            answer.set_result(Answer(self._parser.get_status_code(), Headers(self._headers), self._body[0] if len(self._body) == 1 else b"".join(self._body)))
 
     def _fail(self, error: Broken) -> None:
         answer, self._answer = self._answer, None
@@ -137,6 +195,7 @@ class Connections:
         self._idle: deque[Connection] = deque()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._closed = False
+        self._blocks: dict[tuple[tuple[str, str], ...], str] = {}
 
     async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
         """The answer, whatever its code.
@@ -146,15 +205,25 @@ class Connections:
             TimeoutError: It did not answer in time.
         """
         request = self._request(method, target, headers, body)
-        async with asyncio.timeout(seconds), self._places:
+        deadline = asyncio.get_running_loop().time() + seconds
+        if self._places.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        else:  # at once: nothing to watch over
+            await self._places.acquire()
+        try:
             connection = self._kept()
             if connection is not None:
                 try:
-                    return await self._on(connection, request, method)
+                    return await self._on(connection, request, method, deadline)
                 except Broken as error:
                     if not error.unanswered or method not in REPEATABLE:
                         raise
-            return await self._on(await self._connect(Connection), request, method)
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect(Connection)
+            return await self._on(connection, request, method, deadline)
+        finally:
+            self._places.release()
 
     async def stream(self, target: str, headers: Mapping[str, str]) -> Stream:
         """GET what is told bit by bit, on a connection of its own; the caller closes it.
@@ -177,9 +246,9 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    async def _on(self, connection: Connection, request: bytes, method: str) -> Answer:
+    async def _on(self, connection: Connection, request: bytes, method: str, deadline: float) -> Answer:
         try:
-            answer = await connection.ask(request, head_only=method == "HEAD")
+            answer = await connection.ask(request, head_only=method == "HEAD", deadline=deadline)
         except BaseException:
             connection.close()  # an answer that nobody waits for would be taken for the next one's
             raise
@@ -213,10 +282,26 @@ class Connections:
         return connection
 
     def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        key = tuple(headers.items())
+        block = self._blocks.get(key)
+        if block is None:
+            if len(self._blocks) >= MOST_BLOCKS:
+                self._blocks.clear()
+            block = self._blocks[key] = self._block(method, target, headers)
+        line = f"{method} {self._prefix}{target} HTTP/1.1"
+        if "\n" in line or "\r" in line or " " in target:
+            raise _more_lines(method, target)
+        length = f"Content-Length: {len(body)}\r\n" if body or method in ("POST", "PUT", "PATCH") else ""
+        return f"{line}\r\n{block}{length}\r\n".encode("latin-1") + body
+
+    def _block(self, method: str, target: str, headers: Mapping[str, str]) -> str:
+        """The lines that requests have in common."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {host}:{self._port}", *(f"{name}: {value}" for name, value in headers.items())]
-        if body or method in ("POST", "PUT", "PATCH"):
-            lines.append(f"Content-Length: {len(body)}")
-        if any("\n" in line or "\r" in line for line in lines) or " " in target:
-            raise ValueError(f"a request's target and headers are one line each: {method} {target!r}")
-        return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+        lines = [f"Host: {host}:{self._port}", *(f"{name}: {value}" for name, value in headers.items())]
+        if any("\n" in line or "\r" in line for line in lines):
+            raise _more_lines(method, target)
+        return "".join(f"{line}\r\n" for line in lines)
+
+
+def _more_lines(method: str, target: str) -> ValueError:
+    return ValueError(f"a request's target and headers are one line each: {method} {target!r}")

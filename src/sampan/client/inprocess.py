@@ -63,8 +63,8 @@ class InProcessClient(Verbs):
             return answer.result
         return requests.decoded(wire, answer.joined())
 
-    async def _done(self, method: str, target: str, body: bytes) -> None:
-        answer = await self._ask(method, target, body)
+    async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
+        answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
             raise requests.error_of(answer.code, answer.joined())
 

@@ -101,8 +101,8 @@ class RemoteClient(Verbs):
             raise requests.error_of(answer.code, answer.body)
         return requests.decoded(wire, answer.body)
 
-    async def _done(self, method: str, target: str, body: bytes) -> None:
-        answer = await self._ask(method, target, body)
+    async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
+        answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
             raise requests.error_of(answer.code, answer.body)
 

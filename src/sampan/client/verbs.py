@@ -23,7 +23,7 @@ class Verbs(ABC):
         """The object of class `wire` that the server answers; raises its error as an `ApiError`."""
 
     @abstractmethod
-    async def _done(self, method: str, target: str, body: bytes) -> None:
+    async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
         """Ask and leave the answer unread; raises its error as an `ApiError`."""
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T:
@@ -44,9 +44,11 @@ class Verbs(ABC):
 
     async def patch(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
-        subresource: str = "", field_manager: str = "", force: bool = False,
+        subresource: str = "", field_manager: str = "", force: bool = False, unread: bool = False,
     ) -> T:
         target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager, force=force)
+        if unread:
+            return cast("T", await self._done("PATCH", target, requests.patch_body(patch), type))
         return cast("T", await self._object(resource.wire, "PATCH", target, requests.patch_body(patch), type))
 
     async def delete(self, resource: Resource[T], name: str, namespace: str = "",

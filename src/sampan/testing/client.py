@@ -83,7 +83,9 @@ class ClientConformance:
             await client.create(CONFIG_MAPS, config_map("a", a="1"))
             await client.patch(CONFIG_MAPS, "a", "default", {"data": {"b": "2"}})
             await client.patch(CONFIG_MAPS, "a", "default", [{"op": "add", "path": "/data/c", "value": "3"}], type=JSON_PATCH)
-            await client.patch(CONFIG_MAPS, "a", "default", {"data": {"d": "4"}}, type=STRATEGIC_PATCH)
+            await client.patch(CONFIG_MAPS, "a", "default", {"data": {"d": "4"}}, type=STRATEGIC_PATCH, unread=True)
+            with pytest.raises(NotFound):
+                await client.patch(CONFIG_MAPS, "none", "default", {"data": None}, unread=True)
             applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"e": "5"}}
             last = await client.patch(CONFIG_MAPS, "a", "default", applied, type=APPLY_PATCH, field_manager="test")
             assert last.data == {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}
