@@ -91,7 +91,7 @@ class Client(Protocol):
 
     async def update(self, resource: Resource[T], obj: T, *, subresource: str = "", field_manager: str = "") -> T: ...
 
-    async def patch(
+    async def patch(  # noqa: PLR0913 - what a patch may say
         self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
         subresource: str = "", field_manager: str = "", force: bool = False, unread: bool = False,
     ) -> T:

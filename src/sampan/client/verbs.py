@@ -42,7 +42,7 @@ class Verbs(ABC):
         target = requests.path(resource, namespace, name, subresource) + requests.query(fieldManager=field_manager)
         return cast("T", await self._object(type(obj), "PUT", target, requests.encoded(resource, obj, typed=not subresource)))
 
-    async def patch(
+    async def patch(  # noqa: PLR0913 - what a patch may say
         self, resource: Resource[T], name: str, namespace: str, patch: Any, *, type: PatchType = MERGE_PATCH,
         subresource: str = "", field_manager: str = "", force: bool = False, unread: bool = False,
     ) -> T:
