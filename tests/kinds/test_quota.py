@@ -72,3 +72,26 @@ def test_a_quota_matches_what_it_counts_within_its_scopes() -> None:
     assert not quota.matches(_quota({"pods": "1"}, {}, scopeSelector=high), PODS, pod)
     pod.spec.priorityClassName = "high"
     assert quota.matches(_quota({"pods": "1"}, {}, scopeSelector=high), PODS, pod)
+
+
+def _resizing(reason: str = "") -> dict[str, Any]:
+    """A pod that wants one CPU, has two and was promised half a one."""
+    conditions = [{"type": "PodResizePending", "status": "True", "reason": reason}] if reason else []
+    return {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "3Gi"}, "limits": {"cpu": "1"}}}]},
+            "status": {"phase": "Running", "conditions": conditions, "containerStatuses": [
+                {"name": "c", "allocatedResources": {"cpu": "500m", "memory": "1Gi"},
+                 "resources": {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2"}}}]}}
+
+
+def test_a_pod_that_is_being_resized_counts_for_the_most_of_what_it_wants_has_and_is_promised() -> None:
+    # given
+    found = _usage(PODS, _resizing())
+    # then
+    assert (found["requests.cpu"], found["requests.memory"], found["limits.cpu"]) == ("2", "3Gi", "2")
+
+
+def test_what_its_node_can_never_give_does_not_count() -> None:
+    # given
+    found = _usage(PODS, _resizing("Infeasible"))
+    # then
+    assert (found["requests.cpu"], found["requests.memory"], found["limits.cpu"]) == ("2", "2Gi", "2")

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from sampan.api import quantity
-from sampan.api.core.v1 import PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service
+from sampan.api.core.v1 import (
+    Container,
+    PersistentVolumeClaim,
+    Pod,
+    PodSpec,
+    ResourceQuota,
+    ScopedResourceSelectorRequirement,
+    Service,
+)
 from sampan.api.resourceinfo import Resource
 from sampan.api.scalars import Quantity
 from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
@@ -33,7 +43,7 @@ BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 def pod_requests(pod: Pod) -> dict[str, Quantity]:
     """What the whole pod asks for: its containers, or itself as a whole, and its overhead."""
-    found = aggregate_requests(pod.spec)
+    found = aggregate_requests(_effective(pod, "requests"))
     if pod.spec.resources is not None:
         found |= pod.spec.resources.requests
     return plus(found, pod.spec.overhead)
@@ -41,10 +51,40 @@ def pod_requests(pod: Pod) -> dict[str, Quantity]:
 
 def pod_limits(pod: Pod) -> dict[str, Quantity]:
     """The whole pod's limits; overhead counts where there is a limit."""
-    found = aggregate_limits(pod.spec)
+    found = aggregate_limits(_effective(pod, "limits"))
     if pod.spec.resources is not None:
         found |= pod.spec.resources.limits
-    return plus(found, {key: value for key, value in pod.spec.overhead.items() if key in found})
+    return plus(found, {key: value for key, value in pod.spec.overhead.items() if key in found and not quantity.is_zero(found[key])})
+
+
+def _effective(pod: Pod, side: Literal["requests", "limits"]) -> PodSpec:
+    """The spec with what its containers count for while the node resizes them: the most of what they want, have and are promised.
+
+    What the node can never give is not wanted. Source: component-helpers `resource/helpers.go`, KEP-1287.
+    """
+    spec = pod.spec
+    statuses = {one.name: one for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses) if one.resources is not None}
+    if not statuses:
+        return spec
+    pending = next((one for one in pod.status.conditions if one.type == "PodResizePending"), None)
+    refused = pending is not None and pending.reason == "Infeasible"
+
+    def resized(container: Container) -> Container:
+        status = statuses.get(container.name)
+        if status is None or status.resources is None:
+            return container
+        wanted: Amounts = getattr(container.resources, side)
+        has: Amounts = getattr(status.resources, side)
+        promised = status.allocatedResources if side == "requests" else {}
+        if has == wanted and promised in ({}, wanted):
+            return container
+        most: dict[str, Quantity] = {}
+        for amounts in (has, promised) if refused else (wanted, has, promised):
+            most |= {name: amount for name, amount in amounts.items() if name not in most or quantity.cmp(amount, most[name]) > 0}
+        return replace(container, resources=replace(container.resources, **{side: most}))
+
+    return replace(spec, containers=[resized(one) for one in spec.containers or ()],
+                   initContainers=[resized(one) if one.restartPolicy == "Always" else one for one in spec.initContainers])
 
 
 def usage(resource: Resource[Any], obj: Any, now: datetime) -> dict[str, Quantity]:

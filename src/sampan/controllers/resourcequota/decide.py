@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sampan.api.core.v1 import Pod, ResourceQuota, ResourceQuotaStatus, Service
+from sampan.api.core.v1 import PersistentVolumeClaim, Pod, ResourceQuota, ResourceQuotaStatus, Service
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import PODS, RESOURCE_QUOTAS
 from sampan.api.scalars import Quantity
@@ -30,15 +30,17 @@ def decide(quota: ResourceQuota, objects: Mapping[Resource[Any], Iterable[Any]],
     """
     hard = quota.spec.hard
     as_wanted = replace(quota, status=ResourceQuotaStatus(hard=hard))
-    used: dict[str, Quantity] = {}
+    # what nobody can count (any more) stays as it was
+    used = {name: found for name, found in quota.status.used.items() if name in hard}
+    fresh: dict[str, Quantity] = {}
     for resource, found in objects.items():
         names = counting.counted(resource, hard)
-        used |= {name: Quantity("0") for name in names if name not in used}
+        fresh |= {name: Quantity("0") for name in names if name not in fresh}
         for obj in found:
             if counting.matches(as_wanted, resource, obj):
                 usage = counting.usage(resource, obj, now)
-                used = counting.plus(used, {name: usage[name] for name in names if name in usage})
-    status = ResourceQuotaStatus(hard=hard, used=used)
+                fresh = counting.plus(fresh, {name: usage[name] for name in names if name in usage})
+    status = ResourceQuotaStatus(hard=hard, used=used | fresh)
     later = min(filter(None, (_lingers(pod, now) for pod in objects.get(PODS, ()))), default=None)
     if status == quota.status:
         return Plan(requeue_after_seconds=later)
@@ -60,11 +62,24 @@ def counts(quota: ResourceQuota, resource: Resource[Any]) -> bool:
 
 
 def frees(old: Any, new: Any) -> bool:
-    """Whether a change may have made something free: a deletion, a pod that ended, a Service of another type."""
+    """Whether a change may have changed what an object counts, without admission.
+
+    A deletion, a pod that ended, got a deadline or other resources, a Service of another type, a claim that was resized or has
+    another class of attributes.
+    """
     if new is None:
         return True
-    if isinstance(new, Pod) and isinstance(old, Pod):
-        return (is_terminal(new), new.metadata.deletionTimestamp) != (is_terminal(old), old.metadata.deletionTimestamp)
-    if isinstance(new, Service) and isinstance(old, Service):
-        return (new.spec.type, len(new.spec.ports)) != (old.spec.type, len(old.spec.ports))
-    return False
+    return old is not None and _counted_as(new) != _counted_as(old)
+
+
+def _counted_as(obj: Any) -> object:
+    if isinstance(obj, Pod):
+        statuses = [(one.name, one.resources) for one in (*obj.status.initContainerStatuses, *obj.status.containerStatuses) if one.resources is not None]
+        return is_terminal(obj), obj.metadata.deletionTimestamp, obj.spec.activeDeadlineSeconds is None, statuses
+    if isinstance(obj, Service):
+        return obj.spec.type, len(obj.spec.ports)
+    if isinstance(obj, PersistentVolumeClaim):
+        status = obj.status
+        return (obj.spec.resources, obj.spec.volumeAttributesClassName, status.allocatedResources, status.currentVolumeAttributesClassName,
+                status.modifyVolumeStatus)
+    return None
