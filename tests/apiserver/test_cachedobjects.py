@@ -10,7 +10,7 @@ from sampan.api.resources import PODS
 from sampan.apiserver import cachedobjects
 from sampan.apiserver.cachedobjects import Objects
 from sampan.apiserver.selection import Selection
-from sampan.apiserver.watchcache import key_prefix, node_of
+from sampan.apiserver.watchcache import INDEXERS, key_prefix
 from sampan.store.base import Change
 
 SPACES, NAMES, NODES = ("a", "a-b", "a.b", "b"), ("x", "x-1", "y", "10"), ("", "n1", "n2")
@@ -20,7 +20,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES), st.s
 @given(STEPS, st.sampled_from(("", *SPACES)), st.sampled_from(("", *NAMES)), st.sampled_from(NODES), st.integers(0, 40))
 def test_every_selection_at_every_revision_is_what_a_model_says(
         steps: list[tuple[str, str, str | None]], namespace: str, name: str, node: str, back: int) -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), INDEXERS[key_prefix(PODS)])
     state: dict[str, tuple[int, str]] = {}
     states = [dict(state)]
     for revision, (space, pod, wanted) in enumerate(steps, 1):
@@ -52,7 +52,7 @@ def test_every_selection_at_every_revision_is_what_a_model_says(
 
 
 def test_the_ring_is_bounded_by_what_it_alone_holds() -> None:
-    world, objects = World(), Objects(PODS, key_prefix(PODS), node_of)
+    world, objects = World(), Objects(PODS, key_prefix(PODS), INDEXERS[key_prefix(PODS)])
     body = world.body(PODS, "a", "x", spec={"padding": "x" * 100_000})
     for revision in range(1, 200):
         objects.apply(Change(world.key(PODS, "a", "x"), body, revision, 1, revision - 1))

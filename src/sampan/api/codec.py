@@ -6,6 +6,7 @@ every path as upstream does.
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -94,3 +95,15 @@ def to_builtins(value: Any) -> Any:
 def clone(value: T) -> T:
     """A deep copy of a Struct or dict that may be changed."""
     return decode(type(value), encode(value))
+
+
+def spread(value: T) -> T:
+    """A copy of a Struct whose own parts are copies as well (metadata, spec, status). All below is shared: put something in its place,
+    change nothing of it.
+    """
+    out = copy(value)
+    for name in cast("Any", out).__struct_fields__:
+        part = getattr(out, name)
+        if isinstance(part, msgspec.Struct):
+            setattr(out, name, copy(part))
+    return out

@@ -10,16 +10,24 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sampan.api.resourceinfo import Resource
 from sampan.apiserver.entries import Entry, splice
+from sampan.apiserver.known import Known
 from sampan.apiserver.selection import Selection
 from sampan.apiserver.watching import Event
 from sampan.store.base import Change, Record
 
 RING_EVENTS = 4096
 RING_BYTES = 8 << 20  # of what only the ring holds: the states that were replaced
+
+
+class Indexer(NamedTuple):
+    """How the field that a resource is indexed by is found, in an object's stored bytes or in itself."""
+
+    of_value: Callable[[bytes], str]
+    of_object: Callable[[Any], str]
 
 
 class _Space:
@@ -40,8 +48,8 @@ class _Space:
 class Objects:
     """`floor`: events with a revision over this one are all in the ring; `bytes`: of all objects as they leave."""
 
-    def __init__(self, resource: Resource[Any], prefix: str, indexer: Callable[[bytes], str] | None) -> None:
-        self.resource, self.prefix, self._indexer = resource, prefix, indexer
+    def __init__(self, resource: Resource[Any], prefix: str, indexer: Indexer | None, known: Known | None = None) -> None:
+        self.resource, self.prefix, self._indexer, self._known = resource, prefix, indexer, known or Known()
         self.floor = 0
         self.bytes = self._count = 0
         self._spaces: dict[str, _Space] = {}
@@ -52,8 +60,8 @@ class Objects:
 
     # -- changing -------------------------------------------------------------------------------------------------
 
-    def entry(self, record: Record | Change) -> Entry:
-        """A stored value as an entry; the object becomes no part of this.
+    def entry(self, record: Record | Change, obj: Any = None) -> Entry:
+        """A stored value as an entry; the object becomes no part of this. `obj`: what the value would be decoded to, where that is known.
 
         Raises:
             ValueError: These are not the bytes of a stored object.
@@ -62,8 +70,10 @@ class Objects:
         assert value is not None, "a deletion has no state"
         revision = record[2]
         namespace, name = self._place(key)
-        return Entry(self.resource, key, namespace, name, splice(value, revision), revision,
-                     self._indexer(value) if self._indexer else "")
+        indexed = ""
+        if self._indexer is not None:
+            indexed = self._indexer.of_object(obj) if obj is not None else self._indexer.of_value(value)
+        return Entry(self.resource, key, namespace, name, splice(value, revision), revision, indexed)
 
     def _place(self, key: str) -> tuple[str, str]:
         rest = key[len(self.prefix):]
@@ -121,8 +131,11 @@ class Objects:
         old = self.get(namespace, name)
         new = None
         if change.value is not None:
-            new = self.entry(change)
+            obj = self._known.take(change.value)
+            new = self.entry(change, obj)
             self.put(new)
+            if obj is not None:
+                self._known.keep(new, obj)
         elif old is not None:
             self._remove(old)
         else:

@@ -5,7 +5,6 @@ Source: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`, `Delete` and 
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, NamedTuple
 
 from sampan.api import codec
@@ -31,8 +30,6 @@ RETURNED = frozenset((
 ))
 """Resources whose deletion answers with the object instead of a Status."""
 KEPT_NAMESPACES = frozenset(("default", "kube-system", "kube-public"))
-_MARKED_IN_STATUS = ("namespaces", "customresourcedefinitions")
-"""Kinds whose status tells that they are going, too."""
 _OWN_WORDS = {"namespaces": "Precondition failed", "customresourcedefinitions.apiextensions.k8s.io": "precondition failed"}
 """Kinds whose storage judges preconditions itself, and how it begins to say that they do not hold."""
 
@@ -101,7 +98,7 @@ class Deleter:
 
     async def _delete(self, served: Served, entry: Entry, options: DeleteOptions, write: Write) -> Deleted:
         registry, old = self._registry, self._registry.outward(served, entry)
-        obj, meta = _copied(served, old)
+        obj, meta = _copied(old)
         if served.resource.kind == "Namespace" and not served.resource.group:
             verdict = _namespace(obj, meta, options, served.kind, registry)
         elif served.resource == CUSTOM_RESOURCE_DEFINITIONS and not meta.deletionTimestamp:
@@ -143,16 +140,10 @@ class Deleter:
         return [Delete(key), *(hook.delete(obj) if hook else Claim()).after]
 
 
-def _copied(served: Served, old: Any) -> tuple[Any, ObjectMeta]:
-    """An object whose metadata may be changed, and those; of namespaces and definitions all the rest as well."""
-    if served.resource.plural in _MARKED_IN_STATUS:
-        obj = codec.clone(old)
-        return obj, metadata.meta_of(obj)
-    obj = copy(old)
-    if isinstance(obj, dict):
-        return obj, metadata.meta_of(obj)
-    obj.metadata = copy(old.metadata)
-    return obj, obj.metadata
+def _copied(old: Any) -> tuple[Any, ObjectMeta]:
+    """An object whose own parts may be changed, and its metadata."""
+    obj = dict(old) if isinstance(old, dict) else codec.spread(old)
+    return obj, metadata.meta_of(obj)
 
 
 def _body(served: Served, entry: Entry, obj: Any, revision: int, known: bytes) -> bytes:

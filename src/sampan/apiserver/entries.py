@@ -98,6 +98,11 @@ class Entry(msgspec.Struct, gc=False, eq=False):
         self._message = b"" if self._message is None else made
         return made
 
+    def adopt(self, obj: Any) -> None:
+        """Take this for the decoded object. It gets the entry's revision, and nobody else changes it any more."""
+        obj.metadata.resourceVersion = str(self.revision)
+        self._object = obj
+
     def lighten(self) -> None:
         """Let go of what was decoded: a replaced state is kept for its bytes, and hardly anybody asks for more."""
         self._object = self._labels = self._message = None

@@ -30,6 +30,7 @@ from sampan.apiserver.auth.asking import decided
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.entries import Entry
 from sampan.apiserver.hooks import Claim, Hook
+from sampan.apiserver.known import Known
 from sampan.apiserver.watchcache import Readers
 from sampan.apiserver.writes import Fields, Gate, Produce, Write, Written, translated, volatile
 from sampan.kinds.all import kind_of
@@ -54,6 +55,8 @@ class Registry:
         """`hooks` by `group_resource`."""
         self.store, self.readers, self.clock, self.identity = store, readers, clock, identity
         self.gate, self.fields, self.hooks = gate, fields, hooks
+        self.known = Known()
+        """The caches', where they take what is told."""
         self.is_stale: Callable[[str, int], bool] = lambda key, revision: False
         """Whether writing an object that has not changed is worth while: it would be stored otherwise today."""
 
@@ -332,7 +335,7 @@ class Registry:
         return served.resource.kind != "Namespace" or not getattr(spec, "finalizers", ())
 
     async def adjust(self, served: Served, namespace: str, name: str, change: Callable[[Any], None], *, dry_run: bool = False) -> Written:
-        """Change an object as the server itself sees fit: `change` gets a copy; no strategy, validation or admission.
+        """Change an object as the server itself sees fit: `change` gets a copy as `codec.spread` makes it; no strategy, validation or admission.
 
         Raises:
             NotFound: It is not there.
@@ -341,9 +344,10 @@ class Registry:
         for _ in range(TRIES):
             await self.current(served)
             entry = self.entry(served, namespace, name)
-            new = codec.clone(self.outward(served, entry))
+            old = self.outward(served, entry)
+            new = codec.clone(old) if isinstance(old, dict) else codec.spread(old)
             change(new)
-            if dry_run or new == self.outward(served, entry):
+            if dry_run or new == old:
                 return Written(new, codec.encode(new), entry.revision)
             key = served.key(namespace, name)
             try:
@@ -387,9 +391,8 @@ class Registry:
         if found:
             raise Invalid.of(served.stored.kind, served.stored.group, name, found)
 
-    @staticmethod
-    async def encoded(served: Served, obj: Any) -> bytes:
-        """The object's bytes as they are stored.
+    async def encoded(self, served: Served, obj: Any) -> bytes:
+        """The object's bytes as they are stored. From now on nobody changes it.
 
         Raises:
             ApiError: It can't be converted to the version that is stored.
@@ -407,6 +410,8 @@ class Registry:
         meta.resourceVersion = ""
         metadata.put_meta(stored, meta)
         value = codec.encode(stored)
+        if stored is obj and served.custom is None:
+            self.known.tell(value, obj)
         depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields], schema.of_resource(served.stored) if served.custom is None else None)
         return value
 

@@ -200,6 +200,7 @@ class ApiServer:
                                        converter_for=lambda crd: WebhookConverter(crd, client, self.identity))
         self.api = Api(self.catalog, self.registry, self.deleter, self.store, caches, clock, self.authorizer)
         self.api.tables = Tables(clock)
+        self.registry.known = caches.known
         self.registry.is_stale, self.api.parts["unreadable"] = self.store.is_stale, self.store.unreadable
         self.api.parts |= {"apply": fields, "reviewer": Reviewer(self.authorizer, identities.tokens, clock, tuple(self.issuer.audiences)),
                            "tokens": TokenRequests(identities.service_accounts, caches, clock, self.identity)}

@@ -11,8 +11,9 @@ Source: `k8s.io/apiserver/pkg/storage/cacher`; for resource versions kubernetes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -20,8 +21,9 @@ import msgspec
 from sampan.aio.clock import AsyncClock
 from sampan.api.errors import ApiError, BadRequest, Gone, OtherStatus, TooManyRequests
 from sampan.api.resourceinfo import Resource
-from sampan.apiserver.cachedobjects import Objects
+from sampan.apiserver.cachedobjects import Indexer, Objects
 from sampan.apiserver.entries import Entry
+from sampan.apiserver.known import Known
 from sampan.apiserver.listing import (
     LIST_TOO_OLD,
     ContinueExpired,
@@ -90,8 +92,8 @@ def node_of(body: bytes) -> str:
     return _pod_head.decode(body).spec.nodeName if b'"nodeName":"' in body else ""
 
 
-INDEXERS: dict[str, Callable[[bytes], str]] = {"/registry/core/pods/": node_of}
-"""The field that a resource is indexed by: its value in the stored bytes."""
+INDEXERS: dict[str, Indexer] = {"/registry/core/pods/": Indexer(node_of, attrgetter("spec.nodeName"))}
+"""The field that a resource is indexed by."""
 
 
 class Reading(Protocol):
@@ -110,8 +112,8 @@ class Reading(Protocol):
 class WatchCache:
     """One resource's objects. Reading needs no await and no copy; `list` and `watch` may wait for the store."""
 
-    def __init__(self, resource: Resource[Any], store: Reading) -> None:
-        self.resource, self._store = resource, store
+    def __init__(self, resource: Resource[Any], store: Reading, known: Known | None = None) -> None:
+        self.resource, self._store, self._known = resource, store, known
         self.generation = 0
         self._prefix = key_prefix(resource)
         self._objects = self._empty()
@@ -119,7 +121,7 @@ class WatchCache:
         self._subscription: Subscription | None = None
 
     def _empty(self) -> Objects:
-        return Objects(self.resource, self._prefix, INDEXERS.get(self._prefix))
+        return Objects(self.resource, self._prefix, INDEXERS.get(self._prefix), self._known)
 
     @property
     def revision(self) -> int:
@@ -404,6 +406,7 @@ class Caches:
 
     def __init__(self, store: Store, clock: AsyncClock) -> None:
         self.store, self._clock = store, clock
+        self.known = Known()
         self._caches: dict[str, WatchCache] = {}
         self._by_resource: dict[Resource[Any], WatchCache] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
@@ -439,7 +442,7 @@ class Caches:
             return
         done = self._loading[prefix] = asyncio.get_running_loop().create_future()
         try:
-            cache = WatchCache(resource, self.store)
+            cache = WatchCache(resource, self.store, self.known)
             await cache.load()
             self._caches[prefix] = cache
         finally:
