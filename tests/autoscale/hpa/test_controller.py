@@ -134,12 +134,17 @@ def test_custom_and_external_metrics_without_their_apis_say_so() -> None:
         await deployment(w)
         await autoscaler(w, metrics=[
             {"type": "Pods", "pods": {"metric": {"name": "qps"}, "target": {"type": "AverageValue", "averageValue": "10"}}},
+            {"type": "Object", "object": {"metric": {"name": "hits"}, "describedObject": {"apiVersion": "nowhere.io/v1", "kind": "Thing", "name": "t"},
+                                          "target": {"type": "Value", "value": "10"}}},
             {"type": "External", "external": {"metric": {"name": "jobs", "selector": {"matchLabels": {"q": "a"}}},
                                               "target": {"type": "AverageValue", "averageValue": "10"}}}])
         await later(w)
         found = {e.reason: e.message for e in await w.all(EVENTS)}
         assert found["FailedGetPodsMetric"] == ("unable to get metric qps: unable to fetch metrics from custom metrics API: "
                                                 "no custom metrics API (custom.metrics.k8s.io) registered")
+        # before what the object is
+        assert found["FailedGetObjectMetric"] == ("unable to get metric hits: Thing on default t/unable to fetch metrics from custom metrics API: "
+                                                  "no custom metrics API (custom.metrics.k8s.io) registered")
         assert found["FailedGetExternalMetric"].startswith(
             "unable to get external metric default/jobs/&LabelSelector{MatchLabels:map[string]string{q: a,},"
             "MatchExpressions:[]LabelSelectorRequirement{},}: unable to fetch metrics from external metrics API: ")

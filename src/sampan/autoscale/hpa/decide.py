@@ -137,7 +137,8 @@ def decide(hpa: HorizontalPodAutoscaler, seen: Seen, history: History, settings:
         outcome.error = found.error
         return outcome
     recommended = found.replicas or 0
-    because = f"{found.name if recommended > 0 else ''} above target" if recommended > current else "All metrics below target"
+    # none where an earlier recommendation, and not this one, asks for a change
+    because = f"{found.name} above target" if recommended > current else "All metrics below target" if recommended < current else ""
     verdict = hold_back(Wish(current, recommended, least, most, hpa.spec.behavior), history, now,
                         settings.downscale_stabilization_seconds)
     draft.set("AbleToScale", True, *verdict.able)

@@ -159,6 +159,7 @@ class MetricsReader:
             else:
                 resource = self._catalog.of_kind(about.apiVersion, about.kind)
                 if resource is None:
+                    await self._custom_version()  # that there is no such API at all comes first
                     raise OtherStatus(f'no matches for kind "{about.kind}" in group "{about.apiVersion.rpartition("/")[0]}"', code=404)
                 # below the namespace also for what is the cluster's: an autoscaler can't look beyond its own
                 items = await self._custom(f"namespaces/{namespace}/{resource.group_resource}/{about.name}/{metric.name}",
