@@ -39,12 +39,14 @@ class Pool:
         return None
 
     def mark(self, text: str, *, taken: bool) -> None:
-        """Note that a range is in use, or no longer; one of another cluster range is none of ours."""
+        """Note that a range is in use, or no longer, whatever its size; one of another cluster range is none of ours."""
         network = ipaddress.ip_network(text, strict=False)
-        if network.version != self.cluster.version or not network.subnet_of(self.cluster):  # type: ignore[arg-type]
+        if network.version != self.cluster.version or not network.overlaps(self.cluster):
             return
-        index = (int(network.network_address) - int(self.cluster.network_address)) >> (self.cluster.max_prefixlen - self.mask)
-        (self.taken.add if taken else self.taken.discard)(index)
+        shift, start = self.cluster.max_prefixlen - self.mask, int(self.cluster.network_address)
+        first = max(0, (int(network.network_address) - start) >> shift)
+        last = min(self.size - 1, (int(network.broadcast_address) - start) >> shift)
+        (self.taken.update if taken else self.taken.difference_update)(range(first, last + 1))
 
     def _network(self, index: int) -> Network:
         start = int(self.cluster.network_address) + (index << (self.cluster.max_prefixlen - self.mask))
@@ -60,14 +62,23 @@ def pools(clusters: Collection[str], masks: tuple[int, int], reserved: Collectio
 
 
 def decide(node: Node, from_pools: Sequence[Pool]) -> Plan:
-    """Give a node without ranges one of each pool."""
-    if node.spec.podCIDR or node.spec.podCIDRs:
+    """Give a node without ranges one of each pool, unless it is on its way out."""
+    if node.spec.podCIDR or node.spec.podCIDRs or node.metadata.deletionTimestamp is not None:
         return Plan()
     given = [pool.take() for pool in from_pools]
     if None in given:
         for text, pool in zip(given, from_pools, strict=True):
             if text is not None:
                 pool.mark(text, taken=False)
-        event = EventRecord(node, "Normal", "CIDRNotAvailable", f"Node {node.metadata.name} status is now: CIDRNotAvailable")
-        return Plan((), 60.0, (event,))
-    return Plan((Patch(NODES, "", node.metadata.name, {"spec": {"podCIDR": given[0], "podCIDRs": given}}),))
+        return Plan((), 60.0, (told(node, "CIDRNotAvailable"),))
+    return give(node, [text for text in given if text is not None])
+
+
+def give(node: Node, ranges: Sequence[str]) -> Plan:
+    """Give a node these ranges."""
+    return Plan((Patch(NODES, "", node.metadata.name, {"spec": {"podCIDR": ranges[0], "podCIDRs": list(ranges)}}),))
+
+
+def told(node: Node, what: str) -> EventRecord:
+    """The event that says what became of a node's ranges."""
+    return EventRecord(node, "Normal", what, f"Node {node.metadata.name} status is now: {what}")

@@ -9,7 +9,7 @@ from sampan.api.resources import NODES
 from sampan.kinds.plan import Patch, Plan
 
 ANNOTATION = "node.alpha.kubernetes.io/ttl"
-_STEPS = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, 10000, 300), (9000, 2**31, 600))
+_STEPS = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, 2**31, 300))
 
 
 @dataclass

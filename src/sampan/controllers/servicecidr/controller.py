@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sampan.api.errors import Conflict
 from sampan.api.networking.v1 import IPAddress, ServiceCIDR
 from sampan.api.resources import IP_ADDRESSES, SERVICE_CIDRS
 from sampan.control.controller import Context, Controller, Result
 from sampan.control.key import Key, key_of
 from sampan.controllers.servicecidr.decide import decide, holding, overlapping
+from sampan.kinds.plan import Update
 
 
 class ServiceCidrController(Controller):
@@ -40,5 +42,9 @@ class ServiceCidrController(Controller):
         if not self.writer.fresh(key):
             return None
         plan = decide(cidr, self._cidrs.items(), self._addresses.items() if cidr.metadata.deletionTimestamp else (), self.clock.now())
-        await self.writer.do(key, plan)
+        outcome = await self.writer.apply(key, plan)
+        for write, error in outcome.failures:
+            if isinstance(write, Update) and write.subresource and cidr.metadata.deletionTimestamp is None and not isinstance(error, Conflict):
+                self.recorder.record(cidr, "Warning", "KubernetesServiceCIDRError", "The ServiceCIDR Status can not be set to Ready=True")
+        outcome.raise_first()
         return Result(plan.requeue_after_seconds)
