@@ -24,9 +24,13 @@ class Failing:
         self._client = client
         self.calls: list[tuple[str, str, str]] = []
         self.fail: Callable[[str, Any, Any], ApiError | None] = lambda verb, resource, obj: None
+        self.fail_list: Callable[[Any], ApiError | None] = lambda resource: None
+        self.lose: Callable[[str, Any], ApiError | None] = lambda verb, resource: None  # asked once the write has taken effect
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
+        if name == "list":
+            return self._list
         if name not in ("create", "update", "patch", "delete"):
             return method
 
@@ -34,9 +38,17 @@ class Failing:
             self.calls.append((name, resource.plural, obj if isinstance(obj, str) else obj.metadata.name))
             if (error := self.fail(name, resource, obj)) is not None:
                 raise error
-            return await method(resource, obj, *args, **more)
+            answer = await method(resource, obj, *args, **more)
+            if (error := self.lose(name, resource)) is not None:
+                raise error
+            return answer
 
         return call
+
+    async def _list(self, resource: Any, *args: Any, **more: Any) -> Any:
+        if (error := self.fail_list(resource)) is not None:
+            raise error
+        return await self._client.list(resource, *args, **more)
 
 
 class World:

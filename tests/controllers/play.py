@@ -6,7 +6,8 @@
     patch KIND NAME        merge the YAML below (`null` removes)
     delete KIND NAME       `propagation=…`, `grace=0`
     wait SECONDS           the clock moves on
-    fail VERB KIND REASON  the next such write of a controller is answered with Conflict, NotFound or Unavailable (`times=2`)
+    fail VERB KIND REASON  the next such write (or `list`) of a controller is answered with Conflict, NotFound or Unavailable (`times=2`)
+    lose VERB KIND         the next such write of a controller takes effect, and its answer is lost (`times=2`)
     hold KINDS…            the caches hear nothing of these kinds any more, until `release`
     jump SECONDS           the controllers' time of day is set forward, or back; what waits goes on waiting as long as it would have
     restart                the controllers crash and start anew, with empty caches and no memory
@@ -34,7 +35,7 @@ from controllers.late import Late
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
-from sampan.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable
+from sampan.api.errors import ApiError, Conflict, NotFound, ServiceUnavailable, Timeout
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import ALL, EVENTS, NAMESPACES
 from sampan.client.base import DeleteOptions
@@ -127,16 +128,14 @@ class Play:
         await self.world.clock.advance(float(block.words[0]))
 
     async def fail(self, block: Block) -> None:
-        verb, resource, left = block.words[0], KINDS[block.words[1]], [block.number("times", 1)]
-        error = ERRORS[block.words[2]]
+        failure = _failure(block, ERRORS[block.words[2]])
+        if block.words[0] == "list":
+            self.world.client.fail_list = lambda resource: failure("list", resource)
+        else:
+            self.world.client.fail = lambda verb, resource, _: failure(verb, resource)
 
-        def fail(called: str, about: Any, _: Any) -> ApiError | None:
-            if called != verb or about != resource or not left[0]:
-                return None
-            left[0] -= 1
-            return error("played by the test")
-
-        self.world.client.fail = fail
+    async def lose(self, block: Block) -> None:
+        self.world.client.lose = _failure(block, Timeout)
 
     async def hold(self, block: Block) -> None:
         self._late.held |= {KINDS[word].plural for word in block.words}
@@ -172,6 +171,19 @@ class Play:
                 message = HASH.sub("*", GENERATED.sub("*", one.message) if " pod: " in one.message else one.message)
                 lines.append(f"{one.involvedObject.kind} {about}: {one.type} {one.reason}: {message}")
         return "\n".join(sorted(lines)) or "none"
+
+
+def _failure(block: Block, error: type[ApiError]) -> Callable[[str, Any], ApiError | None]:
+    """What the next calls of this verb and kind are answered with, and all others not."""
+    verb, resource, left = block.words[0], KINDS[block.words[1]], [block.number("times", 1)]
+
+    def answer(called: str, about: Any) -> ApiError | None:
+        if called != verb or about != resource or not left[0]:
+            return None
+        left[0] -= 1
+        return error("played by the test")
+
+    return answer
 
 
 def named(obj: Any) -> str:
