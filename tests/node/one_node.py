@@ -17,10 +17,14 @@ from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import PODS, SERVICE_ACCOUNTS
 from sampan.apiserver.server import Settings
 from sampan.client.inprocess import InProcessClient
+from sampan.control.indexes import by_node
 from sampan.control.informer import Informers
+from sampan.control.parts import Parts
 from sampan.lib.clock import Identity
-from sampan.node.agent import NodeAgent
+from sampan.node.agent import NodeAgent, Shared
 from sampan.node.config import NodeSettings
+from sampan.node.gathering import Gathering
+from sampan.node.references import ObjectWatches
 from sampan.node.runtimes.programs import Program
 from sampan.node.runtimes.simulated import SimulatedRuntime
 from sampan.node.runtimes.simulated_images import SimulatedImages
@@ -39,6 +43,7 @@ class OneNode:
     runtime: SimulatedRuntime
     root: Path
     identity: Identity
+    gather_seconds: float = 0.0
     events: list[tuple[str, str]] = field(default_factory=list)
     tasks: Tasks | None = None
     agent: NodeAgent | None = None
@@ -49,8 +54,12 @@ class OneNode:
         informers = Informers(self.client, clock=self.clock, identity=self.identity)
         settings = NodeSettings(name=NODE, root=self.root, log_root=self.root / "logs", ips=("192.0.2.7",),
                                 manage_cgroups=False, manage_mounts=False)
+        gathering = Gathering(self.tasks, clock=self.clock, seconds=self.gather_seconds)
+        watches = ObjectWatches(self.client, self.tasks, clock=self.clock, identity=self.identity)
+        shared = Shared(Parts(informers.of(PODS), by_node).of(NODE), watches, gathering) if self.gather_seconds else None
         agent = NodeAgent(self.client, self.runtime, settings, informers, clock=self.clock, identity=self.identity,
-                          event=lambda _about, _kind, reason, message: self.events.append((reason, message)))
+                          event=lambda _about, _kind, reason, message: self.events.append((reason, message)),
+                          shared=shared)
 
         self.agent = agent
 
@@ -87,12 +96,13 @@ class OneNode:
 
 
 @asynccontextmanager
-async def one_node(root: Path, programs: dict[str, Program] | None = None, *, settings: Settings = LEAN) -> AsyncIterator[OneNode]:
-    """A server, a node, an agent."""
+async def one_node(root: Path, programs: dict[str, Program] | None = None, *, settings: Settings = LEAN,
+                   gather_seconds: float = 0.0) -> AsyncIterator[OneNode]:
+    """A server, a node, an agent; with `gather_seconds` it is one of a fleet."""
     clock, identity = VirtualClock(), Identity(random.Random(7))
     async with running_server(clock=clock, settings=settings) as server, Tasks() as tasks:
         await server.client.create(SERVICE_ACCOUNTS, ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
         runtime = SimulatedRuntime(clock, identity, SimulatedImages(programs or {}))
-        made = OneNode(server.client, clock, runtime, root, identity, tasks=tasks)
+        made = OneNode(server.client, clock, runtime, root, identity, gather_seconds, tasks=tasks)
         await made.start_agent()
         yield made

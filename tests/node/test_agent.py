@@ -83,6 +83,40 @@ def test_a_pod_runs_is_reported_and_goes_when_it_is_deleted(tmp_path: Path) -> N
     with_node(tmp_path, check)
 
 
+def test_a_node_of_a_fleet_tells_of_a_pod_once_but_not_too_late(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with one_node(tmp_path, {"slow": Program(pull_seconds=30)}, gather_seconds=1.0) as node:
+            told = list[tuple[str, str]]()
+
+            async def follow() -> None:
+                async for event in node.client.watch(PODS, "default"):
+                    told.append((event.object.metadata.name, event.object.status.phase))
+
+            assert node.tasks is not None
+            node.tasks.start(follow(), "follow")
+            # when containers start at once, then one write tells of everything
+            await node.create(web())
+            await node.until_phase("Running")
+            await node.clock.advance(5)
+            assert told == [("web", "Pending"), ("web", "Running")]
+            # when a pull takes long, then it is told of meanwhile
+            await node.create(web("slow"), name="slow")
+            await node.clock.advance(0.5)
+            assert not (await node.pod("slow")).status.containerStatuses
+            await node.clock.advance(0.6)
+            state = (await node.pod("slow")).status.containerStatuses[0].state
+            assert state.waiting is not None
+            assert state.waiting.reason == "ContainerCreating"
+            await node.clock.advance(30)
+            await node.until_phase("Running", "slow")
+            assert told[2:] == [("slow", "Pending")] * 2 + [("slow", "Running")]
+            # when one ends
+            await node.client.delete(PODS, "web", "default", DeleteOptions(grace_period_seconds=0))
+            await node.until(lambda: gone(node))
+
+    waiting.run(check())
+
+
 def test_a_job_pod_ends_and_stays_listed(tmp_path: Path) -> None:
     async def check(node: OneNode) -> None:
         await node.create(web("work"), restartPolicy="Never")

@@ -8,7 +8,7 @@ import pytest
 
 from sampan.api import codec
 from sampan.api.core.v1 import Pod
-from sampan.node.podworker import is_echo
+from sampan.node.status import is_echo
 
 POD: dict[str, Any] = {
     "metadata": {"name": "p", "uid": "u", "labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},

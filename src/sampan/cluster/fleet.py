@@ -30,6 +30,7 @@ from sampan.control.queue import TokenBucket
 from sampan.lib.clock import Identity
 from sampan.node.agent import EventSink, NodeAgent, Shared
 from sampan.node.config import NodeSettings
+from sampan.node.gathering import Gathering
 from sampan.node.references import ObjectWatches
 from sampan.node.runtimes.simulated import SimulatedRuntime
 from sampan.node.runtimes.simulated_addresses import PodAddresses
@@ -105,23 +106,23 @@ class Fleet:
         names = self._settings.names
         async with Tasks() as tasks:
             watches = ObjectWatches(self._client_for(names[0]), tasks, clock=self._clock, identity=self._identity)
+            common = watches, Gathering(tasks, clock=self._clock, seconds=GATHER_SECONDS)
             if context is not None:
                 tasks.start(NodeServer(self._served.get, clock=self._clock).run("0.0.0.0", self._settings.port, context), "nodes' port")
             for start in range(0, len(names), AT_ONCE):
-                agents = [self._start(tasks, index, watches) for index in range(start, min(start + AT_ONCE, len(names)))]
+                agents = [self._start(tasks, index, common) for index in range(start, min(start + AT_ONCE, len(names)))]
                 for agent in agents:
                     await agent.registered.wait()
             self.ready.set()
             await tasks.wait()
 
-    def _start(self, tasks: Tasks, index: int, watches: ObjectWatches) -> NodeAgent:
+    def _start(self, tasks: Tasks, index: int, common: tuple[ObjectWatches, Gathering]) -> NodeAgent:
         shared, name, ip = self._settings, self._settings.names[index], str(FIRST_ADDRESS + index)
         client = self._client_for(name)
         runtime = SimulatedRuntime(self._clock, self._identity, addresses=self._addresses)
         settings = NodeSettings(
             name=name, root=shared.folder / name, log_root=shared.folder / name / "logs", ips=(ip,), port=shared.port, cluster_dns=(shared.dns_ip,),
-            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False, files=False,
-            gather_seconds=GATHER_SECONDS)
+            cluster_domain=shared.domain, labels=shared.labels, manage_cgroups=False, manage_mounts=False, files=False)
 
         @cache
         def recorder() -> EventRecorder:  # most nodes of many tell nothing for long
@@ -133,7 +134,7 @@ class Fleet:
             recorder().record(about, kind, reason, message)
 
         agent = NodeAgent(client, runtime, settings, self._informers, clock=self._clock, identity=self._identity,
-                          event=self._ordinary.pass_on(tell), shared=Shared(self._parts.of(name), watches))
+                          event=self._ordinary.pass_on(tell), shared=Shared(self._parts.of(name), *common))
         self._served[ip] = Served(agent, runtime, Gate(client, name, clock=self._clock))
         tasks.start(agent.run(), f"node {name}")
         return agent

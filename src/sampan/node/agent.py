@@ -28,6 +28,7 @@ from sampan.node.cgroups import Cgroups
 from sampan.node.config import NodeSettings
 from sampan.node.env import Sources
 from sampan.node.fieldref import NodeFacts
+from sampan.node.gathering import Gathering
 from sampan.node.images import ImagePuller
 from sampan.node.observe import Observer
 from sampan.node.podworker import Node, PodWorker
@@ -50,10 +51,13 @@ EventSink = Callable[[Pod, str, str, str], None]  # about, Normal or Warning, re
 
 @dataclass(frozen=True)
 class Shared:
-    """What the nodes of one process have together: this node's part of all pods, and the watches of single objects."""
+    """What the nodes of one process have together: this node's part of all pods, the watches of single objects, and the pods
+    whose status waits for what their node is about to do.
+    """
 
     pods: Followed[Pod]
     watches: ObjectWatches
+    gathering: Gathering
 
 
 class NodeAgent:
@@ -131,7 +135,8 @@ class NodeAgent:
             images=ImagePuller(self._runtime, tasks, clock=self._clock, event=self._event),
             volumes=VolumeManager(self._client, sources, settings, clock=self._clock, facts=self.facts),
             references=references, sources=sources,
-            writer=StatusWriter(self._client, tasks, clock=self._clock, gather_seconds=settings.gather_seconds),
+            writer=StatusWriter(self._client, tasks, clock=self._clock),
+            gathering=self._shared.gathering if self._shared is not None else None,
             facts=self.facts, host_dns=self._resolver.read, event=self._event,
             starting=asyncio.Semaphore(settings.start_at_once),
             cgroups=Cgroups() if settings.manage_cgroups else None,

@@ -32,7 +32,6 @@ class NodeSettings:
     files: bool = True  # False: simulated pods' volumes and logs exist in name only, nothing is written to the disk
     lease_seconds: int = 40
     status_seconds: float = 300.0
-    gather_seconds: float = 0.0  # the longest that a status waits which the node is about to change: one write tells of both
     provider_id: str = ""
     pod_range: str = ""
     start_at_once: int = 8

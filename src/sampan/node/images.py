@@ -123,6 +123,9 @@ class ImagePuller:
         self._event(pod, "Normal", "Pulling", f'Pulling image "{container.image}"')
         # an image that is here already serves where the registry cannot be reached is upstream's IfNotPresent only
         self._pulls[key] = self._tasks.start(self._pull(pod, container, name, credential, done), f"pull {name}", keep_going=True)
+        await asyncio.sleep(0)
+        if key in self._done:  # images that are records only are there at once
+            return await self.ensure(pod, container, secrets, done)
         return ImageWait("ContainerCreating", "")
 
     async def _pull(self, pod: Pod, container: Container, name: str, credential: Credential | None, done: Callable[[], None]) -> None:

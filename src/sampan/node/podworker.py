@@ -27,6 +27,7 @@ from sampan.node.cgroups import Cgroups
 from sampan.node.config import NodeSettings
 from sampan.node.env import ConfigProblem, Sources, environment, expanded_command
 from sampan.node.fieldref import NodeFacts
+from sampan.node.gathering import Gathering
 from sampan.node.images import ImagePuller, ImageWait
 from sampan.node.observe import Observed, Observer, with_messages
 from sampan.node.probes.manager import Prober, Subject
@@ -36,7 +37,7 @@ from sampan.node.runtimes.base import Runtime
 from sampan.node.runtimes.errors import RuntimeFault
 from sampan.node.runtimes.spec import DNSConfig, Mount, PodSandboxSpec
 from sampan.node.specs import NotRunnable, Prepared, check_user, container_spec, log_folder, sandbox_spec
-from sampan.node.status import Ended, pod_status, with_addresses
+from sampan.node.status import Ended, is_echo, pod_status, with_addresses
 from sampan.node.statuswriter import StatusWriter
 from sampan.node.surroundings import dns_config, hosts_file
 from sampan.node.sync import (
@@ -81,6 +82,8 @@ class Node:
     host_dns: Callable[[], DNSConfig]
     event: Callable[[Pod, str, str, str], None]
     starting: asyncio.Semaphore
+    gathering: Gathering | None = None
+    """For pods whose status is about to change; without it every status is told at once."""
     cgroups: Cgroups | None = None
     runtime_scheme: str = ""
     """Of container ids: the runtime's own name."""
@@ -104,6 +107,7 @@ class PodWorker:
         self._volumes_stale = True
         self._probed: set[str] = set()
         self._sandbox: PodSandboxSpec | None = None
+        self._unsaid: tuple[PodView, dict[str, tuple[str, str]]] | None = None
 
     def update(self, pod: Pod) -> None:
         """The API's newest version of the pod."""
@@ -183,7 +187,11 @@ class PodWorker:
         view = self._view(pod, observed)
         actions = decide(view)
         self._waiting = {name: why for name, why in self._waiting.items() if name in self._wanting(actions)}
-        self._report(view, {**self._waiting, **actions.waiting}, passing=actions.create_sandbox or bool(actions.starts))
+        self._unsaid = view, {**self._waiting, **actions.waiting}
+        if node.gathering is not None and (actions.create_sandbox or actions.starts):
+            node.gathering.begin(self.uid, self._report)
+        else:
+            self._report()
         if actions.finished:
             return await self._finish(pod, observed)
         again = actions.requeue_seconds
@@ -226,15 +234,18 @@ class PodWorker:
         return PodView(pod=known, now=self._node.clock.now(), sandbox=observed.sandbox, containers=observed.containers,
                        backoff=self._backoff, verdict=self._node.prober.verdict)
 
-    def _report(self, view: PodView, waiting: dict[str, tuple[str, str]], *, passing: bool) -> None:
-        ended = None
+    def _report(self) -> None:
+        """Tell how things stood when this turn began."""
+        assert self._unsaid is not None
+        (view, waiting), self._unsaid, ended, node = self._unsaid, None, None, self._node
         if deadline_passed(view) and view.pod.status.phase not in ("Succeeded", "Failed"):
             ended = Ended("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-            self._node.event(self._pod, "Normal", "DeadlineExceeded", ended.message)
-        facts = self._node.facts()
-        self._status = pod_status(view, waiting, facts.ips, self._node.runtime_scheme, ended)
+            node.event(self._pod, "Normal", "DeadlineExceeded", ended.message)
+        self._status = pod_status(view, waiting, node.facts().ips, node.runtime_scheme, ended)
+        if node.gathering is not None:
+            node.gathering.end(self.uid)
         if not self._orphaned:
-            self._node.writer.put(self._pod, self._status, passing=passing)
+            node.writer.put(self._pod, self._status)
 
     # sandbox
 
@@ -477,17 +488,6 @@ class PodWorker:
         shutil.rmtree(self._node.settings.log_root / log_folder(pod), ignore_errors=True)
         if self._node.cgroups is not None:
             self._node.cgroups.remove(cgroup_path(self._node.settings.cgroup_root, pod))
-
-
-def is_echo(before: Pod, after: Pod, said: PodStatus) -> bool:
-    """Whether a pod's newer version tells its node no more than what the node itself has said. Pure.
-
-    Source: kubelet `pkg/kubelet/config/config.go` (checkAndUpdatePod: a change of the status alone is no update).
-    """
-    old, new = before.metadata, after.metadata
-    return (after.status == said and old.uid == new.uid and old.deletionTimestamp == new.deletionTimestamp
-            and old.deletionGracePeriodSeconds == new.deletionGracePeriodSeconds
-            and old.labels == new.labels and old.annotations == new.annotations and before.spec == after.spec)
 
 
 def _sooner(first: float | None, second: float | None) -> float | None:

@@ -18,6 +18,7 @@ from sampan.api.core.v1 import (
     ContainerStateWaiting,
     ContainerStatus,
     HostIP,
+    Pod,
     PodCondition,
     PodIP,
     PodStatus,
@@ -84,6 +85,17 @@ def pod_status(view: PodView, waiting: Mapping[str, tuple[str, str]], host_ips: 
 def with_addresses(status: PodStatus, ips: Sequence[str]) -> PodStatus:
     """The same status of a pod that has these addresses."""
     return msgspec.structs.replace(status, podIP=ips[0] if ips else "", podIPs=[PodIP(ip=ip) for ip in ips])
+
+
+def is_echo(before: Pod, after: Pod, said: PodStatus) -> bool:
+    """Whether a pod's newer version tells its node no more than what the node itself has said. Pure.
+
+    Source: kubelet `pkg/kubelet/config/config.go` (checkAndUpdatePod: a change of the status alone is no update).
+    """
+    old, new = before.metadata, after.metadata
+    return (after.status == said and old.uid == new.uid and old.deletionTimestamp == new.deletionTimestamp
+            and old.deletionGracePeriodSeconds == new.deletionGracePeriodSeconds
+            and old.labels == new.labels and old.annotations == new.annotations and before.spec == after.spec)
 
 
 def _state(seen: ContainerView | None, waiting: tuple[str, str] | None, runtime: str, *, default: str) -> ContainerState:

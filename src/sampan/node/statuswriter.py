@@ -1,7 +1,5 @@
 """Writes pods' statuses: only what changed, one write at a time a pod, the newest wins.
 
-A status that its node is about to change by itself (`passing`) may wait for the next one, so that one write tells of both.
-
 Source: kubelet `pkg/kubelet/status/status_manager.go`.
 """
 
@@ -30,18 +28,16 @@ FOREIGN = ("nominatedNodeName", "qosClass", "resourceClaimStatuses", "resize")
 class StatusWriter:
     """The statuses of one node's pods on their way to the API."""
 
-    def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock, gather_seconds: float = 0.0) -> None:
-        """`gather_seconds`: the longest that a passing status waits."""
-        self._client, self._tasks, self._clock, self._gather_seconds = client, tasks, clock, gather_seconds
+    def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock) -> None:
+        self._client, self._tasks, self._clock = client, tasks, clock
         self._wanted: dict[str, tuple[Pod, bytes]] = {}
         self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
         self._revisions: dict[str, int] = {}  # of what was written
         self._uncertain: set[str] = set()  # whose last write was not answered well
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._waiting: dict[str, asyncio.Task[None]] = {}  # of which a passing status is known
 
-    def put(self, pod: Pod, status: PodStatus, *, passing: bool = False) -> None:
-        """Report this status: at once, or, where it is `passing`, when the next one is known or has not come for long."""
+    def put(self, pod: Pod, status: PodStatus) -> None:
+        """Report this status."""
         uid = pod.metadata.uid
         wanted = codec.encode(status)
         revision = revision_of(pod)
@@ -52,17 +48,10 @@ class StatusWriter:
             self._wanted[uid] = (pod, wanted)
         elif wanted != self._written[uid]:
             self._wanted[uid] = (pod, wanted)
-            if not passing or not self._gather_seconds:
-                self._begin(uid)
-            elif uid not in self._waiting:
-                self._waiting[uid] = self._tasks.start(self._wait(uid), f"passing status {pod.metadata.name}", keep_going=True)
-        elif self._wanted.pop(uid, None) is not None:  # what passed has come back to what it was
-            self._stop_waiting(uid)
+            self._running[uid] = self._tasks.start(self._write(uid), f"status {uid}", keep_going=True)
 
     async def flush(self, uid: str) -> None:
         """Return when what was put has been written."""
-        if uid in self._waiting:
-            self._begin(uid)
         while (task := self._running.get(uid)) is not None:
             await asyncio.wait([task])
 
@@ -77,25 +66,10 @@ class StatusWriter:
 
     def forget(self, uid: str) -> None:
         """The pod is gone from here."""
-        self._stop_waiting(uid)
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
         self._revisions.pop(uid, None)
         self._uncertain.discard(uid)
-
-    async def _wait(self, uid: str) -> None:
-        await self._clock.sleep(self._gather_seconds)
-        del self._waiting[uid]
-        self._begin(uid)
-
-    def _stop_waiting(self, uid: str) -> None:
-        if (task := self._waiting.pop(uid, None)) is not None:
-            task.cancel()
-
-    def _begin(self, uid: str) -> None:
-        self._stop_waiting(uid)
-        if uid not in self._running:
-            self._running[uid] = self._tasks.start(self._write(uid), f"status {uid}", keep_going=True)
 
     async def _write(self, uid: str) -> None:
         try:
