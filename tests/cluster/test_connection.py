@@ -116,6 +116,25 @@ def test_blank_lines_after_an_answer_keep_no_connection_alive() -> None:
     run(test, HASTY)
 
 
+def test_an_idle_connection_is_closed_and_one_that_is_used_again_and_again_is_not() -> None:
+    async def test(world: World) -> None:
+        async with world.connected() as idle, world.connected() as used, Tasks() as tasks:
+            idle.send(LINE + b"\r\n")
+            assert await idle.code() == 200
+            ended = tasks.start(idle.ended(), "end")
+            # when the other has been used all the time
+            while not ended.done():
+                used.send(LINE + b"\r\n")
+                assert await used.code() == 200
+                await asyncio.wait({ended}, timeout=0.05)
+            # then it still answers, and is closed once it is idle
+            used.send(LINE + b"\r\n")
+            assert await used.code() == 200
+            assert (await ended, await used.ended()) == (b"", b"")
+
+    run(test, replace(GENEROUS, idle_seconds=1))
+
+
 def test_a_request_that_takes_long_is_not_cut_by_the_deadline_of_heads() -> None:
     async def test(world: World) -> None:
         async with world.connected() as line:

@@ -45,6 +45,20 @@ class Sockets(Protocol):
     async def serve(self, info: RequestInfo, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+class Exchange(Protocol):
+    """One request and its answer, as a server of network connections puts it into the scope as `sampan.exchange`: the short way for
+    what is there as a whole. ASGI's messages are the long one.
+    """
+
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is there and none was taken; None: receive it."""
+        ...
+
+    def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send an answer with its length; False: nothing was sent, send it piece by piece."""
+        ...
+
+
 class Lifespan(Protocol):
     """What starts before the first request and stops after the last."""
 
@@ -75,13 +89,15 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info = request_of(scope, scope["method"])
         inside = "sampan" in (scope.get("extensions") or ())
-        body = _Body(info, receive, None if inside else self.body_seconds)
+        exchange: Exchange | None = scope.get("sampan.exchange")
+        body = _Body(info, receive, None if inside else self.body_seconds, exchange)
         assert self.pipeline is not None, "not started"
         response = await self.pipeline.handle(info, body.read)
         if inside:
             await send({"type": "sampan.response", "response": response})
         elif isinstance(response, Answer):
-            await _send_answer(info, response, receive, send)
+            if exchange is None or not _answered(exchange, info, response):
+                await _send_answer(info, response, receive, send)
         elif isinstance(response, Stream):
             await _send_stream(info, response, receive, send)
         else:  # it asks for a WebSocket by one header alone
@@ -122,8 +138,8 @@ def request_of(scope: Scope, method: str) -> RequestInfo:
 class _Body:
     """Reads the whole body once, bounded; in `seconds`, unless it is of this process."""
 
-    def __init__(self, info: RequestInfo, receive: Receive, seconds: float | None) -> None:
-        self._info, self._receive, self._seconds = info, receive, seconds
+    def __init__(self, info: RequestInfo, receive: Receive, seconds: float | None, exchange: Exchange | None = None) -> None:
+        self._info, self._receive, self._seconds, self._exchange = info, receive, seconds, exchange
 
     async def read(self) -> bytes:
         """All of it.
@@ -136,7 +152,11 @@ class _Body:
         length = self._info.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
             raise _too_large()
-        body = await (self._whole() if self._seconds is None else self._within(self._seconds))
+        body = self._exchange.whole_body() if self._exchange is not None else None
+        if body is None:
+            body = await (self._whole() if self._seconds is None else self._within(self._seconds))
+        elif len(body) > LARGEST_BODY_BYTES:
+            raise _too_large()
         if self._info.headers.get("content-encoding") == "gzip":
             body = _gunzip(body)
         return body
@@ -181,12 +201,25 @@ def _wants_gzip(info: RequestInfo) -> bool:
     return any(part.strip().partition(";")[0] == "gzip" for part in info.headers.get("accept-encoding", "").split(","))
 
 
-async def _send_answer(info: RequestInfo, answer: Answer, receive: Receive, send: Send) -> None:
-    body = answer.body
-    size = len(body) if isinstance(body, bytes) else sum(map(len, body)) if isinstance(body, list) else None
+def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
     headers = [(b"cache-control", b"no-cache, private"), *answer.headers]
     if answer.content_type:
         headers.append((b"content-type", answer.content_type))
+    return headers
+
+
+def _answered(exchange: Exchange, info: RequestInfo, answer: Answer) -> bool:
+    """Whether the answer could be sent as a whole."""
+    body = answer.body
+    if not isinstance(body, bytes) or (len(body) > GZIP_FROM_BYTES and _wants_gzip(info)):
+        return False
+    return exchange.answer(answer.code, _headers_of(answer), body)
+
+
+async def _send_answer(info: RequestInfo, answer: Answer, receive: Receive, send: Send) -> None:
+    body = answer.body
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body)) if isinstance(body, list) else None
+    headers = _headers_of(answer)
     packed = (size is None or size > GZIP_FROM_BYTES) and answer.code == 200 and _wants_gzip(info)
     if packed:
         headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]

@@ -1,7 +1,7 @@
 """One network connection: HTTP with the client's certificate, and bounds on what it may hold and how long.
 
-Owns deadlines and sizes of request heads, clients that read nothing, how many connections there may be, and that an answer which is
-there as a whole is written as a whole: one TLS record and one system call, not two of each. Bodies are bounded by `sampan.apiserver.asgi`, handshakes by the event loop (60 s).
+Owns deadlines and sizes of request heads, clients that read nothing, how many connections there may be, and the short way of requests
+and answers that are there as a whole: a body is taken without waiting, an answer is one TLS record and one system call. Bodies are bounded by `sampan.apiserver.asgi`, handshakes by the event loop (60 s).
 Source: `k8s.io/apiserver/pkg/server/secure_serving.go` and Go's `net/http` for the numbers and answers.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -25,8 +26,10 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 KEY = "sampan.peer_certificate"
+EXCHANGE = "sampan.exchange"
 JOINED_BYTES = 64 * 1024
 """Up to here copying a body behind its head is cheaper than sending the two."""
+Headers = list[tuple[bytes, bytes]]
 _STEERING = frozenset((b"connection", b"transfer-encoding", b"content-length"))
 RESERVED_FILES = 256
 """How many of the process's files are not for connections: the store's, webhooks, kubelets."""
@@ -40,6 +43,8 @@ class Limits:
     """From the connection, or a request's first byte, to the end of its head; then the connection is closed."""
     head_bytes: int = (1 << 20) + 4096
     """Request line and headers; beyond: 431."""
+    idle_seconds: int = 90
+    """Between an answer and the next request on its connection; then it is closed."""
     unread_seconds: float = 60.0
     """A watch whose client reads nothing so long, though there is something to read, is cut."""
     connections: int = 0
@@ -64,6 +69,12 @@ def certificate_of(transport: Any) -> bytes:
 
 
 @lru_cache(maxsize=512)
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Status line and headers of an answer as they are sent, but for the length; empty where uvicorn has to look at one of them."""
+    lines = [_line(name, value) for name, value in headers]
+    return b"".join((STATUS_LINE[status], *lines, b"content-length: ")) if all(lines) else b""
+
+
 def _line(name: bytes, value: bytes) -> bytes:
     """A header as it is sent; empty for what uvicorn has to look at itself: what is not allowed, and what steers the connection."""
     if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name.lower() in _STEERING:
@@ -72,7 +83,10 @@ def _line(name: bytes, value: bytes) -> bytes:
 
 
 class Cycle(RequestResponseCycle):
-    """A request and its answer, by uvicorn; the head of the answer waits for the first part of the body."""
+    """A request and its answer, by uvicorn; the head of the answer waits for the first part of the body.
+
+    Keeps `sampan.apiserver.asgi.Exchange`.
+    """
 
     _start: Any = None
 
@@ -87,32 +101,31 @@ class Cycle(RequestResponseCycle):
             return
         if self._start is not None:
             start, self._start = self._start, None
-            if not message.get("more_body") and self._sent_whole(start, message):
-                return
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                headers, body = _without_length(start.get("headers", ())), message.get("body", b"")
+                if headers[0] == [b"%d" % len(body)] and self.answer(start["status"], headers[1], body):
+                    return
             await super().send(start)
         await super().send(message)
 
-    def _sent_whole(self, start: Any, message: Any) -> bool:
-        """Whether head and body are sent; False: this answer is not an ordinary one, and nothing was."""
-        body = message.get("body", b"")
-        if (self.flow.write_paused or self.disconnected or not self.keep_alive or len(body) > JOINED_BYTES
-                or message["type"] != "http.response.body" or self.scope["method"] == "HEAD"):
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is there and nobody has taken any; then it is taken."""
+        if self.more_body or self.disconnected or self.response_complete:
+            return None
+        self.flow.resume_reading()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return body
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send an answer whose length is that of its body; False: this is not an ordinary one, and nothing was sent."""
+        if (self.flow.write_paused or self.disconnected or not self.keep_alive or len(body) > JOINED_BYTES or self.response_started
+                or self.scope["method"] == "HEAD"):
             return False
-        length, parts = b"%d" % len(body), [STATUS_LINE[start["status"]]]
-        told = False
-        for name, value in (*self.default_headers, *start.get("headers", ())):
-            if name == b"content-length":
-                if told or value != length:
-                    return False
-                told = True
-                parts.append(b"content-length: %b\r\n" % length)
-            elif line := _line(name, value):
-                parts.append(line)
-            else:
-                return False
-        if not told:
+        head = _head(status, (*self.default_headers, *headers))
+        if not head:
             return False
-        self.transport.write(b"".join((*parts, b"\r\n", body)))
+        self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
@@ -120,13 +133,25 @@ class Cycle(RequestResponseCycle):
         return True
 
 
+def _without_length(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[bytes], Headers]:
+    """(the lengths that are said, the other headers)."""
+    lengths, rest = [], []
+    for name, value in headers:
+        if name == b"content-length":
+            lengths.append(value)
+        else:
+            rest.append((name, value))
+    return lengths, rest
+
+
 class PeerHttp(HttpToolsProtocol):
     """HTTP/1.1 by uvicorn, with the client's certificate in the scope, and bounded."""
 
     def __init__(self, *arguments: Any, limits: Limits = Limits(), **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._limits = limits
+        self._limits, self.timeout_keep_alive = limits, limits.idle_seconds
         self._in_head, self._head_bytes = False, 0
+        self._idle_since: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
 
@@ -142,6 +167,7 @@ class PeerHttp(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_unread_timer()
         super().connection_lost(exc)
+        super()._unset_keepalive_if_required()
 
     # ---- heads -----------------------------------------------------------------------------------------------------
 
@@ -167,6 +193,7 @@ class PeerHttp(HttpToolsProtocol):
         before = self.cycle
         self.cycle = Cycle(scope, self.transport, self.flow, self.logger, self.access_logger, self.access_log, self.server_state.default_headers,
                            asyncio.Event(), self.expect_100_continue, version != "1.0" and parser.should_keep_alive(), self.on_response_complete)
+        scope[EXCHANGE] = self.cycle  # type: ignore[literal-required]
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:  # the client did not wait for the answer to the one before
@@ -187,7 +214,7 @@ class PeerHttp(HttpToolsProtocol):
 
     def _idle(self) -> bool:
         """Neither is a request being answered nor does uvicorn's own timer run: blank lines, or the rest of a body."""
-        return self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+        return self._idle_since is None and (self.cycle is None or self.cycle.response_complete)
 
     def _await_head(self) -> None:
         if self._head_timer is None and not self.transport.is_closing():
@@ -207,6 +234,37 @@ class PeerHttp(HttpToolsProtocol):
                              % (text, len(text), more, text))
         self._stop_head_timer()
         self.transport.close()
+
+    # ---- between requests -------------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's own, but one timer is left to run over many requests."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._unset_keepalive_if_required()
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer was set when this idle time began, or one before it."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        due = self._idle_since + self.timeout_keep_alive
+        if self.loop.time() < due:
+            self.timeout_keep_alive_task = self.loop.call_at(due, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     # ---- clients that don't read -----------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ def configure(app: Any, *, certificate: str, key: str, client_ca: str, limits: L
     config = uvicorn.Config(
         app, http=cast("Any", partial(PeerHttp, limits=limits)), ws=cast("Any", web_socket), lifespan="off", access_log=False, server_header=False, proxy_headers=False,
         log_config=None,
-        timeout_keep_alive=90, timeout_graceful_shutdown=5, ws_max_size=16 * 1024 * 1024, ws_per_message_deflate=False, backlog=1024,
+        timeout_graceful_shutdown=5, ws_max_size=16 * 1024 * 1024, ws_per_message_deflate=False, backlog=1024,
         ssl_certfile=certificate, ssl_keyfile=key, ssl_ca_certs=client_ca, ssl_cert_reqs=ssl.CERT_OPTIONAL)
     config.load()
     assert config.ssl is not None
