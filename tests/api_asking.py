@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sampan.aio.clock import AsyncClock
 from sampan.api import codec
 from sampan.apiserver.server import Settings
 from sampan.testing.server import LEAN, RunningServer, running_server
@@ -36,11 +37,11 @@ class Asker:
         return value
 
 
-def with_server(test: Callable[[Asker], Awaitable[None]], *, settings: Settings = LEAN) -> None:
-    """Run a test with a fresh server, within a deadline."""
+def with_server(test: Callable[[Asker], Awaitable[None]], *, settings: Settings = LEAN, clock: AsyncClock | None = None) -> None:
+    """Run a test with a fresh server, within a deadline; the clock is the system's where none is given."""
 
     async def whole() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), running_server(settings=settings) as server:
+        async with asyncio.timeout(PATIENCE_SECONDS), running_server(settings=settings, clock=clock) as server:
             await test(Asker(server))
 
     asyncio.run(whole())

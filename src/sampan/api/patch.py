@@ -277,12 +277,32 @@ def _same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-class _Merging:
+class MergingPatch:
     """A patch that is an object with the members it changes. Applying takes it apart: every time one of its own."""
 
     def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str], ways: Callable[[dict[str, Any]], Way]) -> None:
         self.body, self.problems = body, problems
         self._way, self._fresh = ways(tree), [tree]
+        self._names, self._meta = frozenset(tree), tree.get("metadata")
+
+    def only(self, part: str, uid: str) -> bool:
+        """Whether it changes nothing but that object within an object; that it names the `uid` besides changes nothing."""
+        names = self._names
+        return (len(names) == 1 or (len(names) == 2 and self._meta == {"uid": uid})) and part in names and self._way.get(part) is not None
+
+    def apply_to(self, part: str, text: bytes) -> Any:
+        """That part alone, of which `text` is the JSON, after the patch; None where it takes it away. As `apply`."""
+        below = self._way[part]
+        assert below is not None, "only a patch that goes into the part can be applied to it alone"
+        patch = self.patch()
+        patch.pop("metadata", None)
+        return self._merged({part: codec.loads(text) if len(text) < WORTH_OPENING_BYTES else opened(text, below)}, patch).get(part)
+
+    def apply(self, tree: dict[str, Any]) -> Any:
+        return self._merged(tree, self.patch())
+
+    def _merged(self, tree: dict[str, Any], patch: dict[str, Any]) -> Any:
+        raise NotImplementedError
 
     def tree(self, text: bytes, way: Way) -> dict[str, Any]:
         """See `Patch.tree`."""
@@ -296,14 +316,14 @@ class _Merging:
         return self._fresh.pop() if self._fresh else codec.loads(self.body) or {}
 
 
-class MergePatch(_Merging):
+class MergePatch(MergingPatch):
     """RFC 7386."""
 
     def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str]) -> None:
         super().__init__(body, tree, problems, _way)
 
-    def apply(self, tree: dict[str, Any]) -> Any:
-        return merge(tree, self.patch())
+    def _merged(self, tree: dict[str, Any], patch: dict[str, Any]) -> Any:
+        return merge(tree, patch)
 
     def told(self, tree: Any) -> str:
         """See `Patch.told`."""
@@ -339,15 +359,15 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-class StrategicPatch(_Merging):
+class StrategicPatch(MergingPatch):
     """A strategic merge patch of objects of a built-in shape."""
 
     def __init__(self, body: bytes, shape: Shape, tree: dict[str, Any], problems: list[str]) -> None:
         super().__init__(body, tree, problems, strategic.way)
         self.shape = shape
 
-    def apply(self, tree: dict[str, Any]) -> Any:
-        return strategic.merge(tree, self.patch(), self.shape)
+    def _merged(self, tree: dict[str, Any], patch: dict[str, Any]) -> Any:
+        return strategic.merge(tree, patch, self.shape)
 
     def told(self, tree: Any) -> str:
         """See `Patch.told`."""

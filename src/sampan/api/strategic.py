@@ -7,7 +7,7 @@ Source: apimachinery `pkg/util/strategicpatch/patch.go`, `pkg/util/mergepatch/er
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sampan.api import codec, goprint
@@ -33,6 +33,8 @@ def _failure(message: str) -> OtherStatus:
 
 
 def _identity(value: Any) -> Hashable:
+    if type(value) is str:  # nothing else is equal to one
+        return value
     return codec.encode(value) if isinstance(value, dict | list) else (type(value), value)
 
 
@@ -295,8 +297,28 @@ def _special_items(original: list[Any], patch: list[Any], merge_key: str) -> tup
     return (kept, []) if replace else (original, kept)
 
 
-def _first_index(items: Iterable[Any], merge_key: str) -> dict[Hashable, int]:
+def _names(items: Sequence[Any], merge_key: str) -> list[str] | None:
+    """The keys of items that all have a string for one, as nearly all do."""
+    if not merge_key:
+        return None
+    try:
+        names = [item[merge_key] for item in items]
+    except (KeyError, TypeError):
+        return None
+    return names if all(type(name) is str for name in names) else None
+
+
+def _keys_of(items: Sequence[Any], merge_key: str) -> Sequence[Hashable]:
+    names = _names(items, merge_key)
+    return names if names is not None else [_key_of(item, merge_key) for item in items]
+
+
+def _first_index(items: Sequence[Any], merge_key: str) -> dict[Hashable, int]:
     found: dict[Hashable, int] = {}
+    if (names := _names(items, merge_key)) is not None:
+        for index, name in enumerate(names):
+            found.setdefault(name, index)
+        return found
     for index, item in enumerate(items):
         if isinstance(item, dict) and merge_key and merge_key not in item:
             continue
@@ -307,7 +329,7 @@ def _first_index(items: Iterable[Any], merge_key: str) -> dict[Hashable, int]:
 def _ordered(merged: list[Any], order: list[Any], live: list[Any], merge_key: str) -> list[Any]:
     """Items that `order` names in its order, the others in the live one, interleaved as they were live."""
     named, standing = _first_index(order, merge_key), _first_index(live, merge_key)
-    keyed = [(_key_of(item, merge_key), item) for item in merged]
+    keyed = list(zip(_keys_of(merged, merge_key), merged, strict=True))
     ours = sorted((pair for pair in keyed if pair[0] in named), key=lambda pair: named[pair[0]])
     others = sorted((pair for pair in keyed if pair[0] not in named), key=lambda pair: standing.get(pair[0], -1))
     out: list[Any] = []

@@ -7,6 +7,7 @@ Owns the rules that are the same for every kind. Objects are Structs, or dicts f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from sampan.api import codec, field, goprint, names
@@ -27,6 +28,18 @@ def meta_of(obj: Any) -> ObjectMeta:
     if isinstance(obj, dict):
         return codec.convert(ObjectMeta, obj.get("metadata") or {})
     return obj.metadata  # type: ignore[no-any-return]
+
+
+def copied(obj: Any, **parts: Any) -> Any:
+    """A Struct like this with other parts; its metadata is a copy, maps and lists included, all else is shared."""
+    meta = copy(obj.metadata)
+    meta.labels, meta.annotations = dict(meta.labels), dict(meta.annotations)
+    meta.finalizers, meta.ownerReferences, meta.managedFields = list(meta.finalizers), list(meta.ownerReferences), list(meta.managedFields)
+    out = copy(obj)
+    out.metadata = meta
+    for name, part in parts.items():
+        setattr(out, name, part)
+    return out
 
 
 def keep_times(new: Any, old: Any) -> None:

@@ -267,7 +267,11 @@ class Registry:
         metadata.keep_system_fields(meta, was)
         meta.namespace = (meta.namespace or was.namespace) if resource.namespaced else ""
         metadata.put_meta(new, meta)
-        kind.default(new)
+        sub = kind.subkind(write.subresource) if write.subresource == "status" else None
+        if sub is not None and sub.default is not None and new.spec is old.spec:
+            sub.default(new)
+        else:
+            kind.default(new)
         if not write.applying:
             self.fields.record(served, new, old, manager=write.manager, subresource=write.subresource, now=self.now())
         kind.as_stored(new)

@@ -71,6 +71,9 @@ class SubKind(Generic[T]):
     touch: Callable[[T, T, datetime], None] | None = None
     """Called after `prepare` with the server's time, where the subresource stamps what changed (CSR conditions)."""
     metadata: Metadata = "change"
+    default: Callable[[T], None] | None = None
+    """The part of the kind's `default` that concerns the status. With it, a patch of nothing but the status is made on the status
+    alone: all else of the new object is what `old` has, shared, and `prepare` must not change it in place."""
 
 
 @dataclass(frozen=True)

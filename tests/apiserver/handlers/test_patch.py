@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from api_asking import MAPS, Asker, with_server
+import pytest
+
+from api_asking import MAPS, PODS, Asker, with_server
+from sampan.aio.clock import VirtualClock
+from sampan.api import codec
 
 APPLY = {"content_type": "application/apply-patch+yaml"}
 URL = "/api/v1/namespaces/default/configmaps/a?fieldManager=me"
@@ -49,3 +53,43 @@ def test_repeated_keys_are_told_of_when_the_configuration_could_be_applied() -> 
         assert (code, value["reason"]) == (409, "Conflict")
 
     with_server(test)
+
+
+READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}
+STATUSES: list[Any] = [
+    {"status": {"conditions": [READY], "phase": "Running", "podIP": "10.0.0.1"}},
+    {"status": {"conditions": [{"type": "DisruptionTarget", "status": "True"}], "$setElementOrder/conditions": [{"type": "DisruptionTarget"}, {"type": "Ready"}]}},
+    {"status": {"conditions": [{"type": "PodScheduled", "$patch": "delete"}], "phase": None}},
+    {"status": {"$patch": "replace", "phase": "Failed"}},
+    {"status": {}}, {"status": None}, {"status": "x"}, {"status": {"phase": 5}}, {"status": {"unknown": 1}}, {"status": {"qosClass": "Guaranteed"}},
+    {"status": {"conditions": [{"status": "True"}]}}, {"status": {"containerStatuses": [{"name": "c", "ready": False, "restartCount": -1}]}},
+    {"metadata": {"uid": "UID"}, "status": {"conditions": [READY | {"status": "False"}]}},
+    {"metadata": {"uid": "another"}, "status": {"phase": "Running"}},
+    {"metadata": {"uid": "UID", "labels": {"a": "b"}}, "status": {"phase": "Running"}},
+    {"status": {"phase": "Running"}, "spec": {"nodeName": "n"}},
+    {"status": {"podIPs": [{"ip": "10.0.0.2"}], "hostIP": "nonsense", "hostIPs": [{"ip": "nonsense"}]}},
+]
+
+
+@pytest.mark.parametrize("kind", ["strategic-merge", "merge"])
+@pytest.mark.parametrize("body", STATUSES, ids=[str(number) for number in range(len(STATUSES))])
+def test_a_status_patched_alone_becomes_what_it_does_with_all_the_rest(body: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, Any]] = []
+
+    async def check(it: Asker) -> None:
+        # given a pod of which a node has told something
+        made = await it.must("POST", PODS, {
+            "metadata": {"name": "p", "labels": {"x": "y"}, "finalizers": ["a/b"]}, "spec": {"containers": [{"name": "c", "image": "i"}], "nodeName": "n"}})
+        path = f"{PODS}/p/status"
+        await it.merge(path, {"status": {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}], "hostIP": "192.0.2.1"}})
+        # when
+        text = codec.encode(body).replace(b'"UID"', codec.encode(made["metadata"]["uid"]))
+        told.append(await it.ask("PATCH", path, text, content_type=f"application/{kind}-patch+json", user_agent="another/1"))
+        told.append(await it.ask("GET", f"{PODS}/p"))
+
+    for alone in (True, False):
+        if not alone:
+            monkeypatch.setattr("sampan.apiserver.handlers.patch._status_alone", lambda *_: None)
+        with_server(check, clock=VirtualClock())
+    # then
+    assert told[:2] == told[2:]

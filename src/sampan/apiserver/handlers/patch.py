@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from sampan.api import codec, field, patch, schema, strict
-from sampan.api.errors import BadRequest, Conflict, Invalid, UnsupportedMediaType
+from sampan.api.errors import ApiError, BadRequest, Conflict, Invalid, UnsupportedMediaType
 from sampan.api.opening import Way
 from sampan.api.resources import ALL
 from sampan.api.restore import Restore
@@ -74,7 +74,11 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
     words = Restore if kind == patch.STRATEGIC else Walk
     warned = [False]
 
+    status = _status_alone(served, info, parsed)
+
     def change(old: Any) -> Any:
+        if status is not None and (made := status(old)) is not None:
+            return made
         tree = parsed.apply(codec.loads(text(old)) if served.custom else parsed.tree(text(old), _IDENTITY))
         if kind == patch.STRATEGIC:  # it changes the fields of a Go struct, whose kind is another matter
             tree |= {"kind": served.resource.kind, "apiVersion": served.resource.group_version}
@@ -93,6 +97,28 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
         obj = bodies.typed(served, decoded.object)
         bodies.forget_owners(obj, tree)
         return obj
+
+    return change
+
+
+def _status_alone(served: Served, info: RequestInfo, parsed: patch.Patch) -> Patcher | None:
+    """What makes the patched object out of the status alone, where a patch can be of that; None of an object for which it can't.
+
+    What is wrong is left to the patching of the whole object, so that it is told in its words.
+    """
+    sub = served.kind.subkind(info.subresource) if info.subresource == "status" and served.custom is None else None
+    if sub is None or sub.default is None or parsed.problems or not isinstance(parsed, patch.MergingPatch):
+        return None
+
+    def change(old: Any) -> Any:
+        was = old.status
+        if not parsed.only("status", old.metadata.uid):
+            return None
+        try:
+            status = codec.convert(type(was), parsed.apply_to("status", codec.encode(was)))
+        except (ApiError, codec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return metadata.copied(old, status=status)
 
     return change
 

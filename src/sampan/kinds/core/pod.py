@@ -270,7 +270,7 @@ KIND: Kind[Pod] = Kind(
     validate_create=validate_create,
     judge_update=judge_update,
     subkinds=(
-        SubKind("status", pod_strategy.prepare_status, pod_update.validate_status),
+        SubKind("status", pod_strategy.prepare_status, pod_update.validate_status, default=pod_strategy.default_status),
         SubKind("ephemeralcontainers", pod_strategy.prepare_ephemeral_containers,
                 lambda new, old: [*validate(new), *pod_update.validate_ephemeral_containers(new, old)]),
         SubKind("resize", pod_strategy.prepare_resize, _validate_resize),

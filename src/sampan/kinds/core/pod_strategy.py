@@ -53,11 +53,12 @@ def default(pod: Pod) -> None:
         spec.enableServiceLinks = True
     if spec.terminationGracePeriodSeconds is not None and spec.terminationGracePeriodSeconds < 0:
         spec.terminationGracePeriodSeconds = 1
-    _same_addresses(pod.status)
+    default_status(pod)
 
 
-def _same_addresses(status: PodStatus) -> None:
+def default_status(pod: Pod) -> None:
     """`podIP` is the first of `podIPs`; where a client sent two that differ, the single one counts."""
+    status = pod.status
     if status.podIP and (not status.podIPs or status.podIPs[0].ip != status.podIP):
         status.podIPs = [PodIP(ip=status.podIP)]
     elif status.podIPs:
