@@ -8,8 +8,7 @@ from msgspec.structs import replace
 
 from sampan.api.core.v1 import LoadBalancerIngress, Node, Service
 from sampan.api.resources import SERVICES
-from sampan.kinds.meta import is_true
-from sampan.kinds.plan import Plan, Update, Write
+from sampan.kinds.plan import Plan, Update
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -22,15 +21,31 @@ def wants_balancer(service: Service) -> bool:
 
 
 def needs_cleanup(service: Service) -> bool:
-    """It has had a balancer (its finalizer says so) that it must not have any more."""
-    return FINALIZER in service.metadata.finalizers and (service.metadata.deletionTimestamp is not None or not wants_balancer(service))
+    """It has had a balancer (its finalizer says so) that it must not have any more; one of another class has a finalizer of its own business."""
+    return FINALIZER in service.metadata.finalizers and (service.metadata.deletionTimestamp is not None or service.spec.type != "LoadBalancer")
+
+
+def asked(service: Service) -> object:
+    """What of a Service a balancer depends on."""
+    spec, meta = service.spec, service.metadata
+    return (wants_balancer(service), needs_cleanup(service), meta.uid, meta.annotations, spec.ports, spec.loadBalancerSourceRanges, spec.sessionAffinity,
+            spec.sessionAffinityConfig, spec.loadBalancerIP, spec.externalIPs, spec.externalTrafficPolicy, spec.healthCheckNodePort, len(spec.ipFamilies))
 
 
 def eligible(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes that a balancer may send to."""
+    """The nodes that a balancer may send to; whether they are ready it finds out itself."""
     return [node for node in nodes
-            if EXCLUDED not in node.metadata.labels and node.metadata.deletionTimestamp is None and is_true(node.status.conditions, "Ready")
+            if not _excluded(node.metadata.labels.get(EXCLUDED)) and node.metadata.deletionTimestamp is None
             and all(taint.key != TO_BE_DELETED for taint in node.spec.taints)]
+
+
+def _excluded(label: str | None) -> bool:
+    return label is not None and label not in ("0", "f", "F", "FALSE", "false", "False")
+
+
+def hosts(nodes: Iterable[Node]) -> dict[str, str]:
+    """What a balancer knows of its nodes: it is told when that changes."""
+    return {node.metadata.name: node.spec.providerID for node in nodes}
 
 
 def protect(service: Service) -> Plan:
@@ -50,9 +65,8 @@ def show(service: Service, ingress: Sequence[LoadBalancerIngress]) -> Plan:
 
 
 def release(service: Service) -> Plan:
-    """Neither addresses nor finalizer, once the balancer is gone."""
-    writes: list[Write] = list(show(service, ()).writes) if service.metadata.deletionTimestamp is None else []
-    if not writes:
-        meta = replace(service.metadata, finalizers=[one for one in service.metadata.finalizers if one != FINALIZER])
-        writes = [Update(SERVICES, replace(service, metadata=meta))]
-    return Plan(tuple(writes))
+    """No finalizer, once the balancer is gone."""
+    if FINALIZER not in service.metadata.finalizers:
+        return Plan()
+    meta = replace(service.metadata, finalizers=[one for one in service.metadata.finalizers if one != FINALIZER])
+    return Plan((Update(SERVICES, replace(service, metadata=meta)),))
