@@ -9,21 +9,24 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.scheduler.small import cluster, node, place, pod
+from tests.scheduler.small import HOST, cluster, node, place, pod
 
 from sampan.api import codec
 from sampan.api.resource.v1 import (
     AllocatedDeviceStatus,
     AllocationResult,
     DeviceAllocationResult,
+    DeviceClaimConfiguration,
     DeviceClass,
     ResourceClaim,
+    ResourceClaimConsumerReference,
     ResourceSlice,
 )
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES
-from sampan.scheduler.dra.allocate import allocate
+from sampan.scheduler.dra.allocate import ClaimError, allocate
 from sampan.scheduler.dra.devices import Taken, taken
-from sampan.scheduler.plugins.dynamic_resources import DynamicResources
+from sampan.scheduler.plugins.base import PluginError
+from sampan.scheduler.plugins.dynamic_resources import DynamicResources, useless_claim
 from sampan.scheduler.reserve import ReserveError, devices_ready
 from sampan.scheduler.snapshot import Snapshot
 
@@ -115,14 +118,126 @@ def test_an_older_generation_and_an_incomplete_pool_are_not_on_offer() -> None:
     assert given(snapshot, claim(exactly())) == [["r=fresh"]]
 
 
+WANTED = pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}])
+
+
 def test_a_pod_is_told_what_is_wrong_with_its_claims() -> None:
+    # given a selector that has no answer for a device
     snapshot = offered(device("g0"))
     snapshot.world.put(RESOURCE_CLAIMS, claim(exactly(selectors=[{"cel": {"expression": 'device.attributes["x"].y == 1'}}])))
-    wanted = pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}])
-    assert "still not schedulable" in place(snapshot, wanted)
-    assert "no such key: y" in place(snapshot, wanted)
+    # then the pod is not judged at all
+    with pytest.raises(PluginError, match='running "DynamicResources" filter plugin: claim default/c: selector #0: CEL runtime error: no such key: y'):
+        place(snapshot, WANTED)
     snapshot.world.put(RESOURCE_CLAIMS, claim({"name": "r", "exactly": {"deviceClassName": "nope"}}))
-    assert place(snapshot, wanted).startswith("0/2 nodes are available: request r: device class nope does not exist. no new claims to deallocate")
+    assert place(snapshot, WANTED).startswith("0/2 nodes are available: request r: device class nope does not exist. no new claims to deallocate")
+
+
+def test_only_devices_that_are_come_to_need_an_answer() -> None:
+    snapshot = offered(device("g0", capacity={"memory": {"value": "1Gi"}}), device("g1"))
+    asks = exactly(selectors=[{"cel": {"expression": 'device.capacity["d.example.com"].memory.compareTo(quantity("1Gi")) >= 0'}}])
+    assert given(snapshot, claim(asks)) == [["r=g0"]]
+    with pytest.raises(ClaimError, match="no such key: memory"):
+        given(snapshot, claim(asks, {**asks, "name": "s"}))
+
+
+EVERYTHING = {"name": "r", "exactly": {"deviceClassName": "gpu", "allocationMode": "All"}}
+
+
+@pytest.mark.parametrize(("pool", "devices", "words"), [
+    ({"resourceSliceCount": 2}, ("g0",), "being updated"),
+    ({}, ("g0", "g0"), "invalid"),
+])
+def test_nothing_is_taken_from_a_pool_that_is_not_what_it_should_be(pool: dict[str, Any], devices: tuple[str, ...], words: str) -> None:
+    # given such a pool on one node, and nothing on the other
+    snapshot = offered(*map(device, devices), pool={"name": "a", "generation": 1, "resourceSliceCount": 1, **pool})
+    # then what asks for one finds none
+    snapshot.world.put(RESOURCE_CLAIMS, claim(exactly()))
+    others = "1 invalid resource pools were encountered" if words == "invalid" else "2 cannot allocate all claims"
+    assert others in place(snapshot, WANTED)
+    # and there is no telling how many all are
+    snapshot.world.put(RESOURCE_CLAIMS, claim(EVERYTHING))
+    with pytest.raises(PluginError, match=f"claim default/c, request r: asks for all devices, but resource pool d.example.com/a is currently {words}"):
+        place(snapshot, WANTED)
+
+
+def test_all_cannot_be_had_where_one_is_tainted_or_a_constraint_stands_in_the_way() -> None:
+    snapshot = offered(device("g0"), device("g1", 1, taints=[{"key": "broken", "effect": "NoSchedule"}]))
+    assert given(snapshot, claim(EVERYTHING)) is None
+    tolerant = {"name": "r", "exactly": {**EVERYTHING["exactly"], "tolerations": [{"operator": "Exists"}]}}  # type: ignore[dict-item]
+    assert given(snapshot, claim(tolerant)) == [["r=g0", "r=g1"]]
+    with pytest.raises(ClaimError, match=r"claim default/c, request r: cannot add device .*/a/g1 because a claim constraint would not be satisfied"):
+        given(snapshot, claim(tolerant, constraints=[{"matchAttribute": "d.example.com/numa"}]))
+
+
+def test_a_claim_has_no_more_than_thirty_two_devices() -> None:
+    snapshot = offered(*(device(f"g{i}") for i in range(40)))
+    assert given(snapshot, claim(exactly(count=20), exactly("s", 12))) is not None
+    with pytest.raises(ClaimError, match="claim default/c: number of requested devices 33 exceeds the claim limit of 32"):
+        given(snapshot, claim(exactly(count=20), exactly("s", 13)))
+    # an alternative that would be too many is passed over
+    either = {"name": "s", "firstAvailable": [{"name": "many", "deviceClassName": "gpu", "count": 13}, {"name": "few", "deviceClassName": "gpu", "count": 1}]}
+    found = given(snapshot, claim(exactly(count=20), either))
+    assert found is not None
+    assert found[0][-1] == "s/few=g20"
+
+
+def test_who_looks_at_a_device_keeps_others_of_the_same_pod_from_it() -> None:
+    snapshot = offered(device("g0"), device("g1"))
+    watching = exactly("w", adminAccess=True)
+    assert given(snapshot, claim(watching, exactly())) == [["w=g0", "r=g1"]]
+    assert given(snapshot, claim(watching, {**watching, "name": "v"})) == [["w=g0", "v=g1"]]
+    assert given(snapshot, claim(watching), claim(watching, name="d")) == [["w=g0"], ["w=g0"]]
+
+
+def test_pools_whose_devices_are_bound_first_come_last() -> None:
+    snapshot = offered(device("g0", bindingConditions=["Attached"]))
+    offered(device("g1"), where="z", snapshot=snapshot, nodeName="a")
+    assert given(snapshot, claim(exactly())) == [["r=g1"]]
+
+
+def test_what_a_class_says_is_told_once_for_all_requests_and_what_the_claim_says_for_each() -> None:
+    snapshot = offered(device("g0"), device("g1"))
+    opaque = {"driver": "d.example.com", "parameters": {}}
+    snapshot.world.put(DEVICE_CLASSES, codec.convert(DeviceClass, {"metadata": {"name": "gpu"}, "spec": {"config": [{"opaque": opaque}]}}))
+    asking = claim(exactly(), exactly("s"))
+    asking.spec.devices.config = codec.convert(list[DeviceClaimConfiguration], [{"opaque": opaque}, {"requests": ["r", "s"], "opaque": opaque}])
+    found = allocate([asking], snapshot, snapshot.rows["a"], taken(snapshot))
+    assert found is not None
+    assert [(one.source, one.requests) for one in found[0].devices.config] == [
+        ("FromClass", ["r", "s"]), ("FromClaim", []), ("FromClaim", ["r", "s"]), ("FromClaim", ["r", "s"])]
+
+
+def test_a_node_that_has_the_first_alternative_is_better() -> None:
+    # given two small devices on a node, and a large one on the other
+    large = {"cel": {"expression": 'device.attributes["d.example.com"].numa == 1'}}
+    snapshot = offered(device("g0", 1))
+    offered(device("g1"), device("g2"), where="b", snapshot=snapshot)
+    either = {"name": "r", "firstAvailable": [{"name": "large", "deviceClassName": "gpu", "count": 1, "selectors": [large]},
+                                              {"name": "two", "deviceClassName": "gpu", "count": 2}]}
+    snapshot.world.put(RESOURCE_CLAIMS, claim(either))
+    # then
+    shape = snapshot.shape(WANTED)
+    scores = DynamicResources().score(shape, snapshot, snapshot.alive)
+    assert scores is not None
+    assert [scores[snapshot.rows[name]] for name in "ab"] == [100, 87]
+    assert place(snapshot, WANTED) == "a"
+    assert DynamicResources().score(snapshot.shape(pod("q")), snapshot, snapshot.alive) is None
+
+
+def test_a_claim_whose_devices_are_out_of_reach_may_have_others() -> None:
+    # given a claim that has a device of a node where the pod cannot be
+    snapshot = offered(device("g0"))
+    held = claim(exactly())
+    found = allocate([held], snapshot, snapshot.rows["a"], taken(snapshot))
+    assert found is not None
+    held.status.allocation = found[0]
+    snapshot.world.put(RESOURCE_CLAIMS, held)
+    wanted = pod("p", resourceClaims=WANTED.spec.resourceClaims, nodeSelector={HOST: "b"})
+    assert "1 resourceclaim not available on the node" in place(snapshot, wanted)
+    # then it gives it back, unless somebody else uses it
+    assert useless_claim(wanted, snapshot.shape(wanted), snapshot) is held
+    held.status.reservedFor = [ResourceClaimConsumerReference(resource="pods", name="other", uid="other")]
+    assert useless_claim(wanted, snapshot.shape(wanted), snapshot) is None
 
 
 def shared(name: str = "g0", **policy: Any) -> dict[str, Any]:
@@ -155,11 +270,12 @@ def test_a_device_that_may_be_shared_is_given_until_its_capacity_is_used_up() ->
     assert rest[0].shareID not in (None, first[0].shareID)
 
 
-def test_one_request_may_have_several_shares_of_a_device_unless_it_wants_different_ones() -> None:
+def test_a_request_has_one_share_of_a_device_and_another_request_may_have_more() -> None:
     snapshot = offered(shared())
-    assert given(snapshot, claim(wanting("20Gi", count=2))) == [["r=g0", "r=g0"]]
-    assert given(snapshot, claim(wanting("20Gi", count=3))) is None
-    assert given(snapshot, claim(wanting("20Gi", count=2), constraints=[{"distinctAttribute": "d.example.com/numa"}])) is None
+    assert given(snapshot, claim(wanting("20Gi", count=2))) is None
+    assert given(snapshot, claim(wanting("20Gi"), wanting("20Gi", name="s"))) == [["r=g0", "s=g0"]]
+    assert given(snapshot, claim(wanting("20Gi"), wanting("21Gi", name="s"))) is None
+    assert given(offered(shared(), shared("g1")), claim(wanting("20Gi", count=2))) == [["r=g0", "r=g1"]]
 
 
 @pytest.mark.parametrize(("policy", "asked", "wanted"), [
@@ -243,5 +359,5 @@ def test_a_claim_is_ready_when_the_conditions_of_its_devices_are() -> None:
     assert not devices_ready(held)
     assert not devices_ready(told(Attached="False"))
     assert devices_ready(told(Attached="True", Broken="False"))
-    with pytest.raises(ReserveError, match='claim c binding failed: reason=R, message="m"'):
+    with pytest.raises(ReserveError, match='device binding failed: claim=c, reason=R, message="m"'):
         devices_ready(told(Attached="True", Broken="True"))

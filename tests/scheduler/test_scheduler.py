@@ -477,6 +477,57 @@ def test_a_pod_is_looked_at_when_the_last_of_its_claims_is_there() -> None:
     run(test())
 
 
+async def _devices(cluster: OneCluster, *nodes: str) -> None:
+    client = cluster.server.client
+    await client.create(DEVICE_CLASSES, {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"}, "spec": {}})
+    for name in nodes:
+        await client.create(RESOURCE_SLICES, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": f"s-{name}"}, "spec": {
+            "driver": "d.example.com", "pool": {"name": name, "generation": 1, "resourceSliceCount": 1}, "nodeName": name, "devices": [{"name": "gpu-0"}]}})
+
+
+def test_a_claim_without_an_answer_is_an_error() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a")) as cluster:
+            await _devices(cluster, "a")
+            asks = {"deviceClassName": "gpu", "selectors": [{"cel": {"expression": 'device.attributes["x"].y == 1'}}]}
+            await cluster.server.client.create(RESOURCE_CLAIMS, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "c"}, "spec": {
+                "devices": {"requests": [{"name": "r", "exactly": asks}]}}}, "default")
+            await cluster.put(pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}]))
+            assert await cluster.refused("p") == (
+                'running "DynamicResources" filter plugin: claim default/c: selector #0: CEL runtime error: no such key: y')
+            found = await cluster.pod("p")
+            assert found is not None
+            assert [one.reason for one in found.status.conditions if one.type == "PodScheduled"] == ["SchedulerError"]
+
+    run(test())
+
+
+def test_a_claim_that_has_its_devices_elsewhere_and_is_of_use_to_nobody_gets_others() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a"), node("b")) as cluster:
+            # given a claim with a device of another node than the one that the pod has to be on, and nobody uses it
+            await _devices(cluster, "a", "b")
+            client = cluster.server.client
+            await client.create(RESOURCE_CLAIMS, {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {
+                "name": "c", "finalizers": ["resource.kubernetes.io/delete-protection"]}, "spec": {
+                "devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu"}}]}}}, "default")
+            there = {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}]}
+            await client.patch(RESOURCE_CLAIMS, "c", "default", {"status": {"allocation": {"nodeSelector": there, "devices": {"results": [
+                {"request": "r", "driver": "d.example.com", "pool": "b", "device": "gpu-0"}]}}}}, subresource="status")
+            await cluster.clock.advance(1)
+            # when / then
+            await cluster.put(pod("p", resourceClaims=[{"name": "r", "resourceClaimName": "c"}], nodeSelector={"kubernetes.io/hostname": "a"}))
+            assert await cluster.bound("p") == {"p": "a"}
+            claim = await client.get(RESOURCE_CLAIMS, "c", "default")
+            assert claim.status.allocation is not None
+            assert [one.pool for one in claim.status.allocation.devices.results] == ["a"]
+            said = next(one for one in await cluster.events("FailedScheduling") if "resourceclaim" in one)
+            assert said.startswith("0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 resourceclaim not available on the node. "
+                                   "deallocation of ResourceClaim completed, preemption: ")
+
+    run(test())
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_a_pod_waits_for_its_devices_to_be_bound_and_lets_go_of_one_that_is_broken(works: bool) -> None:
     async def test() -> None:
@@ -508,7 +559,7 @@ def test_a_pod_waits_for_its_devices_to_be_bound_and_lets_go_of_one_that_is_brok
                 return
 
             async def told() -> bool:
-                return any('claim c binding failed: reason=Done, message=""' in one for one in await cluster.events("FailedScheduling"))
+                return any('running PreBind plugin "DynamicResources": device binding failed: claim=c, reason=Done, message=""' in one for one in await cluster.events("FailedScheduling"))
 
             async def free() -> bool:
                 found = await client.get(RESOURCE_CLAIMS, "c", "default")

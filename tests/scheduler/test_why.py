@@ -50,3 +50,11 @@ def test_it_reads_a_cluster() -> None:
         assert answers["none"] == (3, "pod default/none: there is no such pod")
 
     asyncio.run(test())
+
+
+def test_what_cannot_be_read_is_told_as_it_is() -> None:
+    preference = {"matchExpressions": [{"key": "n", "operator": "Gt", "values": ["-1"]}]}
+    wanted = pod("p", affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": preference}]}})
+    why = explain(wanted, cluster(node("a"), node("b")), DEFAULT)
+    assert why.preemption.startswith('running PreScore plugin "NodeAffinity": [0].matchExpressions[0].values[0][n]: Invalid value: "-1"')
+    assert not why.fits

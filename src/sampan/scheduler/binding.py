@@ -26,7 +26,15 @@ from sampan.scheduler.extenders import Extender, ExtenderError, Post
 from sampan.scheduler.plugins.base import Change
 from sampan.scheduler.preemption import Candidate
 from sampan.scheduler.queue import SchedulingQueue
-from sampan.scheduler.reserve import Reserved, ReserveError, commit, give_back, revert
+from sampan.scheduler.reserve import (
+    Reserved,
+    ReserveError,
+    commit_devices,
+    commit_volumes,
+    deallocate,
+    give_back,
+    revert,
+)
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Assigned, Snapshot
 
@@ -149,17 +157,34 @@ class Binder:
             if pod.status.nominatedNodeName != decision.node:  # it may take a while: others are told where it is going to be
                 async with self._in_order(pod):
                     await self._patch_status(pod, {"nominatedNodeName": decision.node})
-            try:
-                await commit(decision.reserved, pod, decision.node, self._client, self._clock, self._snapshot.world)
-            except (ApiError, ReserveError) as error:
-                await self._give_back(pod, decision.reserved)
-                return f"running PreBind plugin: {error}"
+            for plugin, commit in (("DynamicResources", self._commit_devices), ("VolumeBinding", self._commit_volumes)):
+                try:
+                    await commit(decision, decision.reserved)
+                except (ApiError, ReserveError) as error:
+                    await self._give_back(pod, decision.reserved)
+                    return f'running PreBind plugin "{plugin}": {error}'
         extender = next((one for one in self._extenders if one.interested(pod)), None)
         async with self._in_order(pod):
             failure = await (self._bind_by_request(decision) if extender is None else self._bind_by_extender(extender, decision))
         if failure and decision.reserved is not None:
             await self._give_back(pod, decision.reserved)
         return failure
+
+    async def _commit_devices(self, decision: Decision, reserved: Reserved) -> None:
+        if any(one.bindingConditions for claim in reserved.claims if claim.status.allocation is not None for one in claim.status.allocation.devices.results):
+            self._event(decision.pod, "Normal", "BindingConditionsPending", f"waiting for binding conditions for device on node {decision.node}")
+        await commit_devices(reserved, decision.pod, self._client, self._clock, self._snapshot.world)
+
+    async def _commit_volumes(self, decision: Decision, reserved: Reserved) -> None:
+        await commit_volumes(reserved, decision.pod, decision.node, self._client, self._clock, self._snapshot.world)
+
+    async def deallocate(self, pod: Pod, claim: ResourceClaim) -> None:
+        """Let a claim have other devices than those that are out of the pod's reach; the change of the claim is what wakes the pod."""
+        try:
+            async with self._turn():
+                await deallocate(claim, pod, self._client)
+        except ApiError as error:
+            log.warning("claim not deallocated", extra={"claim": f"{claim.metadata.namespace}/{claim.metadata.name}", "error": str(error)})
 
     async def _give_back(self, pod: Pod, reserved: Reserved) -> None:
         """What was made for the pod alone goes when it is not bound."""

@@ -108,7 +108,7 @@ def best_row(pod: Shape, snapshot: Snapshot, profile: Profile, feasible: Mask, s
     """The feasible row with the highest score; `extra` is float[N] on top of the plugins' scores.
 
     Raises:
-        PreScoreError: They cannot be compared.
+        PluginError: They cannot be compared.
     """
     rows = np.flatnonzero(feasible)
     if len(rows) == 1:

@@ -110,14 +110,16 @@ def _found(pod: Pod, shape: Shape, refused: Refused, snapshot: Snapshot, profile
     return NoCandidate(f"0/{len(snapshot)} nodes are available: {said}.")
 
 
-def aftermath(refused: Refused, profile: Profile, wants_claims: bool, outcome: NoCandidate | None) -> str:
-    """The end of the message: what the plugins that come after filtering have to say."""
+def aftermath(refused: Refused, profile: Profile, wants_claims: bool, outcome: NoCandidate | None, *, deallocated: bool = False) -> str:
+    """The end of the message: what the plugins that come after filtering have to say. `deallocated`: a claim gives its devices back."""
     said = []
     if any(one.name == CLAIMS for one in profile.filters):
         if refused.unread:
             return " not found"
         if any(text == LEFT_OVER for text, _ in refused.reasons):
             said.append("deletion of ResourceClaim completed")
+        elif deallocated:
+            said.append("deallocation of ResourceClaim completed")
         else:
             said.append("still not schedulable" if wants_claims and not refused.rejected else "no new claims to deallocate")
     if outcome is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sampan.aio.clock import AsyncClock
-from sampan.api import codec
+from sampan.api import codec, goprint
 from sampan.api.core.v1 import (
     ContainerExtendedResourceRequest,
     ObjectReference,
@@ -138,22 +138,31 @@ def revert(reserved: Reserved, world: World) -> None:
         world.restore(RESOURCE_CLAIMS, key_of(resource_claim))
 
 
-async def commit(reserved: Reserved, pod: Pod, node: str, client: Client, clock: AsyncClock, world: World) -> None:
-    """Write what was reserved, and wait for volumes.
+async def commit_devices(reserved: Reserved, pod: Pod, client: Client, clock: AsyncClock, world: World) -> None:
+    """Write which devices claims have, and wait until those that want it are bound.
 
     Raises:
         ApiError: The API server refused.
-        ReserveError: A volume was not bound in time, or not to be had on this node after all.
+        ReserveError: A claim changed meanwhile, or a device was not bound.
     """
     for claim in reserved.claims:
         await _write_claim(claim, pod, client)
     if reserved.extended is not None:
         await _make_claim(reserved, reserved.extended, pod, client, world)
+    await _devices_bound(reserved, pod, client, clock, world)
+
+
+async def commit_volumes(reserved: Reserved, pod: Pod, node: str, client: Client, clock: AsyncClock, world: World) -> None:
+    """Write which volumes claims have or are to get, and wait for them.
+
+    Raises:
+        ApiError: The API server refused.
+        ReserveError: A volume was not bound in time, or not to be had on this node after all.
+    """
     for volume in reserved.volumes:
         await client.update(PERSISTENT_VOLUMES, volume)
     for wanted in reserved.provisioned:
         await client.update(PERSISTENT_VOLUME_CLAIMS, wanted)
-    await _devices_bound(reserved, pod, client, clock, world)
     until = clock.monotonic() + reserved.waits.volume_seconds
     while not all(_bound(name, pod.metadata.namespace, node, world) for name in reserved.awaited):
         if clock.monotonic() >= until:
@@ -169,10 +178,10 @@ async def _devices_bound(reserved: Reserved, pod: Pod, client: Client, clock: As
         try:
             while not devices_ready(world.get(RESOURCE_CLAIMS, meta.name, meta.namespace) or claim):
                 if clock.monotonic() >= until:
-                    raise ReserveError("device binding timeout")
+                    raise ReserveError(f"device binding timeout: claim={meta.name}")
                 await clock.sleep(LOOK_SECONDS)
         except ReserveError:
-            await _deallocate(claim, pod, client)
+            await deallocate(claim, pod, client)
             raise
 
 
@@ -190,12 +199,12 @@ def devices_ready(claim: ResourceClaim) -> bool:
         conditions = said.get((one.driver, one.pool, one.device, one.shareID), {})
         for name in one.bindingFailureConditions:
             if (found := conditions.get(name)) is not None and found.status == "True":
-                raise ReserveError(f'claim {claim.metadata.name} binding failed: reason={found.reason}, message="{found.message}"')
+                raise ReserveError(f'device binding failed: claim={claim.metadata.name}, reason={found.reason}, message={goprint.quote(found.message)}')
         ready = ready and all(name in conditions and conditions[name].status == "True" for name in one.bindingConditions)
     return ready
 
 
-async def _deallocate(claim: ResourceClaim, pod: Pod, client: Client) -> None:
+async def deallocate(claim: ResourceClaim, pod: Pod, client: Client) -> None:
     """Other devices may do: the claim gets none of these, if nobody else uses it."""
     meta = claim.metadata
     for _ in range(TRIES):

@@ -32,7 +32,8 @@ from sampan.scheduler.config import DEFAULT, SchedulerSettings
 from sampan.scheduler.cycle import CLAIMS, Filtered, Placed, Profile, Refused, best_row, refusal, run_filters
 from sampan.scheduler.dra.extended import LEFT_OVER, left_over, wants_devices
 from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
-from sampan.scheduler.plugins.base import Change, PreScoreError, Reason
+from sampan.scheduler.plugins.base import Change, PluginError, Reason
+from sampan.scheduler.plugins.dynamic_resources import ELSEWHERE, useless_claim
 from sampan.scheduler.preemption import (
     NONE_LEFT,
     RANK,
@@ -181,12 +182,14 @@ class Scheduler:
         return (pod.spec.schedulerName or DEFAULT.name) in self._profiles and pod.metadata.deletionTimestamp is None
 
     def _missing_claim(self, pod: Pod) -> Key | None:
-        """A pod whose resource claims are not there (yet) is not looked at; no name: it is not made yet, which its status will tell."""
+        """A pod whose resource claims are not there (yet), or about to go, or another's, is not looked at; no name: not made yet, which its status will tell."""
         if not pod.spec.resourceClaims:
             return None
         world, namespace = self.snapshot.world, pod.metadata.namespace
+        own = {one.resourceClaimName for one in pod.status.resourceClaimStatuses}
         for name in self.snapshot.shape(pod).resource_claims:
-            if name is None or world.get(RESOURCE_CLAIMS, name, namespace) is None:
+            found = world.get(RESOURCE_CLAIMS, name, namespace) if name is not None else None
+            if found is None or found.metadata.deletionTimestamp is not None or (name in own and not _is_for(found, pod)):
                 return Key(namespace, name or "")
         return None
 
@@ -241,7 +244,11 @@ class Scheduler:
         if not len(self.snapshot):
             self._refuse(pod, shape, profile, Refused((), 0), nominated, tasks)
             return
-        found = run_filters(shape, self.snapshot, profile)
+        try:
+            found = run_filters(shape, self.snapshot, profile)
+        except PluginError as error:
+            self._erred(pod, str(error), tasks)
+            return
         self._finish(pod, shape, profile, found, nominated, tasks)
 
     def _left_over(self, begun: Begun) -> ResourceClaim | None:
@@ -271,7 +278,7 @@ class Scheduler:
         fits = nominated >= 0 and bool(found.feasible[nominated])
         try:
             row = nominated if fits else best_row(shape, self.snapshot, profile, found.feasible, self._turn, extra)
-        except PreScoreError as error:
+        except PluginError as error:
             self._erred(pod, str(error), tasks)
             return
         self._turn = row + 1 if row + 1 < len(self.snapshot.alive) else 0
@@ -295,13 +302,17 @@ class Scheduler:
                 outcome: Candidate | NoCandidate | None = None) -> None:
         """`outcome`: of a preemption that extenders had a say in."""
         if outcome is None and profile.preempts and refused.total and not refused.unread:
-            outcome = preempt(pod, shape, refused, self.snapshot, profile, nominated)
+            try:
+                outcome = preempt(pod, shape, refused, self.snapshot, profile, nominated)
+            except PluginError as error:
+                outcome = NoCandidate(str(error), keeps=True)
         uid, message, row = pod.metadata.uid, refused.message, -1
+        useless = useless_claim(pod, shape, self.snapshot) if any(text == ELSEWHERE for text, _ in refused.reasons) else None
         if isinstance(outcome, Candidate):
             row = outcome.row
         else:
             if refused.total:
-                message += aftermath(refused, profile, wants_devices(shape, self.snapshot), outcome)
+                message += aftermath(refused, profile, wants_devices(shape, self.snapshot), outcome, deallocated=useless is not None)
             if outcome is None or outcome.keeps:
                 row = nominated
         if row >= 0 and self.snapshot.alive[row]:
@@ -316,6 +327,8 @@ class Scheduler:
             self.queue.hold(uid)
             self._drop_nominations(pod, shape, row, tasks)
             tasks.start(self._binder.make_room(pod, outcome, name), f"preempt for {pod.metadata.name}", keep_going=True)
+        if useless is not None:
+            tasks.start(self._binder.deallocate(pod, useless), f"deallocate claim of {pod.metadata.name}", keep_going=True)
         tasks.start(self._binder.tell_refused(pod, message, name), f"refused {pod.metadata.name}", keep_going=True)
 
     def _erred(self, pod: Pod, message: str, tasks: Tasks) -> None:
@@ -352,8 +365,8 @@ class Scheduler:
                     self._refuse(pod, shape, profile, refused, nominated, tasks, outcome)
                 return
             extra = await self._ranked(pod, found)
-        except ExtenderError as error:
-            log.warning("an extender failed", extra={"pod": str(key_of(pod)), "error": str(error)})
+        except (ExtenderError, PluginError) as error:
+            log.warning("a pod could not be judged", extra={"pod": str(key_of(pod)), "error": str(error)})
             self._erred(pod, str(error), tasks)
             return
         if self.queue.get(pod.metadata.uid) is None:
@@ -438,3 +451,8 @@ class Scheduler:
             for row, node in zip(rows, nodes, strict=True):
                 extra[row] += scores.get(node.metadata.name, 0.0)
         return extra
+
+
+def _is_for(claim: ResourceClaim, pod: Pod) -> bool:
+    """Whether a claim was made for this very pod."""
+    return any(one.controller and one.uid == pod.metadata.uid for one in claim.metadata.ownerReferences)

@@ -16,7 +16,7 @@ from sampan.api.resources import NODES, PODS
 from sampan.client.base import Client
 from sampan.kinds.core.pod import is_terminal
 from sampan.scheduler.cycle import Profile, Refused, best_row, refusal, run_filters
-from sampan.scheduler.plugins.base import Narrowed, Plugin, Rejected, Verdict
+from sampan.scheduler.plugins.base import Narrowed, Plugin, PluginError, Rejected, Verdict
 from sampan.scheduler.preemption import Candidate, preempt
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Int64, Mask, Snapshot
@@ -57,7 +57,7 @@ class Why:
     fits: tuple[str, ...]
     would_take: str
     sayings: tuple[Saying, ...]
-    preemption: str
+    preemption: str  # or what stands in the way of any answer
 
 
 async def observe(client: Client) -> tuple[Snapshot, list[Pod]]:
@@ -97,8 +97,11 @@ def explain(pod: Pod, snapshot: Snapshot, profile: Profile) -> Why:
                            _remedy(plugin, shape, snapshot, mask)) for plugin, mask, reasons in refused)
     if not len(snapshot):
         return Why(0, (), "", sayings, "")
-    found = run_filters(shape, snapshot, profile)
-    chosen = snapshot.node(best_row(shape, snapshot, profile, found.feasible)).metadata.name if found.feasible.any() else ""
+    try:
+        found = run_filters(shape, snapshot, profile)
+        chosen = snapshot.node(best_row(shape, snapshot, profile, found.feasible)).metadata.name if found.feasible.any() else ""
+    except PluginError as error:
+        return Why(len(snapshot), (), "", sayings, str(error))
     said = "" if chosen else _preemption(pod, shape, refusal(found, snapshot), snapshot, profile)
     return Why(len(snapshot), _names(snapshot, found.feasible), chosen, sayings, said)
 
@@ -113,7 +116,10 @@ def _asked(plugin: Plugin, shape: Shape, snapshot: Snapshot) -> tuple[Mask, list
     if isinstance(first, Narrowed):
         out |= snapshot.alive & ~first.rows
         reasons.append((f"node(s) didn't satisfy plugin(s) [{plugin.name}]", int(out.sum())))
-    verdict: Verdict | None = plugin.filter(shape, snapshot)
+    try:
+        verdict: Verdict | None = plugin.filter(shape, snapshot)
+    except PluginError as error:
+        return snapshot.alive.copy(), [(str(error), len(snapshot))]
     if verdict is not None:
         lost = snapshot.alive & ~verdict.fits
         out |= lost

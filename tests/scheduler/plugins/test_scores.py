@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.scheduler.small import cluster, node, place, pod
 
-from sampan.scheduler.plugins.base import Plugin, PreScoreError
+from sampan.scheduler.plugins.base import Plugin, PluginError
 from sampan.scheduler.plugins.image_locality import ImageLocality
 from sampan.scheduler.plugins.node_affinity import NodeAffinity
 from sampan.scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -70,6 +70,6 @@ def test_a_preference_that_cannot_be_read_is_an_error_where_nodes_are_compared(f
     if fits == 1:
         assert place(snapshot, wanted) == "a"
         return
-    with pytest.raises(PreScoreError) as said:
+    with pytest.raises(PluginError) as said:
         NodeAffinity().score(snapshot.shape(wanted), snapshot, np.ones(len(snapshot.alive), np.bool_))
     assert str(said.value).startswith('running PreScore plugin "NodeAffinity": [1].matchExpressions[0].values[0][n]: Invalid value: "-1": a valid label must be')

@@ -7,8 +7,8 @@ share is given in shares of its capacity. Source: dynamic-resource-allocation `s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -43,17 +43,23 @@ class TooHard(Exception):
     """The search was given up."""
 
 
-class ExpressionError(SampanError):
-    """A selector cannot be read, or has no answer for a device."""
+class ClaimError(SampanError):
+    """A claim or a class asks for what has no answer: no node is to be tried."""
+
+
+class PoolError(SampanError):
+    """Nothing was found on a node, where a pool is invalid."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One way to serve one request: its name in the result, and what it asks for."""
+    """One way to serve one request: its name in the result, what it asks for, and the places of the offers to try: for a request for all, those that match."""
 
     name: str
     ask: Ask
-    matching: tuple[Offer, ...]
+    places: tuple[int, ...] = ()
+    selectors: tuple[tuple[str, str], ...] = ()
+    """(whose it is, in messages; the expression), or none where the device class is not there."""
 
     @property
     def admin(self) -> bool:
@@ -77,27 +83,26 @@ class Search:
     row: int
     found: Inventory
     in_use: Mapping[DeviceId, int]
-    taken: set[DeviceId]  # by this search
+    taken: dict[DeviceId, set[int]]  # by this search, for which of the claims
     shares: dict[DeviceId, dict[str, int]]
     counters: dict[tuple[str, str, str, str], int]
     steps: int = 0
     chosen: list[list[Choice]] = field(default_factory=list)
 
-    def free(self, slot: Slot, offer: Offer) -> bool:
-        """Whether nobody has it, as far as the request minds."""
-        return slot.admin or offer.shared or not self._is_taken(offer.id)
+    def free(self, slot: Slot, offer: Offer, index: int) -> bool:
+        """Whether nobody has it, as far as the request of that claim minds."""
+        if slot.admin:  # who only looks does not mind others, but looks once
+            return index not in self.taken.get(offer.id, ())
+        return offer.id not in self.in_use and not self.taken.get(offer.id)
 
-    def _is_taken(self, id: DeviceId) -> bool:
-        return id in self.taken or id in self.in_use
-
-    def take(self, slot: Slot, offer: Offer) -> Choice | None:
+    def take(self, slot: Slot, offer: Offer, index: int) -> Choice | None:
         """Take the device, or a share; None: not enough is left."""
-        if slot.admin:
-            return Choice(slot, offer)
+        if not self.free(slot, offer, index):
+            return None
         if not offer.shared:
-            if self._is_taken(offer.id) or not self._consume(offer, -1):
+            if not self._consume(offer, -1):
                 return None
-            self.taken.add(offer.id)
+            self.taken.setdefault(offer.id, set()).add(index)
             return Choice(slot, offer)
         share = capacity.share(offer.device, slot.ask.capacity)
         used = self.shares.get(offer.id, {})
@@ -109,12 +114,10 @@ class Search:
         self.shares[offer.id] = {name: used.get(name, 0) + quantity.nano(amount) for name, amount in share.items()}
         return Choice(slot, offer, share)
 
-    def give_back(self, one: Choice, before: dict[str, int] | None) -> None:
+    def give_back(self, one: Choice, index: int, before: dict[str, int] | None) -> None:
         """Undo `take`; `before`: what was used of a shared device."""
-        if one.slot.admin:
-            return
         if one.share is None:
-            self.taken.discard(one.offer.id)
+            self.taken[one.offer.id].discard(index)
             self._consume(one.offer, 1)
         elif before is not None:
             self.shares[one.offer.id] = before
@@ -142,12 +145,17 @@ def allocate(claims: Sequence[ResourceClaim], snapshot: Snapshot, row: int, take
     """What each claim gets on the node of a row; None: not all of them can be served there.
 
     Raises:
-        ExpressionError: A selector has no answer.
+        ClaimError: A selector has no answer, or a claim asks for more than can be.
+        PoolError: They may be served once a pool is what it should be.
     """
     found = inventory(snapshot)
-    search = Search(snapshot, row, found, taken.devices, set(), dict(taken.shares), _left(found, taken))
+    search = Search(snapshot, row, found, taken.devices, {}, dict(taken.shares), _left(found, taken))
+    for claim in claims:
+        _check(search, claim)
     try:
         if not _claims(search, claims, 0):
+            if any(found.offers[place].wrong == "invalid" for place in found.on(row)):
+                raise PoolError("invalid resource pools were encountered")
             return None
     except TooHard:
         return None
@@ -191,44 +199,74 @@ def _requests(search: Search, claims: Sequence[ResourceClaim], index: int, numbe
         return _claims(search, claims, index + 1)
     for slot in _slots(search, claims[index], requests[number]):
         everything = slot.ask.allocationMode == "All"
-        free = tuple(one for one in slot.matching if search.free(slot, one))
-        if everything and (not slot.matching or len(free) < len(slot.matching) or any(one.incomplete for one in slot.matching)):
-            continue
-        count = len(free) if everything else max(slot.ask.count, 1)
-        again = not everything and not slot.admin and any(one.shared for one in free)  # one device may serve several times
-        if count <= MOST_DEVICES and (again or count <= len(free)) and _devices(search, claims, (index, number), slot, free, (0, count)):
+        count = len(slot.places) if everything else max(slot.ask.count, 1)
+        if count and len(search.chosen[index]) + count <= MOST_DEVICES and _devices(search, claims, (index, number), slot, (0, count)):
             return True
     return False
 
 
-def _devices(search: Search, claims: Sequence[ResourceClaim], at: tuple[int, int], slot: Slot, free: Sequence[Offer], left: tuple[int, int]) -> bool:
-    """`at`: the claim and its request; `left`: where to go on in `free`, and how many are wanted."""
+def _devices(search: Search, claims: Sequence[ResourceClaim], at: tuple[int, int], slot: Slot, left: tuple[int, int]) -> bool:
+    """`at`: the claim and its request; `left`: where to go on among the matching devices, and how many are wanted: each serves a request once."""
     (index, number), (start, count) = at, left
     if count == 0:
         return _requests(search, claims, index, number + 1)
     everything = slot.ask.allocationMode == "All"
-    last = len(free) if any(one.shared for one in free) else len(free) - count + 1
-    for place in range(start, last):
+    for place in range(start, len(slot.places) - count + 1):
         search.steps += 1
         if search.steps > MOST_STEPS:
             raise TooHard
-        offer = free[place]
-        if not _constraints(claims[index], search.chosen[index], slot, offer):
-            if everything:
-                return False
-            continue
+        offer = search.found.offers[slot.places[place]]
         before = search.shares.get(offer.id)
-        choice = search.take(slot, offer)
+        choice = _chosen(search, claims[index], index, slot, slot.places[place])
         if choice is not None:
             search.chosen[index].append(choice)
-            following = place if offer.shared and not everything and not slot.admin else place + 1
-            if _devices(search, claims, at, slot, free, (following, count - 1)):
+            if _devices(search, claims, at, slot, (place + 1, count - 1)):
                 return True
             search.chosen[index].pop()
-            search.give_back(choice, before)
+            search.give_back(choice, index, before)
         if everything:
             return False
     return False
+
+
+def _chosen(search: Search, claim: ResourceClaim, index: int, slot: Slot, place: int) -> Choice | None:
+    """The device, taken, if it can be had. Selectors are asked about those only that are come to: the others need not have an answer."""
+    offer = search.found.offers[place]
+    if not search.free(slot, offer, index) or not _fits(search.found, place, slot) or not _tolerated(offer, slot.ask.tolerations):
+        return None
+    if not _constraints(claim, search.chosen[index], slot, offer):
+        if slot.ask.allocationMode == "All":
+            meta, id = claim.metadata, offer.id
+            raise ClaimError(f"claim {meta.namespace}/{meta.name}, request {slot.name.rsplit('/', 1)[-1]}: cannot add device "
+                             f"{id.driver}/{id.pool}/{id.device} because a claim constraint would not be satisfied")
+        return None
+    return search.take(slot, offer, index)
+
+
+def _check(search: Search, claim: ResourceClaim) -> None:
+    """A claim that asks for all devices is judged before the search begins.
+
+    Raises:
+        ClaimError: A pool is not what it should be, or more devices are asked for than a claim can have.
+    """
+    name, least = f"{claim.metadata.namespace}/{claim.metadata.name}", 0
+    for request in claim.spec.devices.requests or ():
+        asks: list[tuple[str, Ask]] = ([(request.name, request.exactly)] if request.exactly is not None
+                                       else [(one.name, one) for one in request.firstAvailable])
+        counts = []
+        for asked, ask in asks:
+            if ask.allocationMode == "All":
+                for place in search.found.on(search.row):
+                    offer = search.found.offers[place]
+                    if offer.wrong:
+                        raise ClaimError(f"claim {name}, request {asked}: asks for all devices, but resource pool "
+                                         f"{offer.id.driver}/{offer.id.pool} is currently {offer.wrong}")
+                counts.append(len(_slot(search, claim, asked, ask).places))
+            else:
+                counts.append(max(ask.count, 1))
+        least += min(counts)
+    if least > MOST_DEVICES:
+        raise ClaimError(f"claim {name}: number of requested devices {least} exceeds the claim limit of {MOST_DEVICES}")
 
 
 def _constraints(claim: ResourceClaim, chosen: Sequence[Choice], slot: Slot, offer: Offer) -> bool:
@@ -255,33 +293,34 @@ def _named(name: str, requests: Sequence[str]) -> bool:
 
 def _slots(search: Search, claim: ResourceClaim, request: DeviceRequest) -> Iterator[Slot]:
     if request.exactly is not None:
-        yield Slot(request.name, request.exactly, _matching(search, claim, request.exactly))
+        yield _slot(search, claim, request.name, request.exactly)
     for one in request.firstAvailable:
-        yield Slot(f"{request.name}/{one.name}", one, _matching(search, claim, one))
+        yield _slot(search, claim, f"{request.name}/{one.name}", one)
 
 
-def _matching(search: Search, claim: ResourceClaim, ask: Ask) -> tuple[Offer, ...]:
+def _slot(search: Search, claim: ResourceClaim, name: str, ask: Ask) -> Slot:
     found = search.snapshot.world.get(DEVICE_CLASSES, ask.deviceClassName)
     if found is None:
-        return ()
-    meta = claim.metadata
-    selectors = [(f"{owner}: selector #{number}", one.cel.expression)
-                 for owner, those in ((f"class {found.metadata.name}", found.spec.selectors), (f"claim {meta.namespace}/{meta.name}", ask.selectors))
-                 for number, one in enumerate(those) if one.cel is not None]
-    return tuple(search.found.offers[place] for place in search.found.on(search.row) if _fits(search.found, place, ask, selectors))
+        return Slot(name, ask)
+    meta, inventory_ = claim.metadata, search.found
+    selectors = tuple((f"{owner}: selector #{number}", one.cel.expression)
+                      for owner, those in ((f"class {found.metadata.name}", found.spec.selectors), (f"claim {meta.namespace}/{meta.name}", ask.selectors))
+                      for number, one in enumerate(those) if one.cel is not None)
+    slot = Slot(name, ask, tuple(place for place in inventory_.on(search.row) if not inventory_.offers[place].wrong), selectors)
+    if ask.allocationMode == "All":
+        return replace(slot, places=tuple(place for place in slot.places if _fits(inventory_, place, slot)))
+    return slot
 
 
-def _fits(found: Inventory, place: int, ask: Ask, selectors: Sequence[tuple[str, str]]) -> bool:
-    for name, expression in selectors:
+def _fits(found: Inventory, place: int, slot: Slot) -> bool:
+    for name, expression in slot.selectors:
         try:
             if not found.holds(expression, place):
                 return False
         except CelError as error:
-            raise ExpressionError(f"{name}: {error}") from None
+            raise ClaimError(f"{name}: {error}") from None
     offer = found.offers[place]
-    if not offer.shared and not capacity.offers(offer.device, ask.capacity):
-        return False
-    return _tolerated(offer, ask.tolerations)
+    return offer.shared or capacity.offers(offer.device, slot.ask.capacity)
 
 
 def _tolerated(offer: Offer, tolerations: Sequence[DeviceToleration]) -> bool:
@@ -308,13 +347,18 @@ def _share_id(claim: ResourceClaim, number: int, now: datetime | None) -> str:
 
 
 def _config(claim: ResourceClaim, chosen: Sequence[Choice], snapshot: Snapshot) -> list[DeviceAllocationConfiguration]:
-    out = []
+    """What classes say, once for all requests of one class; then what the claim says, again for every request that it names."""
+    of_class: dict[str, list[str]] = {}
     for name, class_name in dict.fromkeys((one.slot.name, one.slot.ask.deviceClassName) for one in chosen):
+        of_class.setdefault(class_name, []).append(name)
+    out = []
+    for class_name, names in of_class.items():
         found: DeviceClass | None = snapshot.world.get(DEVICE_CLASSES, class_name)
-        out += [DeviceAllocationConfiguration(source="FromClass", requests=[name], opaque=one.opaque) for one in (found.spec.config if found else ())]
-    served = {one.slot.name for one in chosen}
-    out += [DeviceAllocationConfiguration(source="FromClaim", requests=one.requests, opaque=one.opaque) for one in claim.spec.devices.config
-            if not one.requests or any(_named(name, one.requests) for name in served)]
+        out += [DeviceAllocationConfiguration(source="FromClass", requests=names, opaque=one.opaque) for one in (found.spec.config if found else ())]
+    served = list(dict.fromkeys(one.slot.name for one in chosen))
+    for one in claim.spec.devices.config:
+        times = sum(_named(name, one.requests) for name in served) if one.requests else 1
+        out += [DeviceAllocationConfiguration(source="FromClaim", requests=one.requests, opaque=one.opaque)] * times
     return out
 
 
@@ -326,9 +370,14 @@ def _nodes(offers: Sequence[Offer], node: str) -> NodeSelector | None:
     terms = [term for offer in offers if offer.selector is not None for term in offer.selector.nodeSelectorTerms or ()]
     if not terms:
         return None
-    both = NodeSelectorTerm(matchExpressions=[one for term in terms for one in term.matchExpressions],
-                            matchFields=[one for term in terms for one in term.matchFields])
+    both = NodeSelectorTerm(matchExpressions=_once(one for term in terms for one in term.matchExpressions),
+                            matchFields=_once(one for term in terms for one in term.matchFields))
     return NodeSelector(nodeSelectorTerms=[both])
 
 
-__all__ = ["ExpressionError", "allocate", "request_classes"]
+def _once(requirements: Iterable[NodeSelectorRequirement]) -> list[NodeSelectorRequirement]:
+    """Without what says the same again."""
+    return list({(one.key, one.operator, frozenset(one.values)): one for one in reversed(list(requirements))}.values())[::-1]
+
+
+__all__ = ["ClaimError", "PoolError", "allocate", "request_classes"]

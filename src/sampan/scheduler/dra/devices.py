@@ -39,7 +39,10 @@ NO_DEVICES: frozenset[DeviceId] = frozenset()
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """A device that is on offer. `node`, `row`: the only node; `selector`, `rows`: its nodes; no selector: all nodes."""
+    """A device that is on offer. `node`, `row`: the only node; `selector`, `rows`: its nodes; no selector: all nodes.
+
+    `wrong`: what its pool is, so that nothing is taken from it: "being updated" or "invalid".
+    """
 
     id: DeviceId
     device: Device
@@ -47,7 +50,7 @@ class Offer:
     rows: Mask | None
     node: str
     selector: NodeSelector | None
-    incomplete: bool
+    wrong: str
 
     @cached_property
     def variables(self) -> Mapping[str, Any]:
@@ -163,25 +166,46 @@ def _gather(snapshot: Snapshot) -> Inventory:
         pools[one.spec.driver, one.spec.pool.name].append(one)
     offers: list[Offer] = []
     counters: dict[tuple[str, str, str, str], int] = {}
-    for (driver, pool), slices in sorted(pools.items()):
-        newest = max(one.spec.pool.generation for one in slices)
-        current = sorted((one for one in slices if one.spec.pool.generation == newest), key=lambda one: one.metadata.name)
-        incomplete = len(current) < current[0].spec.pool.resourceSliceCount
+    for (driver, pool), slices in sorted(pools.items(), key=lambda one: (_newest_binds(one[1]), one[0])):
+        current = _newest(slices)
+        wrong = _wrong(current)
         for one in current:
             for group in one.spec.sharedCounters:
                 for name, counter in group.counters.items():
                     counters[driver, pool, group.name, name] = quantity.nano(counter.value)
-            offers += [_offer(DeviceId(driver, pool, device.name), device, one, snapshot, incomplete=incomplete) for device in one.spec.devices]
+            offers += [_offer(DeviceId(driver, pool, device.name), device, one, snapshot, wrong) for device in one.spec.devices]
     return Inventory(tuple(offers), counters)
 
 
-def _offer(id: DeviceId, device: Device, where: ResourceSlice, snapshot: Snapshot, *, incomplete: bool) -> Offer:
+def _newest(slices: list[ResourceSlice]) -> list[ResourceSlice]:
+    newest = max(one.spec.pool.generation for one in slices)
+    return sorted((one for one in slices if one.spec.pool.generation == newest), key=lambda one: one.metadata.name)
+
+
+def _newest_binds(slices: list[ResourceSlice]) -> bool:
+    """Whether the pool has devices that are to be bound first: such pools come last."""
+    return any(device.bindingConditions for one in _newest(slices) for device in one.spec.devices)
+
+
+def _wrong(slices: list[ResourceSlice]) -> str:
+    """Why nothing is taken from a pool, in upstream's words; "": it is all there."""
+    if len(slices) != slices[0].spec.pool.resourceSliceCount:
+        return "being updated"
+    names = [device.name for one in slices for device in one.spec.devices]
+    groups = [group.name for one in slices for group in one.spec.sharedCounters]
+    counters = {(group.name, name) for one in slices for group in one.spec.sharedCounters for name in group.counters}
+    consumed = {(use.counterSet, name) for one in slices for device in one.spec.devices for use in device.consumesCounters for name in use.counters}
+    unique = len(set(names)) == len(names) and len(set(groups)) == len(groups)
+    return "" if unique and consumed <= counters else "invalid"
+
+
+def _offer(id: DeviceId, device: Device, where: ResourceSlice, snapshot: Snapshot, wrong: str) -> Offer:
     source: Device | Any = device if where.spec.perDeviceNodeSelection else where.spec
     node, selector = source.nodeName or "", source.nodeSelector
     if node:
-        return Offer(id, device, snapshot.rows.get(node, -1), None, node, None, incomplete)
+        return Offer(id, device, snapshot.rows.get(node, -1), None, node, None, wrong)
     rows = selector_rows(snapshot, selector) if selector is not None else np.full(len(snapshot.alive), bool(source.allNodes))
-    return Offer(id, device, -1, rows, "", selector, incomplete)
+    return Offer(id, device, -1, rows, "", selector, wrong)
 
 
 Use = tuple[DeviceId, Mapping[str, Quantity] | None]  # a device, or what is taken of one that is shared

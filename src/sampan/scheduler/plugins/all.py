@@ -27,6 +27,7 @@ ALL: tuple[type[Plugin], ...] = (
 # those that score, with their default weights
 WEIGHTS = {
     "TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1, "PodTopologySpread": 2, "InterPodAffinity": 2,
+    "DynamicResources": 2,
     "NodeResourcesBalancedAllocation": 1, "ImageLocality": 1,
 }
 # they have a place in a configuration file, their work is done elsewhere: gates and order by the queue, binding by the loop

@@ -71,8 +71,8 @@ class Narrowed:
     rows: Mask
 
 
-class PreScoreError(Exception):
-    """The feasible nodes cannot be compared; the text is upstream's."""
+class PluginError(Exception):
+    """What the pod, or something it names, asks for cannot be read: it is not placed anywhere. The text is upstream's."""
 
 
 class Plugin:
@@ -87,14 +87,18 @@ class Plugin:
         return None
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
-        """None: nothing to say about this pod, every node fits."""
+        """None: nothing to say about this pod, every node fits.
+
+        Raises:
+            PluginError: There is no telling.
+        """
         return None
 
     def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
         """float[N] of whole numbers 0 to 100, meaningful where `feasible`; None: no preference.
 
         Raises:
-            PreScoreError: What the pod prefers cannot be read.
+            PluginError: What the pod prefers cannot be read.
         """
         return None
 

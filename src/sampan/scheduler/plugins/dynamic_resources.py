@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 
 from sampan.api import codec
-from sampan.api.resource.v1 import DeviceSelector, ResourceClaim
+from sampan.api.core.v1 import Pod
+from sampan.api.resource.v1 import AllocationResult, DeviceSelector, ResourceClaim
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
-from sampan.scheduler.dra.allocate import ExpressionError, allocate, request_classes
+from sampan.scheduler.dra.allocate import ClaimError, PoolError, allocate, request_classes
 from sampan.scheduler.dra.devices import NO_DEVICES, Inventory, Taken, inventory, taken
 from sampan.scheduler.dra.extended import variants, wants_devices
 from sampan.scheduler.nodeselect import selector_rows
-from sampan.scheduler.plugins.base import Change, Plugin, Reason, Rejected, Verdict
+from sampan.scheduler.normalize import to_hundred
+from sampan.scheduler.plugins.base import Change, Plugin, PluginError, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Mask, Snapshot
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
 from sampan.scheduler.world import What
 
 CANNOT = "cannot allocate all claims"
 ELSEWHERE = "resourceclaim not available on the node"
 MOST_CONSUMERS = 256
+MOST_ALTERNATIVES = 8
 MOST_REMEMBERED = 256
 
 
@@ -35,11 +38,17 @@ def claims_of(pod: Shape, snapshot: Snapshot) -> list[ResourceClaim]:
 
 
 def _said(claims: list[ResourceClaim], snapshot: Snapshot, row: int, in_use: Taken) -> str:
-    """Why a row cannot serve the claims; "": it can."""
+    """Why a row cannot serve the claims; "": it can.
+
+    Raises:
+        PluginError: There is something wrong with a claim or its class.
+    """
     try:
         return "" if allocate(claims, snapshot, row, in_use) is not None else CANNOT
-    except ExpressionError as error:
+    except PoolError as error:
         return str(error)
+    except ClaimError as error:
+        raise PluginError(f'running "{DynamicResources.name}" filter plugin: {error}') from None
 
 
 def _remembered(claims: list[ResourceClaim], found: Inventory, in_use: Taken, snapshot: Snapshot) -> dict[int, tuple[Any, str]]:
@@ -60,6 +69,24 @@ def found_selectors(claim: ResourceClaim) -> Iterator[DeviceSelector]:
             yield from one.selectors
 
 
+def _rank(claim: ResourceClaim, result: AllocationResult) -> int:
+    """How early the alternatives are that were chosen: the more the better."""
+    chosen = {one.request for one in result.devices.results}
+    return sum(MOST_ALTERNATIVES - place for request in claim.spec.devices.requests or () for place, one in enumerate(request.firstAvailable)
+               if f"{request.name}/{one.name}" in chosen)
+
+
+def useless_claim(pod: Pod, shape: Shape, snapshot: Snapshot) -> ResourceClaim | None:
+    """A claim of a pod that fits nowhere whose devices are not where the pod could be, and which nobody else uses: it may have others."""
+    for claim in claims_of(shape, snapshot):
+        given = claim.status.allocation
+        if given is None or given.nodeSelector is None or any(one.uid != pod.metadata.uid for one in claim.status.reservedFor):
+            continue
+        if (snapshot.alive & ~selector_rows(snapshot, given.nodeSelector)).any():
+            return claim
+    return None
+
+
 class DynamicResources(Plugin):
     name = "DynamicResources"
     events: frozenset[What] = frozenset(("node", "resource claim", "resource slice", "device class", "pod gone"))
@@ -78,6 +105,21 @@ class DynamicResources(Plugin):
                         return Rejected(f"request {name}: device class {class_name} does not exist")
         return None
 
+    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+        """Where a claim has alternatives, the nodes that can serve an earlier one are better."""
+        claims = claims_of(pod, snapshot)
+        if not any(request.firstAvailable for claim in claims for request in claim.spec.devices.requests or ()):
+            return None
+        waiting = [claim for claim in claims if claim.status.allocation is None]
+        raw, in_use = np.zeros(len(snapshot.alive), np.float64), taken(snapshot)
+        for rows, extra in variants(pod, snapshot, feasible):
+            wanted = waiting if extra is None else [*waiting, extra]
+            for row in np.flatnonzero(rows).tolist():
+                found = iter(allocate(wanted, snapshot, row, in_use) or ())
+                given = [claim.status.allocation or next(found, None) for claim in claims]
+                raw[row] = sum(_rank(claim, result) for claim, result in zip(claims, given, strict=True) if result is not None)
+        return to_hundred(raw, feasible)
+
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not wants_devices(pod, snapshot):
             return None
@@ -86,11 +128,11 @@ class DynamicResources(Plugin):
         for claim in claims:
             if claim.status.allocation is not None and claim.status.allocation.nodeSelector is not None:
                 elsewhere |= ~selector_rows(snapshot, claim.status.allocation.nodeSelector)
-        reasons = [Reason(ELSEWHERE, elsewhere, resolvable=False)]
-        bad = elsewhere.copy()
+        reasons: list[Reason] = []
+        bad = np.zeros_like(elsewhere)
         waiting = [claim for claim in claims if claim.status.allocation is None]
         refused: dict[str, list[int]] = {}
-        for rows, extra in variants(pod, snapshot, ~elsewhere & snapshot.alive):
+        for rows, extra in variants(pod, snapshot, snapshot.alive):
             wanted = waiting if extra is None else [*waiting, extra]
             for text, found in (self._refused(wanted, snapshot, rows) if wanted else {}).items():
                 refused.setdefault(text, []).extend(found)
@@ -99,6 +141,8 @@ class DynamicResources(Plugin):
             mask[found] = True
             bad |= mask
             reasons.append(Reason(text, mask, resolvable=False))
+        reasons.append(Reason(ELSEWHERE, elsewhere & ~bad, resolvable=False))  # told of where all that is to be allocated could be
+        bad |= elsewhere
         return Verdict(~bad, tuple(reasons)) if bad.any() else None
 
     @staticmethod

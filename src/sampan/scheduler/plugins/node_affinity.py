@@ -10,7 +10,7 @@ from sampan.api import field
 from sampan.api.core.v1 import NodeSelector, PreferredSchedulingTerm
 from sampan.scheduler.nodeselect import named_nodes, selector_rows, term_errors, term_rows, wanted_rows
 from sampan.scheduler.normalize import to_hundred
-from sampan.scheduler.plugins.base import Change, Narrowed, Plugin, PreScoreError, Reason, Rejected, Verdict
+from sampan.scheduler.plugins.base import Change, Narrowed, Plugin, PluginError, Reason, Rejected, Verdict
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Mask, Snapshot
 from sampan.scheduler.world import What
@@ -64,7 +64,7 @@ class NodeAffinity(Plugin):
         known = pod.cache.get("preferred nodes")
         if known is None or known[0] != snapshot.generation:
             if errors := [error for index, one in enumerate(own) if one.weight for error in term_errors(one.preference, f"[{index}]")]:
-                raise PreScoreError(f'running PreScore plugin "{self.name}": {field.aggregate(errors)}')
+                raise PluginError(f'running PreScore plugin "{self.name}": {field.aggregate(errors)}')
             raw = np.zeros(len(snapshot.alive), np.float64)
             for one in (*self._preferred, *own):
                 if one.weight:
