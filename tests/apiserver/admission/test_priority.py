@@ -41,6 +41,9 @@ def test_the_lowest_default_class_is_taken(readers: MemoryReaders) -> None:
     ({"priorityClassName": "hi", "preemptionPolicy": "PreemptLowerPriority"},
      "the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission controller "
      "computed Never from the given PriorityClass name"),
+    ({"preemptionPolicy": ""},
+     "the string value of PreemptionPolicy () must not be provided in pod spec; priority admission controller "
+     "computed PreemptLowerPriority from the given PriorityClass name"),
 ])
 def test_a_pod_does_not_choose_its_own(readers: MemoryReaders, spec: dict[str, Any], why: str) -> None:
     assert refusal(Priority(readers), ask("CREATE", PODS, pod(**spec))) == f'pods "web" is forbidden: {why}'
@@ -50,6 +53,8 @@ def test_an_update_keeps_what_it_leaves_out(readers: MemoryReaders) -> None:
     request = ask("UPDATE", PODS, pod(), pod(priority=1000, preemptionPolicy="Never"))
     spec = admit(Priority(readers), request).object.spec
     assert (spec.priority, spec.preemptionPolicy) == (1000, "Never")
+    request = ask("UPDATE", PODS, pod(preemptionPolicy=""), pod(priority=1000, preemptionPolicy="Never"))
+    assert admit(Priority(readers), request).object.spec.preemptionPolicy == ""
 
 
 def test_there_is_one_default_and_the_systems_stay(readers: MemoryReaders) -> None:

@@ -7,6 +7,7 @@ import pytest
 from apiserver.admitting import admit, ask, pod, refusal
 from apiserver.readers import MemoryReaders
 from sampan.api.core.v1 import Toleration
+from sampan.api.errors import OtherStatus
 from sampan.api.resources import PODS, RUNTIME_CLASSES
 from sampan.apiserver.admission.runtime_class import RuntimeClass, merged
 
@@ -35,6 +36,15 @@ def test_a_pod_gets_what_its_class_says(plugin: RuntimeClass) -> None:
 ])
 def test_what_contradicts_the_class_is_refused(plugin: RuntimeClass, spec: dict[str, Any], why: str) -> None:
     assert refusal(plugin, ask("CREATE", PODS, pod(**spec))) == f'pods "web" is forbidden: {why}'
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("", "resource name may not be empty"), ("a/b", 'invalid resource name "a/b": [may not contain \'/\']'),
+    ("..", 'invalid resource name "..": [may not be \'..\']')])
+def test_a_class_that_nobody_could_ask_for_is_no_clients_fault(plugin: RuntimeClass, name: str, why: str) -> None:
+    with pytest.raises(OtherStatus) as caught:
+        admit(plugin, ask("CREATE", PODS, pod(runtimeClassName=name)))
+    assert (caught.value.code, caught.value.message) == (500, why)
 
 
 def test_a_pod_without_a_class_is_left_alone(plugin: RuntimeClass) -> None:

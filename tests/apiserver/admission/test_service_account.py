@@ -62,6 +62,8 @@ def test_the_pods_wish_goes_before_the_accounts(plugin: ServiceAccount) -> None:
 def test_a_missing_account_is_told(plugin: ServiceAccount) -> None:
     assert refusal(plugin, ask("CREATE", PODS, pod(), namespace="b")) == (
         'pods "web" is forbidden: error looking up service account b/default: serviceaccount "default" not found')
+    assert refusal(plugin, ask("CREATE", PODS, pod(serviceAccountName="a/b"), namespace="b")) == (
+        'pods "web" is forbidden: error looking up service account b/a/b: invalid resource name "a/b": [may not contain \'/\']')
     generated = pod("web-x7k2p", metadata={"generateName": "web-"})
     assert refusal(plugin, ask("CREATE", PODS, generated, namespace="b")).startswith('pods "web-" is forbidden: ')
 

@@ -42,7 +42,8 @@ class Priority:
             old: Pod = request.old
             if pod.spec.priority is None:
                 pod.spec.priority = old.spec.priority
-            pod.spec.preemptionPolicy = pod.spec.preemptionPolicy or old.spec.preemptionPolicy
+            if pod.spec.preemptionPolicy is None:
+                pod.spec.preemptionPolicy = old.spec.preemptionPolicy
             return
         if pod.spec.priorityClassName:
             entry = self._classes.get("", pod.spec.priorityClassName)
@@ -58,7 +59,7 @@ class Priority:
                                      f"priority admission controller computed {value} from the given PriorityClass name")
         pod.spec.priority = value
         if policy:
-            if pod.spec.preemptionPolicy and pod.spec.preemptionPolicy != policy:
+            if pod.spec.preemptionPolicy is not None and pod.spec.preemptionPolicy != policy:
                 raise forbidden(request, f"the string value of PreemptionPolicy ({pod.spec.preemptionPolicy}) must not be provided in "
                                          f"pod spec; priority admission controller computed {policy} from the given PriorityClass name")
             pod.spec.preemptionPolicy = policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampan.api.errors import Forbidden
+from sampan.api.names import path_segment_name
 from sampan.apiserver.admission.base import AdmissionRequest
 
 GENERATED = 5  # characters behind a generateName
@@ -11,6 +12,14 @@ GENERATED = 5  # characters behind a generateName
 def forbidden(request: AdmissionRequest, why: str, *, final: bool = False) -> Forbidden:
     """The refusal. Before the object is `final` (validating plugins) a generated name is told as its prefix."""
     return Forbidden.on(request.resource.plural, request.resource.group, name_of(request, final=final), why)
+
+
+def unaddressable(name: str) -> str:
+    """Why nothing can be asked for by this name; empty: it can. Upstream's plugins ask the server for what their caches do not know."""
+    if not name:
+        return "resource name may not be empty"
+    why = path_segment_name(name)
+    return f'invalid resource name "{name}": [{" ".join(why)}]' if why else ""
 
 
 def name_of(request: AdmissionRequest, *, final: bool = False) -> str:

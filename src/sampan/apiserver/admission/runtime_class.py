@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from sampan.api.core.v1 import Pod, Toleration
+from sampan.api.errors import OtherStatus
 from sampan.api.node.v1 import RuntimeClass as RuntimeClassObject
 from sampan.api.resources import RUNTIME_CLASSES
 from sampan.apiserver.admission.base import AdmissionRequest
-from sampan.apiserver.admission.refusal import forbidden
+from sampan.apiserver.admission.refusal import forbidden, unaddressable
 from sampan.apiserver.watchcache import Readers
 
 
@@ -90,5 +91,7 @@ class RuntimeClass:
             return None
         entry = self._classes.get("", name)
         if entry is None:
+            if why := unaddressable(name):
+                raise OtherStatus(why, code=500)
             raise forbidden(request, f'pod rejected: RuntimeClass "{name}" not found', final=final)
         return entry.object  # type: ignore[no-any-return]

@@ -27,7 +27,7 @@ from sampan.api.core.v1 import (
 from sampan.api.errors import OtherStatus
 from sampan.api.resources import SERVICE_ACCOUNTS
 from sampan.apiserver.admission.base import AdmissionRequest
-from sampan.apiserver.admission.refusal import forbidden
+from sampan.apiserver.admission.refusal import forbidden, unaddressable
 from sampan.apiserver.auth.podrefs import MIRROR, secrets_of
 from sampan.apiserver.watchcache import Readers
 from sampan.lib.clock import Identity
@@ -98,6 +98,8 @@ class ServiceAccount:
     def _account(self, request: AdmissionRequest, *, final: bool) -> Any:
         name = request.object.spec.serviceAccountName
         entry = self._accounts.get(request.namespace, name)
+        if entry is None and (why := unaddressable(name)):
+            raise forbidden(request, f"error looking up service account {request.namespace}/{name}: {why}", final=final)
         if entry is None:
             raise forbidden(request, f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" '
                                      "not found", final=final)

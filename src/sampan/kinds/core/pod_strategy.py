@@ -68,8 +68,7 @@ def default_status(pod: Pod) -> None:
 def _default_pod_resources(spec: PodSpec, whole: ResourceRequirements) -> None:
     if not whole.limits and not whole.requests:
         return
-    limits = aggregate_limits(spec)
-    for name, limit in limits.items():
+    for name, limit in aggregate_limits(spec).items():
         if is_huge_page(name) and name not in whole.requests:
             whole.limits.setdefault(name, limit)
     if whole.limits:
@@ -79,11 +78,6 @@ def _default_pod_resources(spec: PodSpec, whole: ResourceRequirements) -> None:
         for name, limit in whole.limits.items():
             if is_pod_level(name):
                 whole.requests.setdefault(name, limit)
-        return
-    everyone = [*(spec.containers or ()), *spec.initContainers]
-    for name, limit in limits.items():
-        if is_pod_level(name) and is_overcommit_allowed(name) and all(name in one.resources.limits for one in everyone):
-            whole.limits[name] = limit
 
 
 # -- create -------------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from sampan.api.core.v1 import (
     Toleration,
 )
 from sampan.api.errors import FieldError
+from sampan.kinds.core import pod_status
 from sampan.kinds.core.internal import difference, internal
 from sampan.kinds.core.pod_spec import scheduling
 from sampan.kinds.core.pod_spec.containers import image_space
@@ -222,11 +223,13 @@ def validate_status(new: Pod, old: Pod) -> Errors:
         _transitions(errors, new, old, "initContainerStatuses", old.spec.initContainers)
     _transitions(errors, new, old, "ephemeralContainerStatuses", [])
     _claims(errors, new)
+    pod_status.extended_claim(errors, new)
     _addresses(errors, [one.ip for one in status.podIPs], [one.ip for one in was.podIPs], "status.podIPs")
     if status.hostIPs:
         if status.hostIP != status.hostIPs[0].ip:
             errors.append(field.invalid("status.hostIPs[0].ip", status.hostIPs[0].ip, "must be equal to `hostIP`"))
         _addresses(errors, [one.ip for one in status.hostIPs], [one.ip for one in was.hostIPs], "status.hostIPs")
+    pod_status.containers(errors, new)
     return errors
 
 

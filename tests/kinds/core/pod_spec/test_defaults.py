@@ -16,6 +16,7 @@ from sampan.kinds.core.pod_spec.defaults import pull_policy
     ("reg.example.com:5000/x:2", "IfNotPresent"), (f"nginx@sha256:{'0' * 64}", "IfNotPresent"), ("", "IfNotPresent"),
     ("a" * 247, "Always"), ("a" * 248, "IfNotPresent"), ("a.b/" + "a" * 255, "Always"), ("a.b/" + "a" * 256, "IfNotPresent"),
     ("1/" + "a" * 253, "Always"), ("1/" + "a" * 254, "IfNotPresent"), ("Bad Image", "IfNotPresent"), ("a//b", "IfNotPresent"), ("localhost/a/b", "Always"),
+    ("a" * 64, "IfNotPresent"), ("g" * 64, "Always"),
 ])
 def test_only_the_latest_image_is_always_pulled(image: str, policy: str) -> None:
     assert pull_policy(image) == policy
@@ -48,6 +49,16 @@ def test_requests_of_a_whole_pod_follow_its_containers_and_its_limits() -> None:
                 "containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "500m"}}}]})
     assert made.spec.resources is not None
     assert made.spec.resources.requests == {"cpu": "500m", "memory": "1Gi"}
+
+
+def test_a_whole_pod_gets_no_limits_from_its_containers_but_those_of_huge_pages() -> None:
+    limits = {"cpu": "2", "memory": "1Gi", "hugepages-2Mi": "2Mi"}
+    made = pod({"resources": {"requests": {"cpu": "3"}}, "containers": [{"name": "c", "image": "x", "resources": {"limits": limits}}]})
+    assert made.spec.resources is not None
+    assert made.spec.resources.limits == {"hugepages-2Mi": "2Mi"}
+    made = pod({"resources": {"requests": {"cpu": "3"}}, "containers": [{"name": "c", "image": "x", "resources": {"limits": {"cpu": "2"}}}]})
+    assert made.spec.resources is not None
+    assert (made.spec.resources.limits, made.spec.resources.requests) == ({}, {"cpu": "3"})
 
 
 def test_a_volume_without_a_source_is_an_empty_directory() -> None:

@@ -88,6 +88,8 @@ VOLUMES = {
         volume(iscsi={"targetPortal": "p", "iqn": "iqn.2024-01.A:b", "initiatorName": "iqn.2024-01.a"}),
     "spec.volumes[0].image.reference: Required value": volume(image={}),
     "spec.volumes[0].persistentDisk.pdName: Required value": volume(gcePersistentDisk={}),
+    "spec.volumes[0].persistentDisk.partition: Invalid value: 256: must be between 1 and 255, inclusive":
+        volume(gcePersistentDisk={"pdName": "d", "partition": 256}),
     "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.name: Forbidden: cannot be set":
         volume(ephemeral={"volumeClaimTemplate": {"metadata": {"name": "x"}, "spec": {
             "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1"}}}}}),

@@ -19,7 +19,7 @@ _INITIATOR_KINDS = " starting with iqn, eui, or naa"
 _PORTAL_BYTES = 64
 TOO_LONG_PORTAL = ("Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
                    "if iscsi.initiatorName is specified.")
-_PARTITION = "must be between 0 and 255, inclusive"
+_PARTITION = "must be between 1 and 255, inclusive"  # 0, too, is taken: it is none
 _HOST_PORT = "must be a host:port pair or multiple pairs separated by commas"
 
 

@@ -37,6 +37,7 @@ _REFERENCE = re.compile(
     rf"((?:{_HOST}(?:[.]{_HOST})*(?::[0-9]+)?/)?{_WORD}(?:/{_WORD})*)"
     r"(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
 )
+_IDENTIFIER = re.compile("[a-f0-9]{64}")  # an image by its digest alone is no reference
 _MAX_REFERENCE = 512
 _MAX_PATH = 255
 _sources = attrgetter(*VOLUME_SOURCES)
@@ -93,7 +94,7 @@ def pull_policy(image: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_latest(image: str) -> bool:
-    if len(image) > _MAX_REFERENCE or (match := _REFERENCE.fullmatch(image)) is None:
+    if len(image) > _MAX_REFERENCE or _IDENTIFIER.fullmatch(image) or (match := _REFERENCE.fullmatch(image)) is None:
         return False
     name, tag, digest = match.groups()
     host, slash, path = name.partition("/")
