@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,10 +16,10 @@ from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.client.kubeconfig import Access
 from sampan.client.tls import tls_context
-from sampan.cluster.connection import RESERVED_FILES, Limits, raise_file_limit
+from sampan.cluster.connection import RESERVED_FILES, Cycle, Limits, raise_file_limit
 from sampan.testing.https import served
 from sampan.testing.server import RunningServer
-from sampan.testing.waiting import PATIENCE_SECONDS
+from sampan.testing.waiting import PATIENCE_SECONDS, until
 
 GENEROUS = Limits()
 HASTY = Limits(head_seconds=2.0, unread_seconds=1.0)  # far above what a slow machine takes for a turn
@@ -303,6 +304,28 @@ def test_a_watch_that_nobody_reads_is_cut_while_others_go_on() -> None:
             assert not received.endswith(b"0\r\n\r\n")
 
     run(test, HASTY)
+
+
+def test_connections_that_end_leave_nothing_to_the_collector() -> None:
+    def cycles() -> int:
+        return sum(isinstance(one, Cycle) for one in gc.get_objects())
+
+    async def test(world: World) -> None:
+        gc.collect()
+        before = cycles()
+        gc.disable()  # what is freed now is freed by its last reference
+        try:
+            for _ in range(5):
+                async with world.connected() as line:
+                    line.send(LINE + b"\r\n")
+                    assert await line.code() == 200
+                    line.send(b"GET " + MAPS + b"?watch=true&resourceVersion=0 HTTP/1.1\r\nHost: l\r\n\r\n")
+                    await line.reader.readuntil(b"\r\n\r\n")
+            await until(lambda: cycles() <= before, "the end of what belonged to the connections")
+        finally:
+            gc.enable()
+
+    run(test)
 
 
 def test_as_many_files_are_opened_as_the_process_may() -> None:

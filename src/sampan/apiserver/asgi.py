@@ -89,7 +89,7 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         info = request_of(scope, scope["method"])
         inside = "sampan" in (scope.get("extensions") or ())
-        exchange: Exchange | None = scope.get("sampan.exchange")
+        exchange: Exchange | None = scope.pop("sampan.exchange", None)  # it has the scope: left there, neither would go by itself
         body = _Body(info, receive, None if inside else self.body_seconds, exchange)
         assert self.pipeline is not None, "not started"
         response = await self.pipeline.handle(info, body.read)
