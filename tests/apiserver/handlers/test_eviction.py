@@ -110,3 +110,16 @@ def test_an_eviction_of_another_pod_of_that_name_notes_nothing() -> None:
         assert [one["type"] for one in conditions] == ["Ready"]
 
     with_server(test)
+
+
+def test_the_older_version_is_taken_and_the_two_places_for_dry_run_must_agree() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", PODS, pod("p"))
+        path = f"{PODS}/p/eviction?dryRun=All"
+        code, value = await asker.ask("POST", path, {"metadata": {"name": "p"}, "deleteOptions": {"dryRun": ["x"]}})
+        assert (code, value["message"]) == (500, "Non-matching dry-run options in request and content: [All] and [x]")
+        for version, wanted in (("policy/v1", 201), ("policy/v1beta1", 201), ("policy/v2", 400)):
+            body = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "p"}}
+            assert (await asker.ask("POST", path, body))[0] == wanted
+
+    with_server(test)

@@ -10,11 +10,13 @@ from typing import Any
 from sampan.api import field
 from sampan.api.core.v1 import PodCondition
 from sampan.api.errors import BadRequest, Conflict, OtherStatus
+from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import BINDINGS, PODS
 from sampan.apiserver import bodies
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, needs_verb, render, write_of
 from sampan.apiserver.handlers.create import check_namespace
+from sampan.apiserver.handlers.update import precondition_conflict
 from sampan.apiserver.options import write_options
 from sampan.apiserver.request import RequestInfo
 from sampan.apiserver.response import Response
@@ -33,6 +35,10 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(_SERVED, sent, info.namespace)
     name = info.name or sent.metadata.name
+    if not name:
+        raise BadRequest("Name parameter required.")
+    if not info.name:
+        sent.metadata.uid = ""  # whoever makes an object, as posting to `bindings` is taken to be, doesn't choose that
     if sent.metadata.name != name:
         raise BadRequest("name in URL does not match name in Binding object")
     pods = api.catalog.of(PODS)
@@ -41,6 +47,8 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     now = api.registry.now()
 
     def change(pod: Any) -> None:
+        if why := _meant_another(pod.metadata, sent.metadata):
+            raise precondition_conflict(pods, f"{info.namespace}/{name}", why, dry_run=options.dry_run)
         _assign(pod, sent, name, now)
 
     await api.registry.adjust(pods, info.namespace, name, change, dry_run=options.dry_run)
@@ -61,13 +69,17 @@ def _refuse(name: str, why: str) -> Conflict:
     return Conflict.of("pods/binding", "", name, why)
 
 
+def _meant_another(found: ObjectMeta, wanted: ObjectMeta) -> str:
+    """Why this is not the pod that the binding is for; empty: it is."""
+    if wanted.uid and wanted.uid != found.uid:
+        return f"UID in precondition: {wanted.uid}, UID in object meta: {found.uid}"
+    if wanted.resourceVersion and wanted.resourceVersion != found.resourceVersion:
+        return f"ResourceVersion in precondition: {wanted.resourceVersion}, ResourceVersion in object meta: {found.resourceVersion}"
+    return ""
+
+
 def _assign(pod: Any, sent: Any, name: str, now: Any) -> None:
     meta = pod.metadata
-    if sent.metadata.uid and sent.metadata.uid != meta.uid:
-        raise _refuse(name, f"Precondition failed: UID in precondition: {sent.metadata.uid}, UID in object meta: {meta.uid}")
-    if sent.metadata.resourceVersion and sent.metadata.resourceVersion != meta.resourceVersion:
-        raise _refuse(name, f"Precondition failed: ResourceVersion in precondition: {sent.metadata.resourceVersion}, "
-                            f"ResourceVersion in object meta: {meta.resourceVersion}")
     if meta.deletionTimestamp:
         raise _refuse(name, f"pod {name} is being deleted, cannot be assigned to a host")
     if pod.spec.nodeName:

@@ -5,6 +5,7 @@ Source: kubernetes `pkg/registry/core/pod/storage/eviction.go`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sampan.api import codec, selectors
@@ -28,6 +29,7 @@ from sampan.kinds.kind import Kind
 
 EVICTIONS: Resource[Eviction] = Resource("policy", "v1", "evictions", "Eviction", "eviction", True, "sampan.api.policy.v1:Eviction")
 _SERVED = Served(EVICTIONS, Kind(resource=EVICTIONS), EVICTIONS)
+_BETA = replace(_SERVED, resource=replace(EVICTIONS, version="v1beta1"))  # taken as the same
 MOST_DISRUPTED = 2000
 VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 
@@ -38,11 +40,14 @@ async def eviction(api: Api, info: RequestInfo, served: Served, body: Body) -> R
     form = form_of(info)
     raw = await bodies.read(body, info.headers.get("content-type", ""), "Eviction")
     options = write_options(info, "CreateOptions")
-    sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
+    served_as = _BETA if b"policy/v1beta1" in raw and codec.loads(raw).get("apiVersion") == "policy/v1beta1" else _SERVED
+    sent = bodies.decode(served_as, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(_SERVED, sent, info.namespace)
     if sent.metadata.name != info.name:
         raise BadRequest("name in URL does not match name in Eviction object")
     wanted = sent.deleteOptions or DeleteOptions()
+    if options.dry_run and wanted.dryRun and wanted.dryRun != ["All"]:
+        raise OtherStatus(f"Non-matching dry-run options in request and content: [All] and [{' '.join(wanted.dryRun)}]", code=500)
     validate_options(wanted)
     dry_run = options.dry_run or bool(wanted.dryRun)
     pods = api.catalog.of(PODS)

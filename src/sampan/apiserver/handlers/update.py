@@ -68,15 +68,21 @@ _STORED_BY_GROUP = ("apiextensions.k8s.io", "apiregistration.k8s.io")
 
 
 def uid_conflict(served: Served, info: RequestInfo, wanted: str, found: str, *, dry_run: bool = False) -> Conflict:
-    """In the words of upstream's storage, whose keys leave out the group of most built-in kinds."""
+    """Another object of that name was meant."""
+    where = f"{info.namespace}/{info.name}" if served.resource.namespaced else info.name
+    why = f"UID in precondition: {wanted}, UID in object meta: {found}"
+    return precondition_conflict(served, where, why, dry_run=dry_run)
+
+
+def precondition_conflict(served: Served, where: str, why: str, *, dry_run: bool = False) -> Conflict:
+    """In the words of upstream's storage, whose keys leave out the group of most built-in kinds; `where`: [namespace/]name."""
     resource = served.resource
     by_group = served.custom is not None or resource.group in _STORED_BY_GROUP
     plural = f"{resource.group}/{resource.plural}" if by_group else _STORED_AS.get(resource.group_resource, resource.plural)
-    where = f"{info.namespace}/{info.name}" if resource.namespaced else info.name
     root = "" if dry_run else "/registry"
-    return Conflict.of(resource.plural, resource.group, info.name,
+    return Conflict.of(resource.plural, resource.group, where.rpartition("/")[2],
                        f"StorageError: invalid object, Code: 4, Key: {root}/{plural}/{where}, ResourceVersion: 0, "
-                       f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
+                       f"AdditionalErrorMsg: Precondition failed: {why}")
 
 
 def authorize_create(api: Api, info: RequestInfo) -> None:
