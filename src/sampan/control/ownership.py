@@ -57,7 +57,7 @@ def claim(owner: Any, matches: Matches, objects: Iterable[T], *, adoptable: Call
 def adoption(resource: Resource[Any], obj: Any, reference: OwnerReference, *, finalizer: str = "") -> Patch:
     """The patch that makes `reference` the managing owner, and adds its finalizer; a conflict if the object changed."""
     lacks = finalizer and finalizer not in obj.metadata.finalizers
-    return _owners(resource, obj, [*obj.metadata.ownerReferences, reference],
+    return _owners(resource, obj, [reference, *obj.metadata.ownerReferences],  # first, as strategic patches put what is new
                    finalizers=[*obj.metadata.finalizers, finalizer] if lacks else None)
 
 

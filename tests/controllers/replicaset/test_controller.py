@@ -34,15 +34,16 @@ def test_it_creates_what_is_missing_once_and_tells() -> None:
 
 def test_matching_orphans_are_adopted_and_pods_relabelled_are_released() -> None:
     async def scenario(world: World) -> None:
-        await world.make(PODS, {"metadata": {"name": "lone", "labels": {"app": "web"}}, "spec": TEMPLATE["spec"]})
+        friend = {"apiVersion": "v1", "kind": "ConfigMap", "name": "friend", "uid": "f"}
+        await world.make(PODS, {"metadata": {"name": "lone", "labels": {"app": "web"}, "ownerReferences": [friend]}, "spec": TEMPLATE["spec"]})
         await world.make(PODS, {"metadata": {"name": "other", "labels": {"app": "db"}}, "spec": TEMPLATE["spec"]})
         await world.make(REPLICA_SETS, WEB)
         await world.settle()
         assert len(await world.all(PODS)) == 6
-        assert (await world.get(PODS, "lone")).metadata.ownerReferences[0].name == "web"
+        assert [one.name for one in (await world.get(PODS, "lone")).metadata.ownerReferences] == ["web", "friend"]
         await world.patch(PODS, "lone", {"metadata": {"labels": {"app": "debug"}}})
         await world.settle()
-        assert (await world.get(PODS, "lone")).metadata.ownerReferences == []
+        assert [one.name for one in (await world.get(PODS, "lone")).metadata.ownerReferences] == ["friend"]
         assert len(await world.all(PODS)) == 7
 
     run(build, scenario)
