@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +13,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.client.base import DeleteOptions
 
 JSON = "application/json"
+_PLAIN = re.compile(r"[A-Za-z0-9.-]*").fullmatch  # nothing to quote, as in nearly all names
 
 
 def query(**values: Any) -> str:
@@ -22,7 +24,11 @@ def query(**values: Any) -> str:
 
 def path(resource: Resource[Any], namespace: str, name: str = "", subresource: str = "") -> str:
     """The URL path with its parts quoted."""
-    return resource.path(quote(namespace, safe=""), quote(name, safe=":"), subresource)
+    if not _PLAIN(namespace):
+        namespace = quote(namespace, safe="")
+    if not _PLAIN(name):
+        name = quote(name, safe=":")
+    return resource.path(namespace, name, subresource)
 
 
 def where(obj: Any) -> tuple[str, str]:

@@ -65,13 +65,15 @@ class Index(Generic[T]):
 
     def move(self, key: Key, old: T | None, new: T | None) -> None:
         """Take `old` out and `new` in (the informer calls this)."""
-        before = set(self._function(old)) if old is not None else set()
-        after = set(self._function(new)) if new is not None else set()
-        for value in before - after:
-            bucket = self._buckets[value]
-            del bucket[key]
-            if not bucket:
-                del self._buckets[value]
+        before = self._function(old) if old is not None else ()
+        after = self._function(new) if new is not None else ()
+        if before != after:  # mostly an object stays where it is
+            after = set(after)
+            for value in set(before) - after:
+                bucket = self._buckets[value]
+                del bucket[key]
+                if not bucket:
+                    del self._buckets[value]
         if new is not None:
             for value in after:
                 self._buckets.setdefault(value, {})[key] = new

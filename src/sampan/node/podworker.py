@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
@@ -222,14 +224,12 @@ class PodWorker:
 
     def _view(self, pod: Pod, observed: Observed) -> PodView:
         own = {condition.type for condition in self._status.conditions}
+        gates = {gate.conditionType for gate in pod.spec.readinessGates}
         # the conditions of others come from the API, ours from what we last said
-        self._status.conditions = [
-            *self._status.conditions,
-            *(c for c in pod.status.conditions if c.type not in own),
-        ]
-        for foreign in pod.status.conditions:
-            if any(gate.conditionType == foreign.type for gate in pod.spec.readinessGates):
-                self._status.conditions = [foreign if c.type == foreign.type else c for c in self._status.conditions]
+        foreign = {c.type: c for c in pod.status.conditions if c.type not in own or c.type in gates}
+        if foreign:
+            conditions = {c.type: c for c in self._status.conditions} | foreign
+            self._status = replace(self._status, conditions=list(conditions.values()))
         known = Pod(metadata=pod.metadata, spec=pod.spec, status=self._status, kind=pod.kind, apiVersion=pod.apiVersion)
         return PodView(pod=known, now=self._node.clock.now(), sandbox=observed.sandbox, containers=observed.containers,
                        backoff=self._backoff, verdict=self._node.prober.verdict)

@@ -56,7 +56,7 @@ def sandbox_spec(pod: Pod, attempt: int, dns: DNSConfig, settings: NodeSettings,
     return PodSandboxSpec(
         name=pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid, attempt=attempt,
         hostname="" if spec.hostNetwork else host_name(pod),
-        log_directory=str(settings.log_root / log_folder(pod)),
+        log_directory=f"{settings.log_root}/{log_folder(pod)}",
         dns=dns, port_mappings=ports,
         labels={**pod.metadata.labels, **pod_labels(pod)},
         annotations=dict(pod.metadata.annotations),

@@ -12,7 +12,7 @@ from typing import Any
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
-from sampan.api.core.v1 import Pod, PodStatus
+from sampan.api.core.v1 import Pod, PodCondition, PodStatus
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.api.resources import PODS
 from sampan.client.base import STRATEGIC_PATCH, Client, DeleteOptions
@@ -30,24 +30,22 @@ class StatusWriter:
 
     def __init__(self, client: Client, tasks: Tasks, *, clock: AsyncClock) -> None:
         self._client, self._tasks, self._clock = client, tasks, clock
-        self._wanted: dict[str, tuple[Pod, bytes]] = {}
-        self._written: dict[str, bytes] = {}  # as JSON: a tenth of the memory, and there is one a pod
+        self._wanted: dict[str, tuple[Pod, PodStatus]] = {}
+        self._written: dict[str, PodStatus] = {}  # the worker's own, or that of the pod that the informer has
         self._revisions: dict[str, int] = {}  # of what was written
         self._uncertain: set[str] = set()  # whose last write was not answered well
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def put(self, pod: Pod, status: PodStatus) -> None:
-        """Report this status."""
-        uid = pod.metadata.uid
-        wanted = codec.encode(status)
-        revision = revision_of(pod)
+        """Report this status, which nobody changes any more."""
+        uid, revision = pod.metadata.uid, revision_of(pod)
         if uid not in self._written or (revision > self._revisions.get(uid, 0) and uid not in self._running):
             # what others wrote after us counts: the node controller calls pods of a silent node not ready, for one
-            self._written[uid], self._revisions[uid] = codec.encode(pod.status), revision
+            self._written[uid], self._revisions[uid] = pod.status, revision
         if uid in self._running:
-            self._wanted[uid] = (pod, wanted)
-        elif wanted != self._written[uid]:
-            self._wanted[uid] = (pod, wanted)
+            self._wanted[uid] = (pod, status)
+        elif status != self._written[uid]:
+            self._wanted[uid] = (pod, status)
             self._running[uid] = self._tasks.start(self._write(uid), f"status {uid}", keep_going=True)
 
     async def flush(self, uid: str) -> None:
@@ -87,16 +85,16 @@ class StatusWriter:
         finally:
             self._running.pop(uid, None)
 
-    async def _one(self, uid: str, pod: Pod, wanted: bytes) -> None:
+    async def _one(self, uid: str, pod: Pod, wanted: PodStatus) -> None:
         name, namespace = pod.metadata.name, pod.metadata.namespace
         if uid in self._uncertain:
             # the write before may have taken effect all the same: ask what there is
             there = await self._client.get(PODS, name, namespace)
             if there.metadata.uid != uid:
                 raise NotFound.of(PODS.plural, PODS.group, name)
-            self._written[uid], self._revisions[uid] = codec.encode(there.status), revision_of(there)
+            self._written[uid], self._revisions[uid] = there.status, revision_of(there)
             self._uncertain.discard(uid)
-        patch = difference(codec.loads(self._written[uid]), codec.loads(wanted))
+        patch = difference(self._written[uid], wanted)
         if patch:  # otherwise only what others compute differs
             answer = await self._client.patch(PODS, name, namespace, {"metadata": {"uid": uid}, "status": patch},
                                               type=STRATEGIC_PATCH, subresource="status")
@@ -104,18 +102,24 @@ class StatusWriter:
         self._written[uid] = wanted
 
 
-def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def difference(old: PodStatus, new: PodStatus) -> dict[str, Any]:
     """The strategic patch from one status to another; a field that went is null. Lists with a merge key replace whole."""
     out: dict[str, Any] = {}
-    for key in {*old, *new} - set(FOREIGN):
-        if old.get(key) == new.get(key):
+    for name in PodStatus.__struct_fields__:
+        was, now = getattr(old, name), getattr(new, name)
+        if was == now or name in FOREIGN:
             continue
-        if key == "conditions":
-            before = {c["type"]: c for c in old.get(key, ())}
+        if name == "conditions":
+            before = {condition.type: condition for condition in was}
             # a reason or message that went is null: what a merge is not told it keeps
-            out[key] = [dict.fromkeys(before.get(c["type"], ())) | c for c in new.get(key, ()) if before.get(c["type"]) != c]
-        elif key in ("podIPs", "hostIPs") and key in new:
-            out[key] = [{"$patch": "replace"}, *new[key]]
+            out[name] = [_members(before.get(condition.type)) | codec.to_builtins(condition)
+                         for condition in now if before.get(condition.type) != condition]
+        elif name in ("podIPs", "hostIPs") and now:
+            out[name] = [{"$patch": "replace"}, *codec.to_builtins(now)]
         else:
-            out[key] = new.get(key)
+            out[name] = codec.to_builtins(now) if now else None
     return out
+
+
+def _members(condition: PodCondition | None) -> dict[str, Any]:
+    return {} if condition is None else dict.fromkeys(codec.to_builtins(condition))

@@ -62,14 +62,14 @@ class VolumeManager:
 
     def pod_folder(self, uid: str) -> Path:
         """Everything of one pod on this node's disk."""
-        return self._settings.root / "pods" / uid
+        return self._settings.root / f"pods/{uid}"
 
     def path(self, pod: Pod, volume: Volume) -> Path:
         """Where a volume is on the host."""
         if volume.hostPath is not None:
             return Path(volume.hostPath.path)
         kind = next((plugin for name, plugin in PLUGINS.items() if getattr(volume, name) is not None), "empty-dir")
-        return self.pod_folder(pod.metadata.uid) / "volumes" / f"kubernetes.io~{kind}" / volume.name
+        return self.pod_folder(pod.metadata.uid) / f"volumes/kubernetes.io~{kind}/{volume.name}"
 
     async def set_up(self, pod: Pod) -> None:
         """Make every volume true; called before the first container and whenever a referred object changed.
