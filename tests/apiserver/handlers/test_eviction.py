@@ -89,6 +89,32 @@ def test_pods_that_do_not_run_go_without_asking() -> None:
     with_server(test)
 
 
+def test_an_unready_pod_goes_when_enough_others_are_healthy_or_the_policy_says_always() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", BUDGETS, {"metadata": {"name": "b"}, "spec": {"selector": {"matchLabels": {"a": "y"}}, "minAvailable": 2}})
+        await running(asker, "p", ready=False)
+        await running(asker, "q", ready=False)
+        for healthy, expected in ((1, 429), (2, 201)):
+            status = {"observedGeneration": 1, "currentHealthy": healthy, "desiredHealthy": 2, "expectedPods": 3}
+            await asker.merge(f"{BUDGETS}/b/status", {"status": status})
+            assert (await asker.ask("POST", f"{PODS}/p/eviction", evict("p")))[0] == expected
+        await asker.merge(f"{BUDGETS}/b", {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}})
+        await asker.merge(f"{BUDGETS}/b/status", {"status": {"observedGeneration": 2, "currentHealthy": 0}})
+        assert (await asker.ask("POST", f"{PODS}/q/eviction", evict("q")))[0] == 201
+
+    with_server(test)
+
+
+def test_an_empty_selector_has_pods_without_labels_too() -> None:
+    async def test(asker: Asker) -> None:
+        await asker.must("POST", BUDGETS, {"metadata": {"name": "b"}, "spec": {"selector": {}, "minAvailable": 1}})
+        await asker.must("POST", PODS, pod("p", nodeName="n"))
+        await asker.merge(f"{PODS}/p/status", {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+        assert (await asker.ask("POST", f"{PODS}/p/eviction", evict("p")))[0] == 429
+
+    with_server(test)
+
+
 @pytest.mark.parametrize(("healthy", "reason", "message", "words"), [
     (2, "", "", "The disruption budget b needs 2 healthy pods and has 2 currently"),
     (3, "InsufficientPods", "", "The disruption budget b does not allow evicting pods currently"),

@@ -79,11 +79,10 @@ def is_ready(pod: Any) -> bool:
 async def _ask_budget(api: Api, info: RequestInfo, pod: Any, *, dry_run: bool) -> str:
     """Take one disruption; the name of the budget when the pod may go without, as it was when it was looked at."""
     found = []
-    if pod.metadata.labels:
-        for entry in api.caches.of(POD_DISRUPTION_BUDGETS).entries(info.namespace):
-            selector = entry.object.spec.selector
-            if selector is not None and selectors.of_label_selector(selector).matches(pod.metadata.labels):
-                found.append(entry.object)
+    for entry in api.caches.of(POD_DISRUPTION_BUDGETS).entries(info.namespace):
+        selector = entry.object.spec.selector
+        if selector is not None and selectors.of_label_selector(selector).matches(pod.metadata.labels):
+            found.append(entry.object)
     if len(found) > 1:
         raise OtherStatus("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", code=500)
     if not found:
