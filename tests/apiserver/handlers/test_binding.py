@@ -64,5 +64,6 @@ def test_a_binding_names_its_pod() -> None:
     async def test(asker: Asker) -> None:
         code, value = await asker.ask("POST", BINDINGS, {"metadata": {}, "target": {"name": "n"}})
         assert (code, value["message"]) == (400, "Name parameter required.")
+        assert (await asker.ask("POST", BINDINGS, {"metadata": {}, "target": {}}))[1]["message"] == "target.name: Required value"
 
     with_server(test)

@@ -35,8 +35,6 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     sent = bodies.decode(_SERVED, raw, validation=options.validation, warnings=info.warnings)
     check_namespace(_SERVED, sent, info.namespace)
     name = info.name or sent.metadata.name
-    if not name:
-        raise BadRequest("Name parameter required.")
     if not info.name:
         sent.metadata.uid = ""  # whoever makes an object, as posting to `bindings` is taken to be, doesn't choose that
     if sent.metadata.name != name:
@@ -44,6 +42,8 @@ async def binding(api: Api, info: RequestInfo, served: Served, body: Body) -> Re
     pods = api.catalog.of(PODS)
     sent = await api.registry.admit_other(pods if info.name else _SERVED, "CREATE", info.namespace, name, write_of(info, options), sent,
                                           _check_target)
+    if not name:
+        raise BadRequest("Name parameter required.")
     now = api.registry.now()
 
     def change(pod: Any) -> None:

@@ -9,6 +9,7 @@ from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.reviews import REVIEWS
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, not_allowed, object_answer, write_of
+from sampan.apiserver.handlers.owners import once_each
 from sampan.apiserver.handlers.virtual import review
 from sampan.apiserver.options import write_options
 from sampan.apiserver.request import RequestInfo
@@ -29,6 +30,7 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
             api.registry.fields.record(served, obj, None, manager=options.manager, subresource="", now=api.registry.now())
             return await review(api.parts["reviewer"], info, served, obj)
         raise not_allowed()
+    once_each(obj, info.warnings)
     written = await api.registry.create(served, info.namespace, obj, write_of(info, options))
     return object_answer(api, info, served, written.object, written.body, code=201, form=form)
 

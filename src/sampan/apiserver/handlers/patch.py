@@ -20,6 +20,7 @@ from sampan.apiserver import bodies, metadata
 from sampan.apiserver.auth.asking import settled
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
+from sampan.apiserver.handlers.owners import once_each
 from sampan.apiserver.handlers.update import authorize_create
 from sampan.apiserver.options import WriteOptions, write_options
 from sampan.apiserver.request import RequestInfo
@@ -96,6 +97,7 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
             warned[0] = True
         obj = bodies.typed(served, decoded.object)
         bodies.forget_owners(obj, tree)
+        once_each(obj, info.warnings, changed=True)
         return obj
 
     return change

@@ -10,6 +10,7 @@ from sampan.apiserver.auth.asking import settled
 from sampan.apiserver.auth.denial import refusal
 from sampan.apiserver.catalog import Served
 from sampan.apiserver.handlers.base import Api, Body, form_of, object_answer, write_of
+from sampan.apiserver.handlers.owners import once_each
 from sampan.apiserver.options import write_options
 from sampan.apiserver.request import Attributes, RequestInfo
 from sampan.apiserver.response import Response
@@ -23,15 +24,21 @@ async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
     options = write_options(info, "UpdateOptions")
     first = bodies.decode(served, raw, validation=options.validation, warnings=info.warnings, repeated=repeated)
     check_names(served, first, info)
+    once_each(first, info.warnings)
     meta = metadata.meta_of(first)
     uid, fresh = meta.uid, [first]
+
+    def another() -> Any:
+        obj = bodies.decode(served, raw, validation="Ignore", warnings=[])
+        once_each(obj, info.warnings)
+        return obj
 
     def produce(old: Any) -> Any:
         was = metadata.meta_of(old)
         if uid and uid != was.uid:
             raise uid_conflict(served, info, uid, was.uid, dry_run=options.dry_run)
         # every try needs an object of its own: the one before was changed on its way
-        return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
+        return fresh.pop() if fresh else another()
 
     may_create = served.kind.allow_create_on_update and not info.subresource
     missing = None
@@ -40,7 +47,7 @@ async def update(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
             authorize_create(api, info)
             if uid:
                 raise uid_conflict(served, info, uid, "", dry_run=options.dry_run)
-            return fresh.pop() if fresh else bodies.decode(served, raw, validation="Ignore", warnings=[])
+            return fresh.pop() if fresh else another()
 
     namespace = info.namespace if served.resource.namespaced else ""
     written = await settled(lambda: api.registry.update(served, namespace, info.name, produce, write_of(info, options), missing=missing))
