@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sampan.aio.backoff import Backoff
 from sampan.api.apps.v1 import ControllerRevision, DaemonSet
 from sampan.api.core.v1 import Node, Pod
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import AlreadyExists, namespace_ends
 from sampan.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from sampan.api.selectors import of_label_selector
 from sampan.control import history
@@ -86,6 +86,7 @@ class DaemonSetController(Controller):
         if ds is None:
             self.writer.forget(key)
             return DONE
+        await self.writer.catch_up(key)
         if ds.metadata.deletionTimestamp is not None or not self.writer.fresh(key):
             return DONE
         if of_label_selector(ds.spec.selector).empty:
@@ -105,6 +106,7 @@ class DaemonSetController(Controller):
         if not plan.writes and ds.spec.updateStrategy.type == "RollingUpdate":
             plan = Plan(roll(state).writes, plan.requeue_after_seconds)
         outcome = await self.writer.apply(key, Plan(plan.writes), tell=lambda write, answer: pod_event(ds, write, answer))
+        outcome.failures = [(write, error) for write, error in outcome.failures if not namespace_ends(error)]
         await self._forget_history(key, ds, current, pods)
         after = status(state)
         await self.writer.do(key, after)

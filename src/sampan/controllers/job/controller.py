@@ -10,7 +10,7 @@ from sampan.aio.backoff import Backoff
 from sampan.aio.tasks import Tasks
 from sampan.api.batch.v1 import Job
 from sampan.api.core.v1 import Pod
-from sampan.api.errors import Conflict, NotFound
+from sampan.api.errors import Conflict, NotFound, namespace_ends
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
 from sampan.control.claiming import Claiming
@@ -115,7 +115,8 @@ class JobController(Controller):
         kept = {write.name for write in patches} - {write.name for write in outcome.done if isinstance(write, Patch)}
         rest = tuple(write for write in plan.writes if isinstance(write, Create) or (isinstance(write, Delete) and write.name not in kept))
         later = await self.writer.apply(key, Plan(rest), tell=lambda write, answer: pod_event(job, write, answer))
-        return Outcome(outcome.done + later.done, failures=outcome.failures + later.failures)
+        failures = [(write, error) for write, error in outcome.failures + later.failures if not namespace_ends(error)]
+        return Outcome(outcome.done + later.done, failures=failures)
 
     # pods that nobody counts any more
 
