@@ -9,6 +9,7 @@ import pytest
 from kinds.core.making import changed, pod
 from sampan.api.core.v1 import ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus
 from sampan.api.resources import PODS
+from sampan.kinds.core.pod import validate
 
 FORBIDDEN = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
 C = {"name": "c", "image": "nginx:1.27"}
@@ -121,3 +122,16 @@ def test_changes_of_node_affinity_are_shown_under_gos_names() -> None:
 def test_the_mirror_annotation_is_set_at_birth_or_never() -> None:
     assert "metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation" in changed(
         PODS, pod({"nodeName": "n"}), {"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}})[1]
+
+
+def test_a_pod_that_has_a_policy_for_selinux_may_have_any() -> None:
+    old, new = pod({"securityContext": {"seLinuxChangePolicy": "Recursive"}}), pod({"securityContext": {"seLinuxChangePolicy": "Odd"}})
+    [finding] = [str(one) for one in validate(new, old) if "seLinux" in str(one)]
+    assert finding.endswith('supported values: "MountOption", "Recursive"')
+    [finding] = [str(one) for one in validate(new, pod()) if "seLinux" in str(one)]
+    assert finding.endswith('supported values: "Recursive"')
+
+
+def test_what_is_no_address_belongs_to_no_family() -> None:
+    found = changed(PODS, pod(), {"status": {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "x"}]}}, "status")[1]
+    assert "status.podIPs: Internal error: failed to check for dual stack with error:invalid IP[1]: x" in found

@@ -210,9 +210,9 @@ def _raise(total: dict[str, int], least: Mapping[str, int]) -> None:
 # -- the kind -----------------------------------------------------------------------------------------------------------
 
 
-def validate(pod: Pod) -> list[FieldError]:
+def validate(pod: Pod, old: Pod | None = None) -> list[FieldError]:
     """All findings about a pod, new or changed."""
-    return [*_annotations(pod), *_spec(pod)]
+    return [*_annotations(pod), *_spec(pod, old)]
 
 
 def _annotations(pod: Pod) -> list[FieldError]:
@@ -222,9 +222,9 @@ def _annotations(pod: Pod) -> list[FieldError]:
     return errors
 
 
-def _spec(pod: Pod) -> list[FieldError]:
+def _spec(pod: Pod, old: Pod | None = None) -> list[FieldError]:
     spec = pod.spec
-    errors = validate_pod_spec(spec, "spec", pod.metadata)
+    errors = validate_pod_spec(spec, "spec", pod.metadata, old=None if old is None else old.spec)
     if not spec.serviceAccountName:
         errors += pod_strategy.tokens_without_account(spec)
     for index, container in enumerate(spec.containers or ()):
@@ -237,7 +237,7 @@ def _spec(pod: Pod) -> list[FieldError]:
 def judge_update(new: Pod, old: Pod) -> list[FieldError]:
     """All findings about an update; a spec that did not change was judged when it was written."""
     same = new.spec == old.spec and (MIRROR in new.metadata.annotations) == (MIRROR in old.metadata.annotations)
-    return [*_annotations(new), *(() if same else _spec(new)), *pod_update.validate_update(new, old)]
+    return [*_annotations(new), *(() if same else _spec(new, old)), *pod_update.validate_update(new, old)]
 
 
 def validate_create(pod: Pod) -> list[FieldError]:
@@ -257,7 +257,7 @@ def grace_seconds(pod: Pod, asked: int | None) -> int:
 
 
 def _validate_resize(new: Pod, old: Pod) -> list[FieldError]:
-    return pod_resize.refused(old) or [*validate(new), *pod_resize.validate(new, old)]
+    return pod_resize.refused(old) or [*validate(new, old), *pod_resize.validate(new, old)]
 
 
 KIND: Kind[Pod] = Kind(
@@ -272,7 +272,7 @@ KIND: Kind[Pod] = Kind(
     subkinds=(
         SubKind("status", pod_strategy.prepare_status, pod_update.validate_status, default=pod_strategy.default_status),
         SubKind("ephemeralcontainers", pod_strategy.prepare_ephemeral_containers,
-                lambda new, old: [*validate(new), *pod_update.validate_ephemeral_containers(new, old)]),
+                lambda new, old: [*validate(new, old), *pod_update.validate_ephemeral_containers(new, old)]),
         SubKind("resize", pod_strategy.prepare_resize, _validate_resize),
     ),
     columns=pod_columns.COLUMNS,

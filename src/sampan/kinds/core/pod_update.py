@@ -280,5 +280,11 @@ def _addresses(errors: Errors, new: list[str], old: list[str], path: str) -> Non
         return
     for index, ip in enumerate(new):
         errors += addresses.ip_for_legacy_field(f"{path}[{index}]", ip, old=old)
-    if len(new) > 2 or (len(new) > 1 and (":" in new[0]) == (":" in new[1])):
+    if len(new) < 2:
+        return
+    parsed = [addresses.parse_ip_sloppy(ip) for ip in new]
+    if None in parsed:
+        index = parsed.index(None)
+        errors.append(field.internal(path, f"failed to check for dual stack with error:invalid IP[{index}]: {new[index]}"))
+    if len(new) > 2 or None in parsed or (":" in new[0]) == (":" in new[1]):
         errors.append(field.invalid(path, [{"IP": ip} for ip in new], "may specify no more than one IP for each IP family"))

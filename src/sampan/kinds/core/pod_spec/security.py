@@ -29,8 +29,8 @@ def _identifier(errors: Errors, value: int | None, path: str) -> None:
         errors.append(field.invalid(path, value, names.range_error(0, _MAX_ID)))
 
 
-def pod_context(errors: Errors, context: PodSecurityContext, spec: PodSpec, path: str) -> None:
-    """Findings about `spec.securityContext` at `path`."""
+def pod_context(errors: Errors, context: PodSecurityContext, spec: PodSpec, path: str, *, had_policy: bool = False) -> None:
+    """Findings about `spec.securityContext` at `path`. `had_policy`: the pod had a `seLinuxChangePolicy`, and may have any."""
     _identifier(errors, context.fsGroup, f"{path}.fsGroup")
     _identifier(errors, context.runAsUser, f"{path}.runAsUser")
     _identifier(errors, context.runAsGroup, f"{path}.runAsGroup")
@@ -47,7 +47,8 @@ def pod_context(errors: Errors, context: PodSecurityContext, spec: PodSpec, path
         windows.options(errors, context.windowsOptions, f"{path}.windowsOptions")
     app_armor(errors, context.appArmorProfile, f"{path}.appArmorProfile")
     _choice(errors, context.supplementalGroupsPolicy, ("Merge", "Strict"), f"{path}.supplementalGroupsPolicy")
-    _choice(errors, context.seLinuxChangePolicy, ("Recursive",), f"{path}.seLinuxChangePolicy")  # the gate SELinuxMount is off
+    policies = ("MountOption", "Recursive") if had_policy else ("Recursive",)  # the gate SELinuxMount is off
+    _choice(errors, context.seLinuxChangePolicy, policies, f"{path}.seLinuxChangePolicy")
 
 
 def _choice(errors: Errors, value: str | None, supported: tuple[str, ...], path: str) -> None:

@@ -54,8 +54,8 @@ def validate_template_marks(template: PodTemplateSpec, path: str, old: PodTempla
     return errors
 
 
-def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = None) -> Errors:
-    """All findings about a pod spec; `metadata` is the pod's own, None within a template."""
+def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = None, *, old: PodSpec | None = None) -> Errors:
+    """All findings about a pod spec; `metadata` is the pod's own, None within a template; `old`: as it was before."""
     errors: Errors = []
     if spec.terminationGracePeriodSeconds is None:
         errors.append(field.required(f"{path}.terminationGracePeriodSeconds"))
@@ -80,7 +80,9 @@ def validate_pod_spec(spec: PodSpec, path: str, metadata: ObjectMeta | None = No
     if spec.nodeSelector:
         label_selectors.labels(errors, spec.nodeSelector, f"{path}.nodeSelector")
     if spec.securityContext is not None:
-        security.pod_context(errors, spec.securityContext, spec, f"{path}.securityContext")
+        before = old.securityContext if old is not None else None
+        security.pod_context(errors, spec.securityContext, spec, f"{path}.securityContext",
+                             had_policy=before is not None and before.seLinuxChangePolicy is not None)
     if spec.affinity is not None:
         scheduling.affinity(errors, spec.affinity, f"{path}.affinity")
     if spec.dnsConfig is not None or spec.dnsPolicy == "None":
