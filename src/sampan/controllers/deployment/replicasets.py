@@ -25,6 +25,7 @@ ROLLBACK_TO = "deprecated.deployment.rollback.to"
 NOT_COPIED = frozenset({"kubectl.kubernetes.io/last-applied-configuration", REVISION, REVISION_HISTORY, DESIRED, MOST, ROLLBACK_TO})
 HISTORY_CHARACTERS = 2000
 NAME_CHARACTERS = 253
+LONGEST_REVISION = 19  # digits: as many as a 64-bit number may have
 
 
 def wanted(deployment: Deployment) -> int:
@@ -104,7 +105,9 @@ def last_revision(sets: Sequence[ReplicaSet]) -> int:
 
 def rollback_to(deployment: Deployment) -> int | None:
     """The revision that the annotation asks for (0: the last but one); None: it asks for none."""
-    return number_of(deployment.metadata.annotations.get(ROLLBACK_TO, ""))
+    text = deployment.metadata.annotations.get(ROLLBACK_TO, "")
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_REVISION else None
 
 
 def next_revision(old: Sequence[ReplicaSet]) -> int:

@@ -77,9 +77,13 @@ class StatefulSetController(Controller):
         def tell(write: Write, answer: Any) -> EventRecord | None:
             return _tell(sts, write, answer)
 
-        claims = tuple(write for write in plan.writes if isinstance(write, Create) and write.resource is PERSISTENT_VOLUME_CLAIMS)
-        first = await self.writer.apply(key, Plan(claims), tell=tell)
-        rest = [write for write in plan.writes if write not in claims]
+        claims, rest = [], list[Write]()
+        for write in plan.writes:
+            if isinstance(write, Create) and write.resource is PERSISTENT_VOLUME_CLAIMS:
+                claims.append(write)
+            else:
+                rest.append(write)
+        first = await self.writer.apply(key, Plan(tuple(claims)), tell=tell)
         if first.failures:
             made = {write.object.metadata.name for write in first.done if isinstance(write, Create)}
             missing = {write.object.metadata.name for write in claims} - made
