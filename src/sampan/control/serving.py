@@ -102,8 +102,9 @@ class TriggerTimes:
 
 def _relevant(pod: Pod) -> tuple[Any, ...]:
     found = ready_condition(pod)
-    return (pod.metadata.labels, pod.status.podIP, pod.status.podIPs, pod.status.phase, pod.metadata.deletionTimestamp,
-            pod.spec.nodeName, found is not None and found.status == "True", pod.spec.hostname, pod.spec.subdomain)
+    # not its node: it has one before it has an address
+    return (pod.metadata.labels, pod.status.podIP, pod.status.podIPs, is_terminal(pod), pod.metadata.deletionTimestamp,
+            found is not None and found.status == "True", pod.spec.hostname, pod.spec.subdomain)
 
 
 def services_of(selectors: Index[Service]) -> Callable[[Pod | None, Pod | None], set[Key]]:

@@ -120,6 +120,22 @@ def test_nodes_that_are_excluded_do_not_count_when_it_is_told_whether_all_are_si
     run(build, scenario)
 
 
+def test_nodes_that_fall_silent_together_are_seen_together() -> None:
+    async def scenario(world: World) -> None:
+        await spaces(world)
+        names = ("a", "b", "c", "d", "e")
+        await world.clock.advance(1)
+        for name in names:
+            await node(world, name, "z1")
+            await world.clock.advance(0.5)
+        # when most of a zone is silent, a little apart
+        await pass_time(world, 60, "d", "e")
+        # then the zone is in disruption before anybody is driven away
+        assert [await taints(world, name) for name in names[:3]] == [[("unreachable", "NoSchedule")]] * 3
+
+    run(build, scenario)
+
+
 def test_a_taint_that_is_somebody_elses_does_not_hurry_ours() -> None:
     async def scenario(world: World) -> None:
         await spaces(world)

@@ -22,7 +22,7 @@ from sampan.kinds.plan import Create, Delete, Update
 
 BATCH_SECONDS_PER_POD, MOST_BATCH_SECONDS = 0.001, 1.0
 SLICE_CHANGE_SECONDS = 1.0
-ZONES = Key("", "")  # no Service's key: stands for what is known of zones
+ZONES, SLICE = Key("", ""), "/"  # no Service's keys: what is known of zones, and a slice by name
 
 
 def by_service(one: Any) -> Iterable[Hashable]:
@@ -50,6 +50,7 @@ class EndpointSliceController(Controller):
         self._size: dict[Key, int] = {}
         self._triggers, self._topology, self._zones_known = TriggerTimes(), Topology(), False
         self.loop.watch(self._services)
+        self._slices_by_name = slices
         self._written: dict[Key, str] = {}  # the resource versions that this controller made
         self.loop.wait_for(pods, self._nodes, slices)
         slices.on_change(self._slice_changed)
@@ -57,15 +58,22 @@ class EndpointSliceController(Controller):
         self._nodes.on_change(self._node_changed)
 
     def _slice_changed(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
-        """Somebody else changed one; a moment later, for then its Service may be gone, too."""
-        if new is None:
-            assert old is not None
-            self._written.pop(key_of(old), None)
-        elif self._written.get(key_of(new)) == new.metadata.resourceVersion:
+        """Looked at a moment later: then it is known who changed it, and its Service may be gone, too."""
+        concerned = {key for one in (old, new) if one is not None for key in by_service(one)}
+        if new is not None and concerned and (old is None or list(by_service(old)) == list(by_service(new))):
+            self.loop.queue.add_after(Key(new.metadata.namespace, SLICE + new.metadata.name), SLICE_CHANGE_SECONDS)
             return
-        for one in (old, new):
-            for key in by_service(one) if one is not None else ():
-                self.loop.queue.add_after(Key(*key), SLICE_CHANGE_SECONDS)  # type: ignore[misc]
+        if new is None and old is not None:
+            self._written.pop(key_of(old), None)
+        for key in concerned:
+            self.loop.queue.add_after(Key(*key), SLICE_CHANGE_SECONDS)  # type: ignore[misc]
+
+    def _was_changed(self, key: Key) -> None:
+        """Have the Service of a slice looked at if somebody else wrote the slice."""
+        one = self._slices_by_name.get(Key(key.namespace, key.name.removeprefix(SLICE)))
+        if one is not None and self._written.get(key_of(one)) != one.metadata.resourceVersion:
+            for service in by_service(one):
+                self.loop.queue.add(Key(*service))  # type: ignore[misc]
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         for key in self._concerned(old, new):
@@ -86,11 +94,14 @@ class EndpointSliceController(Controller):
             self._zones_known = True
 
     async def reconcile(self, key: Key) -> Result:
-        """See `Controller.reconcile`; the key `ZONES` means that nodes changed."""
+        """See `Controller.reconcile`; the key `ZONES` means that nodes changed, one that begins with `SLICE` that a slice did."""
         if key == ZONES:
             self._learn()
             for overloaded in self._topology.overloaded():
                 self.loop.queue.add(overloaded)
+            return DONE
+        if key.name.startswith(SLICE):
+            self._was_changed(key)
             return DONE
         service = self._services.get(key)
         if service is None:

@@ -5,6 +5,7 @@ A heartbeat only moves a number; a node is looked at when its time may be over, 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from sampan.control.key import Key, key_of
 from sampan.control.queue import TokenBucket
 from sampan.controllers.nodelifecycle.decide import (
     EXCLUDED,
+    ZoneState,
     execute_key,
     has_taint,
     heartbeat,
@@ -33,6 +35,7 @@ from sampan.controllers.settings import ManagerSettings
 from sampan.kinds.plan import EventRecord, Plan
 
 LEASE_NAMESPACE = "kube-node-lease"
+PASS_SECONDS = 0.1  # from one pass that taints nodes to the next
 
 
 @dataclass
@@ -42,6 +45,7 @@ class _Health:
     ready: str = ""
     zone: str | None = ""  # None: it does not count
     new: bool = True
+    unfit_since: float | None = None  # when it was first found to need a taint that drives pods away
     retry: bool = False  # its pods are still to be taken out of service
     arrived: set[Key] = field(default_factory=set)  # pods that came while it was not ready
 
@@ -61,6 +65,7 @@ class NodeLifecycleController(Controller):
         self._ready: Counter[str] = Counter()
         self._not_ready: Counter[str] = Counter()
         self._buckets: dict[str, TokenBucket] = {}
+        self._states: dict[str, ZoneState] = {}
         self._all_silent = False
         self.loop.wait_for(self._nodes, self._leases, self._all_pods)
         self._nodes.on_change(self._node_changed)
@@ -129,13 +134,19 @@ class NodeLifecycleController(Controller):
         if health.zone is not None:
             (self._ready if health.ready == "True" else self._not_ready)[health.zone] += by
 
-    def _state(self, zone: str) -> str:
+    def _state(self, zone: str) -> ZoneState:
         return zone_state(self._ready[zone], self._not_ready[zone], self._settings.unhealthy_zone_threshold)
 
     def _disruption(self) -> None:
         """When every zone is silent, it is probably this process that hears nothing: nobody is evicted then."""
         zones = {zone for zone in (*self._ready, *self._not_ready) if self._ready[zone] + self._not_ready[zone] > 0}
-        silent = bool(zones) and all(self._state(zone) == "FullDisruption" for zone in zones)
+        states = {zone: self._state(zone) for zone in zones}
+        other = {zone for zone, state in states.items() if self._states.get(zone) != state}
+        self._states = states
+        for name, health in self._health.items() if other else ():
+            if health.zone in other and health.ready not in ("", "True"):
+                self.loop.queue.add(Key("", name))  # the pace of its zone is another one now
+        silent = bool(states) and all(state == "FullDisruption" for state in states.values())
         if silent != self._all_silent:
             self._all_silent = silent
             now = self.clock.monotonic()
@@ -165,7 +176,7 @@ class NodeLifecycleController(Controller):
         settings = self._settings
         grace = settings.node_monitor_grace_period if readiness(node) else settings.node_startup_grace_period
         left = health.heard + grace - self.clock.monotonic()
-        if left <= 0 and await self._silence(key, node):
+        if left <= 0.001 and await self._silence(key, node):
             health.retry = True
         elif readiness(node) == "True":
             health.retry = False
@@ -176,8 +187,13 @@ class NodeLifecycleController(Controller):
         patch = retainted(node, execute, self.clock.now())
         if patch is not None:
             await self.writer.do(key, Plan((patch,)))
-        waits = [one for one in (left if left > 0 else settings.node_monitor_grace_period, wait) if one is not None]
-        return Result(min(waits))
+        look_again = self._tick(left if left > 0.001 else settings.node_monitor_grace_period)
+        return Result(look_again if wait is None else min(look_again, wait))
+
+    def _tick(self, seconds: float) -> float:
+        """So long, and until the next of the moments at which all nodes are looked at: those that fall silent together are seen together."""
+        now, period = self.clock.monotonic(), self._settings.node_monitor_period
+        return math.ceil((now + seconds) / period) * period - now
 
     async def _silence(self, key: Key, node: Node) -> bool:
         """Say that nothing is heard of the node; whether its pods go with it: not if the kubelet had called it not ready itself."""
@@ -207,16 +223,18 @@ class NodeLifecycleController(Controller):
         wanted = execute_key(node)
         if not readiness(node):
             return "" if health.new else None, None
-        if not wanted or self._all_silent:
-            return "", None
-        if has_taint(node, wanted, "NoExecute"):
-            return wanted, None
+        if not wanted or self._all_silent or has_taint(node, wanted, "NoExecute"):
+            health.unfit_since = None
+            return "" if not wanted or self._all_silent else wanted, None
         if has_taint(node, opposite(wanted), "NoExecute"):
             return wanted, None  # only exchanged for another reason
         zone = zone_of(node)
         rate = self._rate(zone)
+        now = self.clock.monotonic()
+        health.unfit_since = now if health.unfit_since is None else health.unfit_since
         if rate <= 0:
             return None, 10.0
-        now = self.clock.monotonic()
+        if (early := health.unfit_since + PASS_SECONDS - now) > 0.001:
+            return None, early  # others may be found unfit with it, and their zone to be in disruption
         bucket = self._buckets.setdefault(zone, TokenBucket(rate, 1, now))
         return (wanted, None) if bucket.take(now, rate) else (None, 1.0 / rate)
