@@ -111,6 +111,10 @@ class ApswConnection:
         self._connection = connection
         connection.set_busy_timeout(30_000)
 
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
     def execute(self, sql: str, parameters: Any = (), /) -> _Rows:
         try:
             return _Rows(list(self._connection.execute(sql, parameters)))

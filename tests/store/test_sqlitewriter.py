@@ -28,8 +28,13 @@ class _BreakableConnection:
         self._owner, self._connection = owner, connection
         self.close = connection.close
 
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
     def execute(self, sql: str, parameters: tuple[object, ...] = (), /) -> sqlitefiles.Cursor:
-        if sql == "COMMIT" and self._owner.failing:
+        commits = sql == "COMMIT" or (sql.startswith("INSERT") and not self.in_transaction)
+        if commits and self._owner.failing:
             error = sqlite3.OperationalError("broken on purpose")
             error.sqlite_errorcode = self._owner.failing
             raise error

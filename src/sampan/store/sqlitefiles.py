@@ -63,6 +63,9 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """As much of `sqlite3.Connection` as the store uses; errors are `sqlite3.Error`s."""
 
+    @property
+    def in_transaction(self) -> bool: ...
+
     def execute(self, sql: str, parameters: Any = ..., /) -> Cursor: ...
 
     def close(self) -> None: ...

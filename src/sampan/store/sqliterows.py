@@ -45,11 +45,10 @@ def revision_of(id: int) -> int:
     return id >> NUMBER_BITS
 
 
-# one statement for many rows: each call of sqlite gives the interpreter lock away and has to queue for it again
-_INSERT = {
-    n: "INSERT INTO log (id, key, created, previous, expires, volatile, value) VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * n)  # noqa: S608 - nothing from outside
-    for n in (64, 16, 4, 1)
-}
+AT_ONCE = 32
+"""So many rows one statement inserts: each call of sqlite gives the interpreter lock away and has to queue for it again."""
+_INSERT = ["INSERT INTO log (id, key, created, previous, expires, volatile, value) VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * n)  # noqa: S608 - nothing from outside
+           for n in range(AT_ONCE + 1)]
 _REMOVE = {n: "DELETE FROM log WHERE id IN (" + ",".join("?" * n) + ")" for n in (64, 8, 1)}  # noqa: S608
 
 
@@ -62,9 +61,10 @@ def _sized(items: Sequence[Any], sizes: Iterable[int]) -> Iterator[tuple[int, Se
 
 
 def insert(connection: Connection, rows: Sequence[Row]) -> None:
-    """Append to the log."""
-    for size, part in _sized(rows, _INSERT):
-        connection.execute(_INSERT[size], [value for row in part for value in row])
+    """Append to the log; `AT_ONCE` rows and fewer by one statement, which is a transaction by itself where none was begun."""
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start:start + AT_ONCE]
+        connection.execute(_INSERT[len(part)], [value for row in part for value in row])
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> None:

@@ -146,15 +146,21 @@ class Writer:
             self._checkpoint(batch)
 
     def _commit(self, batch: list[Job]) -> None:
+        new, old = [row for job in batch for row in job.rows], [id for job in batch for id in job.remove]
+        meta = dict(pair for job in batch for pair in job.meta)
+        if len(new) <= rows.AT_ONCE and not old and not meta:
+            rows.insert(self._connection, new)
+            return
         self._connection.execute("BEGIN IMMEDIATE")
-        rows.insert(self._connection, [row for job in batch for row in job.rows])
-        rows.remove(self._connection, [id for job in batch for id in job.remove])
-        rows.write_meta(self._connection, dict(pair for job in batch for pair in job.meta).items())
+        rows.insert(self._connection, new)
+        rows.remove(self._connection, old)
+        rows.write_meta(self._connection, meta.items())
         self._connection.execute("COMMIT")
 
     def _after_failure(self, error: sqlite3.Error) -> StoreError:
         try:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         except sqlite3.Error as again:
             # sqlite has rolled back by itself where the error was grave
             log.debug("rollback: %s", again)
