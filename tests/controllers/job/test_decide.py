@@ -3,7 +3,7 @@
     job                   the spec below, as YAML; the status begins empty
     status                merge the YAML below into the status
     pods                  what the cache has, one a line: `NAME STATE key=value …`; STATE one of pending, running, succeeded, failed, leaving
-                          (`index=`, `failures=`, `ignored=`, `code=`, `ended=SECONDS`, `restarts=`, `condition=`, `unready=SECONDS` instead of a container's end,
+                          (`index=`, `failures=`, `ignored=`, `code=`, `ended=SECONDS`, `restarts=`, `condition=`, `made=SECONDS`, `cost=`, `unready=SECONDS` instead of a container's end,
                           `counted`: its finalizer is gone)
     at SECONDS            the time of day: so many seconds after the Job began; back, too
     look                  what is counted, judged, and planned for pods
@@ -49,9 +49,11 @@ def a_pod(line: str) -> Pod:
     name, state, *rest = line.split()
     given = {key: value for key, _, value in (one.partition("=") for one in rest)}
     keys = {"index": INDEX, "failures": INDEX_FAILURES, "ignored": INDEX_IGNORED_FAILURES}
-    meta: dict[str, Any] = {"name": name, "namespace": "default", "uid": name, "resourceVersion": "1", "creationTimestamp": moment(0),
+    meta: dict[str, Any] = {"name": name, "namespace": "default", "uid": name, "resourceVersion": "1", "creationTimestamp": moment(float(given.get("made", "0"))),
                             "annotations": {keys[key]: value for key, value in given.items() if key in keys},
                             "finalizers": [] if "counted" in given else [TRACKING_FINALIZER]}
+    if "cost" in given:
+        meta["annotations"]["controller.kubernetes.io/pod-deletion-cost"] = given["cost"]
     if state == "leaving":
         meta |= {"deletionTimestamp": moment(float(given.get("ended", "0"))), "deletionGracePeriodSeconds": 0}
     status: dict[str, Any] = {"phase": PHASES[state]}

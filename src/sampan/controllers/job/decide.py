@@ -17,7 +17,7 @@ from sampan.api.batch.v1 import Job, JobCondition
 from sampan.api.core.v1 import Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod
 from sampan.api.resources import JOBS, PODS
 from sampan.api.scalars import Time
-from sampan.control.pods import is_active, is_ready, is_terminal, is_terminating, pod_from_template, victims_first
+from sampan.control.pods import is_active, is_ready, is_terminal, is_terminating, pod_from_template
 from sampan.controllers.job.pods import (
     INDEX,
     INDEX_FAILURES,
@@ -31,6 +31,7 @@ from sampan.controllers.job.pods import (
     is_failed,
     is_tracked,
     judge,
+    least_useful_first,
     remaining_seconds,
     replaces_only_failed,
 )
@@ -260,7 +261,7 @@ def _surplus(state: Look, least: int) -> list[Pod]:
     if is_indexed(state.job):
         extra, left = _duplicates(state)
     if len(extra) < least:
-        extra += victims_first(left, [0] * len(left), state.now)[:least - len(extra)]
+        extra += least_useful_first(left)[:least - len(extra)]
     return extra
 
 
@@ -271,7 +272,7 @@ def _duplicates(state: Look) -> tuple[list[Pod], list[Pod]]:
         by_index.setdefault(index if has_valid_index(state.job, pod) else None, []).append(pod)
     extra, left = by_index.pop(None, []), []
     for pods in by_index.values():
-        ordered = victims_first(pods, [0] * len(pods), state.now)
+        ordered = least_useful_first(pods)
         extra += ordered[:-1]
         left.append(ordered[-1])
     return extra, left

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from sampan.aio.backoff import Backoff
 from sampan.api.batch.v1 import Job, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule
 from sampan.api.core.v1 import ContainerStatus, Pod
+from sampan.api.scalars import Time
 from sampan.control.numbers import number_of
+from sampan.control.pods import ready_condition, restarts
 from sampan.kinds.batch.job import TRACKING_FINALIZER, is_indexed
 from sampan.kinds.meta import condition
 
@@ -20,6 +22,7 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 INDEX_IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 BACKOFF = Backoff(first_seconds=10.0, most_seconds=600.0)
+_PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -82,6 +85,25 @@ def ended_at(pod: Pod) -> datetime:
         grace = timedelta(seconds=pod.metadata.deletionGracePeriodSeconds or 0)
         return pod.metadata.deletionTimestamp.moment() - grace
     return pod.metadata.creationTimestamp.moment() if pod.metadata.creationTimestamp else LONG_AGO
+
+
+def least_useful_first(pods: Iterable[Pod]) -> list[Pod]:
+    """Pods in the order in which a Job has too many: those that are furthest from their end. (A pod's deletion cost is a ReplicaSet's affair.)
+
+    Source: kube-controller-manager `controller_utils.go` (`ActivePods.Less`).
+    """
+    def rank(pod: Pod) -> tuple[object, ...]:
+        ready = ready_condition(pod)
+        serves = ready is not None and ready.status == "True"
+        regular, sidecars = restarts(pod)
+        return (bool(pod.spec.nodeName), _PHASES.get(pod.status.phase, 0), serves, _younger_first(ready.lastTransitionTime if ready and serves else None),
+                -regular, -sidecars, _younger_first(pod.metadata.creationTimestamp))
+
+    return sorted(pods, key=rank)
+
+
+def _younger_first(moment: Time | None) -> tuple[bool, float]:
+    return moment is not None, -moment.moment().timestamp() if moment is not None else 0.0
 
 
 def _end_of(status: ContainerStatus) -> datetime | None:
