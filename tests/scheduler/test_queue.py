@@ -54,6 +54,43 @@ def test_the_most_important_comes_first_then_the_oldest() -> None:
     assert [bench.pop() for _ in range(4)] == ["c", "a", "b", ""]
 
 
+def test_of_refused_pods_the_one_whose_turn_is_longest_ago_comes_first() -> None:
+    # given two pods that were refused, the first of them twice
+    bench = with_pods("a", "b")
+    bench.helping = False
+    for name in ("a", "b"):
+        assert bench.pop() == name
+        bench.refuse(name)
+    bench.queue.put(pod("a", labels={"again": "1"}))
+    assert bench.pop() == "a"
+    bench.refuse("a")
+    # when something helps both, and a new one comes
+    bench.advance(60)
+    bench.helping = True
+    bench.queue.changed(Change("node", row=0))
+    bench.queue.put(pod("c"))
+    # then
+    assert [bench.pop() for _ in range(3)] == ["b", "a", "c"]
+
+
+def test_of_pods_whose_back_off_ends_together_the_more_important_comes_first() -> None:
+    # given a pod that was refused a little earlier than a more important one, and another that met an error before both
+    bench = with_pods("erred")
+    bench.pop()
+    bench.queue.failed("erred")
+    for name, priority in (("low", 0), ("high", 5)):
+        bench.queue.put(pod(name, priority=priority))
+        bench.pop()
+        bench.refuse(name)
+        bench.advance(0.1)
+    # when something helps while all of them are to wait
+    bench.queue.changed(Change("node", row=0))
+    # then who met an error stands in nobody's way
+    assert [bench.pop() for _ in range(3)] == ["high", "low", ""]
+    bench.advance(0.8)
+    assert bench.pop() == "erred"
+
+
 def test_a_refused_pod_waits_until_something_helps() -> None:
     bench = with_pods("a")
     bench.pop()

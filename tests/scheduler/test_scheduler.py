@@ -71,6 +71,22 @@ def test_a_node_whose_taint_is_taken_away_gets_the_pod_that_waited_for_it() -> N
     run(test())
 
 
+def test_a_pod_looks_again_when_the_taints_of_a_node_change_whatever_it_waits_for() -> None:
+    async def test() -> None:
+        async with one_cluster(node("a", cpu="1"), node("b", cpu="1"), pod("p", "2")) as cluster:
+            # given a pod that waits for a CPU
+            assert (await cluster.refused("p")).startswith("0/2 nodes are available: 2 Insufficient cpu. ")
+            # when a node is tainted / then its words are of today
+            await cluster.server.client.patch(NODES, "a", "", {"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}})
+
+            async def said() -> bool:
+                return (await cluster.refused("p")).startswith("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). ")
+
+            await cluster.until(said)
+
+    run(test())
+
+
 def test_gates_hold_a_pod_back() -> None:
     async def test() -> None:
         async with one_cluster(node("a"), pod("p", schedulingGates=[{"name": "wait"}]), pod("q")) as cluster:

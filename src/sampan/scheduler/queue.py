@@ -1,8 +1,9 @@
 """Pods that wait for a node: those to try now by priority, those backing off, those that nothing can help yet.
 
 A pod that was refused is tried again when something changed that a plugin which refused it says can help, after its
-back-off (at once where nothing else is to be tried), and in any case after five minutes. A pod for which room is being
-made is held until that is done. Source: kube-scheduler `backend/queue/scheduling_queue.go`.
+back-off (at once where nothing else is to be tried), and in any case after five minutes. Of pods that are as important
+the one whose turn is longest ago comes first. A pod for which room is being made is held until that is done.
+Source: kube-scheduler `backend/queue/{scheduling_queue,active_queue,backoff_queue}.go`.
 
     ACTIVE → IN_WORK → (bound) | REFUSED | HELD → REFUSED;  REFUSED → BACKING → ACTIVE
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
+from typing import Any
 
 from sampan.aio.backoff import Backoff
 from sampan.aio.clock import AsyncClock
@@ -26,6 +28,7 @@ from sampan.scheduler.shape import Shape
 
 BACKOFF = Backoff(first_seconds=1.0, most_seconds=10.0)
 LEFTOVER_SECONDS = 300.0
+WINDOW_SECONDS = 1.0  # back-offs that end so close together are alike: the more important pod comes first
 MOST_MISSED = 64  # beyond these it is cheaper to try than to ask
 
 
@@ -70,8 +73,9 @@ class SchedulingQueue:
         self._clock, self._helps, self._backoff = clock, helps, backoff
         self._pods: dict[str, Waiting] = {}
         self._active: list[tuple[int, int, int, str]] = []
-        self._backing: list[tuple[float, int, int, str]] = []
-        self._erred: set[str] = set()  # these do wait until their back-off ends
+        self._backing: list[tuple[int, int, int, int, str]] = []  # by the window in which the back-off ends
+        self._erring: list[tuple[float, int, int, str]] = []  # these do wait until their back-off ends
+        self._erred: set[str] = set()
         # by what can help them, then by the row that is nominated for them
         self._refused: dict[Group, dict[int, dict[str, None]]] = {}
         self._since: deque[tuple[float, str]] = deque()  # when each was refused; some are not refused any more
@@ -161,17 +165,16 @@ class SchedulingQueue:
     def pop_now(self) -> Waiting | None:
         """The next pod to try, if there is one."""
         now = self._clock.monotonic()
-        while (uid := self._first_backing()) is not None and self._backing[0][0] <= now:
-            heapq.heappop(self._backing)
-            self._activate(uid)
-        uid = self._first_active()
-        if uid is None:
-            uid = self._next_patient()
+        for heap in (self._backing, self._erring):
+            while (uid := self._first(heap)) is not None and self._pods[uid].due <= now:
+                self._activate(uid)
+        uid = self._next()
         if uid is None:
             return None
         self._leave(uid)
         waiting = self._pods[uid]
         waiting.attempts += 1
+        waiting.order = next(self._order)
         waiting.state, waiting.left = State.IN_WORK, self._changes
         return waiting
 
@@ -182,7 +185,7 @@ class SchedulingQueue:
         while True:
             self._wake.clear()
             self._flush_leftover()
-            if self._first_active() is not None or self._next_patient() is not None:
+            if self._next() is not None:
                 return
             due = self._next_due()
             if due is None:
@@ -199,7 +202,8 @@ class SchedulingQueue:
         self._wake.set()
 
     def _next_due(self) -> float | None:
-        backing = [self._backing[0][0]] if self._first_backing() is not None else []
+        first = [self._first(heap) for heap in (self._backing, self._erring)]
+        backing = [self._pods[uid].due for uid in first if uid is not None]
         refused = [self._since[0][0] + LEFTOVER_SECONDS] if self._since else []
         return min(backing + refused, default=None)
 
@@ -255,7 +259,10 @@ class SchedulingQueue:
         waiting.state, waiting.ticket = State.BACKING, next(self._tickets)
         if erred:
             self._erred.add(uid)
-        heapq.heappush(self._backing, (waiting.due, waiting.order, waiting.ticket, uid))
+            heapq.heappush(self._erring, (waiting.due, waiting.order, waiting.ticket, uid))
+        else:
+            window = int(waiting.due // WINDOW_SECONDS)
+            heapq.heappush(self._backing, (window, -(waiting.pod.spec.priority or 0), waiting.order, waiting.ticket, uid))
         self._wake.set()
 
     def _activate(self, uid: str) -> None:
@@ -265,25 +272,17 @@ class SchedulingQueue:
         heapq.heappush(self._active, (-(waiting.pod.spec.priority or 0), waiting.order, waiting.ticket, uid))
         self._wake.set()
 
-    def _first_active(self) -> str | None:
-        while self._active:
-            *_, ticket, uid = self._active[0]
+    def _first(self, heap: list[Any]) -> str | None:
+        while heap:
+            *_, ticket, uid = heap[0]
             waiting = self._pods.get(uid)
             if waiting is not None and waiting.ticket == ticket:
-                return uid
-            heapq.heappop(self._active)
+                first: str = uid
+                return first
+            heapq.heappop(heap)
         return None
 
-    def _first_backing(self) -> str | None:
-        while self._backing:
-            *_, ticket, uid = self._backing[0]
-            waiting = self._pods.get(uid)
-            if waiting is not None and waiting.ticket == ticket:
-                return uid
-            heapq.heappop(self._backing)
-        return None
-
-    def _next_patient(self) -> str | None:
+    def _next(self) -> str | None:
         """With nothing else to try, a pod need not wait out its back-off, unless it met an error."""
-        uid = self._first_backing()
-        return uid if uid is not None and uid not in self._erred else None
+        uid = self._first(self._active)
+        return uid if uid is not None else self._first(self._backing)

@@ -212,11 +212,14 @@ class Scheduler:
         if change.promised and change.pod is not None and waiting.shape.priority > change.pod.priority:
             return False  # it did not mind the promise
         plugins = self._by_name[waiting.pod.spec.schedulerName or DEFAULT.name]
+        retainted = change.what == "node" and change.row >= 0 and change.retainted(self.snapshot)
         if waiting.nominated >= 0:
             change = replace(change, kept=change.row == waiting.nominated, held=True)
         for name in waiting.plugins:
             plugin = plugins.get(name)
-            if plugin is None or (change.what in plugin.events and plugin.helps(change, waiting.shape, self.snapshot)):
+            if plugin is None or (retainted and not plugin.knows_taints):
+                return True
+            if change.what in plugin.events and plugin.helps(change, waiting.shape, self.snapshot):
                 return True
         return False
 

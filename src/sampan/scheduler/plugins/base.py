@@ -35,6 +35,13 @@ class Change:
     promised: bool = False
     before: Any = field(default=None, compare=False, repr=False)
 
+    def retainted(self, snapshot: Snapshot) -> bool:
+        """A node that was there has other taints, or is not cordoned any more."""
+        if self.before is None:
+            return False
+        was, now = self.before.spec, snapshot.node(self.row).spec
+        return bool(was.taints != now.taints or (was.unschedulable and not now.unschedulable))
+
     def relabelled(self, snapshot: Snapshot) -> bool:
         """A node is new, or its labels are."""
         return self.before is None or self.before.metadata.labels != snapshot.node(self.row).metadata.labels
@@ -81,6 +88,7 @@ class Plugin:
     name = ""
     static = False  # the filter depends on labels, taints and spec of nodes alone, so that its verdict is remembered
     events: frozenset[What] = frozenset()  # the changes that can make up for a refusal
+    knows_taints = False  # of a change of taints `helps` decides; who does not know looks again, as upstream does
 
     def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | Narrowed | None:
         """None: every node is worth looking at."""

@@ -16,6 +16,7 @@ class NodeUnschedulable(Plugin):
     name = "NodeUnschedulable"
     static = True
     events: frozenset[What] = frozenset(("node",))
+    knows_taints = True
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         cordoned = snapshot.unschedulable

@@ -28,6 +28,7 @@ UNLIMITED = np.iinfo(np.int64).max
 class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
     events: frozenset[What] = frozenset(("node", "csi node", "pod added", "pod gone", "volume", "volume claim", "attachment"))
+    knows_taints = True  # it does not ask for changes of nodes
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         if not pod.claims:

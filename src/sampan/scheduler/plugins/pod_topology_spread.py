@@ -39,6 +39,7 @@ SYSTEM_DEFAULTS = (DefaultSpread(HOSTNAME, 3), DefaultSpread(ZONE, 5))
 class PodTopologySpread(Plugin):
     name = "PodTopologySpread"
     events: frozenset[What] = frozenset(("node", "node gone", "pod added", "pod changed", "pod gone"))
+    knows_taints = True
 
     def __init__(self, defaults: tuple[DefaultSpread, ...] = SYSTEM_DEFAULTS) -> None:
         self._defaults, self._system = defaults, defaults is SYSTEM_DEFAULTS

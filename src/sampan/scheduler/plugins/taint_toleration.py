@@ -21,6 +21,7 @@ class TaintToleration(Plugin):
     name = "TaintToleration"
     static = True
     events: frozenset[What] = frozenset(("node",))
+    knows_taints = True
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         bad = untolerated(pod, snapshot)
