@@ -212,6 +212,15 @@ def delete_options(info: RequestInfo, body: bytes) -> DeleteOptions:
 
 def _from_body(body: bytes) -> DeleteOptions:
     try:
+        options = codec.decode(DeleteOptions, body)
+    except (codec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _walked(body)
+    return options if options.kind in ("", "DeleteOptions") and options.apiVersion.count("/") <= 1 else _walked(body)
+
+
+def _walked(body: bytes) -> DeleteOptions:
+    """What is not plainly such options: they may be with what Go leaves out, or there are words for what is wrong."""
+    try:
         value = codec.loads(body)
     except codec.DecodeError:
         raise BadRequest(f"couldn't get version/kind; json parse error: {jsonsyntax.explain(body)}") from None
