@@ -13,6 +13,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
@@ -268,7 +269,7 @@ class EventRecorder:
                 if repeats or attempt:
                     return  # it was written, its answer was lost
                 # another component told of the same object at the same instant (clocks may stand still)
-                self._correlator.rename(correlated, self._name(event.involvedObject.name, self._identity.rng.randrange(1, 1000)))
+                self._correlator.rename(correlated, _name(event.involvedObject.name, self._clock.now(), self._identity.rng.randrange(1, 1000)))
             except NotFound:
                 if not repeats:
                     log.debug("event not written: its namespace is gone", extra={"event": event.metadata.name})
@@ -287,15 +288,17 @@ class EventRecorder:
 
     def _event(self, about: ObjectReference, kind: str, reason: str, message: str) -> Event:
         now = self._clock.now()
+        stamp = Time.of(now)
         self._made += 1
         # the count keeps names apart where the clock stands still
         return Event(
-            kind="Event", apiVersion="v1", metadata=ObjectMeta(name=self._name(about.name, self._made % 1000), namespace=about.namespace or "default"),
+            kind="Event", apiVersion="v1", metadata=ObjectMeta(name=_name(about.name, now, self._made % 1000), namespace=about.namespace or "default"),
             involvedObject=about, reason=reason, message=message[:1024], type=kind, count=1,
             source=EventSource(component=self._component, host=self._host),
-            firstTimestamp=Time.of(now), lastTimestamp=Time.of(now),
+            firstTimestamp=stamp, lastTimestamp=stamp,
             reportingComponent=self._component, reportingInstance=self._host,
         )
 
-    def _name(self, about: str, number: int) -> str:
-        return f"{about}.{int(self._clock.now().timestamp() * 1_000_000) * 1000 + number:x}"
+
+def _name(about: str, now: datetime, number: int) -> str:
+    return f"{about}.{int(now.timestamp() * 1_000_000) * 1000 + number:x}"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,6 +59,59 @@ class Decision:
     reserved: Reserved | None = None
 
 
+class _Turns:
+    """Of the calls that are no binding, so many run at a time; `calls`: these and those that wait."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def __aenter__(self) -> None:
+        self.calls += 1
+        try:
+            await self._gate.acquire()
+        except BaseException:
+            self.calls -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.release()
+        self.calls -= 1
+
+
+class _Lock(asyncio.Lock):
+    """With how many have it or wait for it."""
+
+    users = 0
+
+
+class _InOrder:
+    """One's turn with the lock of a pod; the lock is there as long as somebody has it or waits for it."""
+
+    __slots__ = ("_lock", "_locks", "_uid")
+
+    def __init__(self, locks: dict[str, _Lock], uid: str) -> None:
+        self._locks, self._uid = locks, uid
+
+    async def __aenter__(self) -> None:
+        self._lock = lock = self._locks.get(self._uid) or self._locks.setdefault(self._uid, _Lock())
+        lock.users += 1
+        try:
+            await lock.acquire()
+        except BaseException:
+            self._left()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
+        self._left()
+
+    def _left(self) -> None:
+        self._lock.users -= 1
+        if not self._lock.users:
+            del self._locks[self._uid]
+
+
 class Binder:
     """Carries decisions out. All state is the loop's; nothing awaits between reading and writing it."""
 
@@ -69,9 +121,8 @@ class Binder:
         self._post, self._extenders = post, [one for one in extenders if one.bind_verb]
         self.binding: set[str] = set()  # pods that are counted on a node but not seen there
         self._running = 0
-        self._calls = 0
-        self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}  # by pod, with who has it or waits for it
-        self._gate = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._turns = _Turns()
+        self._locks: dict[str, _Lock] = {}  # by pod
         self._room = asyncio.Event()
 
     # binding
@@ -83,31 +134,11 @@ class Binder:
     @property
     def busy(self) -> bool:
         """Pods wait for calls that are under way."""
-        return self._running + self._calls >= BUSY_CALLS
+        return self._running + self._turns.calls >= BUSY_CALLS
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One of the calls that are no binding."""
-        self._calls += 1
-        try:
-            async with self._gate:
-                yield
-        finally:
-            self._calls -= 1
-
-    @asynccontextmanager
-    async def _in_order(self, pod: Pod) -> AsyncIterator[None]:
+    def _in_order(self, pod: Pod) -> _InOrder:
         """What is written about one pod is written in the order in which it was decided: an older word never follows the binding."""
-        uid = pod.metadata.uid
-        lock, users = self._locks.setdefault(uid, (asyncio.Lock(), []))
-        users.append(None)
-        try:
-            async with lock:
-                yield
-        finally:
-            users.pop()
-            if not users:
-                del self._locks[uid]
+        return _InOrder(self._locks, pod.metadata.uid)
 
     async def room(self) -> None:
         """Return when another binding may start."""
@@ -181,7 +212,7 @@ class Binder:
     async def deallocate(self, pod: Pod, claim: ResourceClaim) -> None:
         """Let a claim have other devices than those that are out of the pod's reach; the change of the claim is what wakes the pod."""
         try:
-            async with self._turn():
+            async with self._turns:
                 await deallocate(claim, pod, self._client)
         except ApiError as error:
             log.warning("claim not deallocated", extra={"claim": f"{claim.metadata.namespace}/{claim.metadata.name}", "error": str(error)})
@@ -201,7 +232,7 @@ class Binder:
         """Delete the claim of a pod's extended resources, unless the pod is bound after all; where that fails, the next attempt finds it."""
         meta = pod.metadata
         try:
-            async with self._turn():
+            async with self._turns:
                 if not await self._is_bound(meta.name, meta.namespace, meta.uid):
                     await give_back(claim, self._client)
         except ApiError as error:
@@ -290,7 +321,7 @@ class Binder:
 
     async def _evicted(self, pod: Pod, victim: Assigned, node: str) -> bool:
         try:
-            async with self._turn():
+            async with self._turns:
                 await self._evict(pod, victim, node)
         except ApiError as error:
             log.warning("victim not evicted", extra={"pod": victim.pod.metadata.name, "error": str(error)})
@@ -304,7 +335,7 @@ class Binder:
                      "lastProbeTime": None, "lastTransitionTime": Time.of(self._clock.now()), "observedGeneration": meta.generation}
         try:
             await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": {"conditions": [condition]}},
-                                     type=STRATEGIC_PATCH, subresource="status")
+                                     type=STRATEGIC_PATCH, subresource="status", unread=True)
             await self._client.delete(PODS, meta.name, meta.namespace, DeleteOptions(uid=meta.uid))
         except (NotFound, Conflict):
             return  # gone already, or another pod of that name
@@ -343,9 +374,9 @@ class Binder:
     async def _patch_status(self, pod: Pod, status: dict[str, Any]) -> None:
         meta = pod.metadata
         try:
-            async with self._turn():
+            async with self._turns:
                 await self._client.patch(PODS, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "status": status},
-                                         type=STRATEGIC_PATCH, subresource="status")
+                                         type=STRATEGIC_PATCH, subresource="status", unread=True)
         except (NotFound, Conflict):
             return  # gone, or another pod of that name
         except ApiError as error:
