@@ -30,15 +30,19 @@ def give_back() -> bool:
 
 
 class Ebb:
-    """Tells when a count has fallen by so much that giving back is worth while."""
+    """Tells when a count has fallen by so much that giving back is worth while, once it has stopped falling.
+
+    What goes takes some time to be gone: memory that is given back while it falls is little.
+    """
 
     def __init__(self, step: int) -> None:
-        self._step, self._high = step, 0
+        self._step, self._high, self._last = step, 0, 0
 
     def fell(self, count: int) -> bool:
-        """Look at the count; true once for every fall of at least a step."""
-        if self._high - count >= self._step:
-            self._high = count
-            return True
-        self._high = max(self._high, count)
-        return False
+        """Look at the count; true once for every fall of at least a step, at the first look that finds it no lower than the one before."""
+        falling, self._last = count < self._last, count
+        if falling or self._high - count < self._step:
+            self._high = max(self._high, count)
+            return False
+        self._high = count
+        return True
