@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sampan.api import codec, managedfields, schema, typed
 from sampan.api.meta.v1 import ManagedFieldsEntry
-from sampan.api.resources import CONFIG_MAPS, PERSISTENT_VOLUMES, PODS
+from sampan.api.resourceinfo import Resource
+from sampan.api.resources import CONFIG_MAPS, EVENTS, LEASES, NODES, PERSISTENT_VOLUMES, PODS
 from sampan.api.typed import Difference
 
 TIME = "2026-01-02T03:04:05Z"
@@ -68,6 +69,27 @@ def test_splitting_and_comparing_structs_tell_what_walking_the_whole_tells(one: 
     expected = whole(old, new)
     assert managedfields.difference(shape, codec.encode(old), codec.encode(new)) == expected
     assert managedfields.change(shape, old, new) == expected
+
+
+@given(changes)
+def test_what_is_made_differs_from_nothing_as_its_whole_does(one: dict[tuple[str, str], int]) -> None:
+    new, shape = changed(one), schema.of_resource(PODS)
+    assert shape is not None
+    assert managedfields.creation(shape, new) == managedfields.change(shape, PODS.wire(), new) == whole(PODS.wire(), new)
+
+
+@pytest.mark.parametrize(("resource", "tree"), [
+    (EVENTS, {"involvedObject": {"kind": "Pod", "name": "a"}, "reason": "R", "count": 0, "firstTimestamp": TIME, "source": {}, "type": "Normal"}),
+    (EVENTS, {"involvedObject": {}, "series": {"count": 2}, "related": {"name": "b"}, "eventTime": None, "reportingComponent": "", "action": "A"}),
+    (LEASES, {"spec": {"holderIdentity": "h", "leaseDurationSeconds": 0}}), (LEASES, {}),
+    (CONFIG_MAPS, {"data": {"a": "b"}, "immutable": False}),
+    (NODES, {"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}, "status": {"nodeInfo": {"machineID": "m"}, "conditions": [{"type": "Ready", "status": "True"}]}}),
+])
+def test_what_is_made_owns_what_its_json_says(resource: Resource[Any], tree: dict[str, Any]) -> None:
+    shape, new = schema.of_resource(resource), codec.convert(resource.wire, tree)
+    assert shape is not None
+    fresh, made = ({key: value for key, value in codec.to_builtins(one).items() if key != "metadata"} for one in (resource.wire(), new))
+    assert managedfields.creation(shape, new) == typed.compare(shape, fresh, made)
 
 
 def test_a_large_member_that_goes_or_comes_is_itself_gone_or_new() -> None:

@@ -27,7 +27,7 @@ W = TypeVar("W", bound=Wire)
 
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
-_NOBODY_S = ("kind", "apiVersion")
+_NOBODY_S = frozenset(("kind", "apiVersion"))
 BEFORE_FIRST_APPLY = "before-first-apply"
 UNKNOWN = "unknown"
 
@@ -283,17 +283,30 @@ def change(shape: Shape, old: W, new: W) -> Difference:
             continue
         if row.name == "metadata":
             put(sets, row.key, _meta_change(row.shape, was, now))
-        elif not row.leaf and isinstance(was, Wire) and isinstance(now, Wire) and not structdiff.plan(type(now), row.shape).flat and _is_fresh(was):
-            # what comes from a template comes again and again
-            put(sets, row.key, _field_difference(row.shape, codec.encode(was), codec.encode(now)))
         else:
             structdiff.note(sets, row, was, now)
     return Difference(*sets)
 
 
-def _is_fresh(value: Wire) -> bool:
-    """Whether nothing has been said about it yet."""
-    return value == _fresh(type(value))
+def creation(shape: Shape, new: Wire) -> Difference:
+    """As `change` from a fresh object. Raises the same."""
+    sets, others = structdiff.since_fresh(shape, _fresh(type(new)), new, _NOBODY_S)
+    for row in others:
+        now = getattr(new, row.name)
+        was = getattr(_fresh(type(new)), row.name)
+        if row.name == "metadata":
+            put(sets, row.key, _meta_change(row.shape, was, now))
+        elif row.leaf or not isinstance(now, Wire) or was is None:
+            structdiff.note(sets, row, was, now)
+        elif structdiff.plan(type(now), row.shape).flat:
+            leaves, below = structdiff.since_fresh(row.shape, was, now)
+            for one in below:
+                structdiff.note(leaves, one, getattr(was, one.name), getattr(now, one.name))
+            put(sets, row.key, (leaves[0] or None, leaves[1] or None, leaves[2] or None))
+        else:
+            # what comes from a template comes again and again
+            put(sets, row.key, _field_difference(row.shape, codec.encode(was), codec.encode(now)))
+    return Difference(*sets)
 
 
 @cache

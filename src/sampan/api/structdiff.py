@@ -8,7 +8,7 @@ Leaves trees to `sampan.api.typed`, texts and what can be owned of the metadata 
 from __future__ import annotations
 
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, ne
 from typing import Any, NamedTuple
 
 import msgspec
@@ -86,6 +86,31 @@ def nodes(shape: Shape, old: Wire, new: Wire) -> Nodes:
         if was is not now and was != now:
             note(sets, row, was, now)
     return sets[0] or None, sets[1] or None, sets[2] or None
+
+
+def since_fresh(shape: Shape, fresh: Wire, new: Wire, skipped: frozenset[str] = frozenset()) -> tuple[Sets, tuple[Row, ...]]:
+    """How a Struct differs from a fresh one as far as its leaves go, in sets for the caller alone; and the other fields that differ.
+    `skipped`: fields that don't count.
+    """
+    values = plan(type(new), shape).values
+    added, modified, others = _told(type(new), shape, tuple(map(ne, values(fresh), values(new))), skipped)
+    return (dict(added), dict(modified), {}), others
+
+
+@lru_cache(maxsize=2048)
+def _told(wire: type[Wire], shape: Shape, differs: tuple[bool, ...], skipped: frozenset[str]) -> tuple[FieldSet, FieldSet, tuple[Row, ...]]:
+    """Which leaves differ is all there is to know: of a fresh object the same are written every time."""
+    sets: Sets = ({}, {}, {})
+    others = []
+    fresh = wire()
+    for row, differ in zip(plan(wire, shape).rows, differs, strict=True):
+        if not differ or row.name in skipped:
+            continue
+        if row.leaf and row.shape.form not in _GROWING:
+            sets[1 if row.is_written(getattr(fresh, row.name)) else 0][row.key] = LEAF
+        else:
+            others.append(row)
+    return sets[0], sets[1], tuple(others)
 
 
 def note(sets: Sets, row: Row, was: Any, now: Any) -> None:

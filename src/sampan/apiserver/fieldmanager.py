@@ -278,19 +278,15 @@ def _plain_json(raw: bytes) -> dict[str, Any] | None:
     return None if strict.repeats(raw) else tree
 
 
-def _fresh(served: Served) -> Any:
-    wire: Any = served.resource.wire
-    return _made(wire)
-
-
 @lru_cache(maxsize=256)
-def _made(wire: Any) -> Any:
-    return wire()
+def _empty_struct(wire: Any) -> bytes:
+    return codec.encode(wire())
 
 
 def _empty(served: Served) -> bytes:
     """What a fresh object is before anything was said about it."""
-    return codec.encode(_fresh(served)) if served.custom is None else b"{}"
+    wire: Any = served.resource.wire
+    return _empty_struct(wire) if served.custom is None else b"{}"
 
 
 def _difference(served: Served, old: Any, new: Any) -> Difference:
@@ -302,7 +298,7 @@ def _difference(served: Served, old: Any, new: Any) -> Difference:
     shape = shape_of(served)
     if served.custom is not None:
         return managedfields.difference(shape, _empty(served) if old is None else codec.encode(old), codec.encode(new))
-    return managedfields.change(shape, _fresh(served) if old is None else old, new)
+    return managedfields.creation(shape, new) if old is None else managedfields.change(shape, old, new)
 
 
 def _filter(served: Served, subresource: str) -> Filter:
