@@ -135,3 +135,9 @@ def test_a_pod_that_has_a_policy_for_selinux_may_have_any() -> None:
 def test_what_is_no_address_belongs_to_no_family() -> None:
     found = changed(PODS, pod(), {"status": {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "x"}]}}, "status")[1]
     assert "status.podIPs: Internal error: failed to check for dual stack with error:invalid IP[1]: x" in found
+
+
+def test_the_name_of_a_claim_is_found_wrong_where_it_is() -> None:
+    old = pod({"resourceClaims": [{"name": "gpu", "resourceClaimName": "x"}]})
+    [found] = changed(PODS, old, {"status": {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "A"}]}}, "status")[1]
+    assert found.startswith('status.resourceClaimStatuses[0].resourceClaimName: Invalid value: "A": a lowercase RFC 1123 subdomain')

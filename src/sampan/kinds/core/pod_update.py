@@ -265,14 +265,15 @@ def _claims(errors: Errors, pod: Pod) -> None:
     known = {one.name for one in pod.spec.resourceClaims}
     seen: set[str] = set()
     for index, one in enumerate(pod.status.resourceClaimStatuses):
-        at = f"status.resourceClaimStatuses[{index}].name"
+        entry = f"status.resourceClaimStatuses[{index}]"
+        at = f"{entry}.name"
         if one.name not in known:
             errors.append(field.invalid(at, one.name, "must match the name of an entry in `spec.resourceClaims`"))
         if one.name in seen:
             errors.append(field.duplicate(at, one.name))
         seen.add(one.name)
         if one.resourceClaimName is not None:
-            errors += field.invalid_each(at, one.resourceClaimName, names.dns1123_subdomain(one.resourceClaimName))
+            errors += field.invalid_each(f"{entry}.resourceClaimName", one.resourceClaimName, names.dns1123_subdomain(one.resourceClaimName))
 
 
 def _addresses(errors: Errors, new: list[str], old: list[str], path: str) -> None:

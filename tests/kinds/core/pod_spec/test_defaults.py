@@ -6,7 +6,7 @@ import pytest
 
 from kinds.core.making import pod
 from sampan.api import codec
-from sampan.api.core.v1 import PodTemplateSpec
+from sampan.api.core.v1 import Lifecycle, PodTemplateSpec
 from sampan.kinds.core.pod_spec import default_pod_template
 from sampan.kinds.core.pod_spec.defaults import pull_policy
 
@@ -59,6 +59,16 @@ def test_a_whole_pod_gets_no_limits_from_its_containers_but_those_of_huge_pages(
     made = pod({"resources": {"requests": {"cpu": "3"}}, "containers": [{"name": "c", "image": "x", "resources": {"limits": {"cpu": "2"}}}]})
     assert made.spec.resources is not None
     assert (made.spec.resources.limits, made.spec.resources.requests) == ({}, {"cpu": "3"})
+
+
+def test_a_lifecycle_of_a_stop_signal_alone_is_none() -> None:
+    made = pod({"containers": [{"name": "c", "image": "x", "lifecycle": {"stopSignal": "SIGTERM"}},
+                               {"name": "d", "image": "x", "lifecycle": {"stopSignal": "SIGTERM", "preStop": {"sleep": {"seconds": 1}}}},
+                               {"name": "e", "image": "x", "lifecycle": {}}]})
+    alone, more, empty = [one.lifecycle for one in made.spec.containers or ()]
+    assert (alone, empty) == (None, Lifecycle())
+    assert more is not None
+    assert (more.stopSignal, more.preStop is not None) == (None, True)
 
 
 def test_a_volume_without_a_source_is_an_empty_directory() -> None:

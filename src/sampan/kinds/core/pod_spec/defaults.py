@@ -18,6 +18,7 @@ from sampan.api.core.v1 import (
     EnvVarSource,
     EphemeralContainer,
     HTTPGetAction,
+    Lifecycle,
     PersistentVolumeClaimSpec,
     PodSecurityContext,
     PodSpec,
@@ -140,11 +141,20 @@ def _default_container(container: Container | EphemeralContainer) -> None:
     for probe in (container.livenessProbe, container.readinessProbe, container.startupProbe):
         if probe is not None:
             _default_probe(probe)
-    if (lifecycle := container.lifecycle) is not None:
-        lifecycle.stopSignal = None  # its gate, ContainerStopSignals, is off
-        for handler in (lifecycle.postStart, lifecycle.preStop):
-            if handler is not None and handler.httpGet is not None:
-                _default_http_get(handler.httpGet)
+    if container.lifecycle is not None:
+        container.lifecycle = _default_lifecycle(container.lifecycle)
+
+
+def _default_lifecycle(lifecycle: Lifecycle) -> Lifecycle | None:
+    """The lifecycle, filled in place; None: it held nothing but what is taken away."""
+    if lifecycle.stopSignal is not None:  # its gate, ContainerStopSignals, is off
+        lifecycle.stopSignal = None
+        if lifecycle.postStart is None and lifecycle.preStop is None:
+            return None
+    for handler in (lifecycle.postStart, lifecycle.preStop):
+        if handler is not None and handler.httpGet is not None:
+            _default_http_get(handler.httpGet)
+    return lifecycle
 
 
 def _default_origin(origin: EnvVarSource) -> None:
