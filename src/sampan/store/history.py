@@ -51,7 +51,9 @@ class History:
 
     def add(self, revision: int, changes: Sequence[Change], previous: Sequence[Record | None] = ()) -> None:
         """Remember a transaction; forget what is beyond the limits."""
-        size = sum(len(change.value or b"") + CHANGE_OVERHEAD_BYTES for change in changes)
+        size = CHANGE_OVERHEAD_BYTES * len(changes)
+        for change in changes:
+            size += len(change.value or b"")
         at = self._clock.monotonic()
         self._log.append(Logged(revision, at, size, changes, previous))
         self._size += size

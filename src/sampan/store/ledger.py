@@ -17,7 +17,7 @@ from sampan.store.sqliterows import Row, revision_of, row_id
 RESERVED_AT_ONCE = 10_000
 
 
-@dataclass
+@dataclass(slots=True)
 class Decision:
     """One transaction, decided: what is to be written, and what there was before."""
 
@@ -56,7 +56,9 @@ class Ledger:
         """Give effective writes the next revision; `now` is wall time."""
         self.given += 1
         decision = Decision(self.given)
-        decision.volatile = all(isinstance(w, Put) and w.volatile and w.key in self.marked for w in writes)
+        first = writes[0]
+        if isinstance(first, Put) and first.volatile:  # else it is not, whatever the others are
+            decision.volatile = all(isinstance(w, Put) and w.volatile and w.key in self.marked for w in writes)
         for number, write in enumerate(writes):
             id = row_id(self.given, number)
             newest = self.index.get(write.key)

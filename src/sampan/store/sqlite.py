@@ -152,7 +152,7 @@ class SqliteStore:
     # -- writing: deciding ----------------------------------------------------------------------------------------
 
     async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
-        if len({write.key for write in writes}) != len(writes):
+        if len(writes) > 1 and len({write.key for write in writes}) != len(writes):
             raise ValueError("a key is written twice in one transaction")
         if len(writes) >= rows.WRITES_MOST:
             raise ValueError(f"a transaction has at most {rows.WRITES_MOST - 1} writes")
@@ -251,21 +251,24 @@ class SqliteStore:
 
     def _publish(self, decisions: Sequence[Decision]) -> None:
         changes: list[Change] = []
-        compact_to = None
+        durable = written = size = 0
         for decision in decisions:
             revision = self._revision = decision.revision
             if decision.volatile:
                 self._volatile.published(decision.changes)
             else:
                 self._volatile.overwritten(decision.changes, self._floor)
-                self._garbage.extend((revision, id) for id in decision.superseded)
-                size = sum(len(change.value or b"") for change in decision.changes)
-                compact_to = self._retention.wrote(
-                    self._clock.monotonic(), revision, len(decision.changes), size) or compact_to
+                for id in decision.superseded:
+                    self._garbage.append((revision, id))
+                durable = revision
+                written += len(decision.changes)
+                for change in decision.changes:
+                    size += len(change.value or b"")
             self._history.add(revision, decision.changes)
             for at, key in decision.deadlines:
                 self._expiry.add(at, key, revision)
             changes += decision.changes
+        compact_to = self._retention.wrote(self._clock.monotonic(), durable, written, size) if written else None
         self._subscribers.publish(changes)
         if compact_to and (self._compacting is None or self._compacting.done()):
             self._compacting = self._tasks.start(self._compact_in_background(compact_to), "store compaction")
