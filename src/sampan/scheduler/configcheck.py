@@ -31,6 +31,7 @@ EXTENDS: Mapping[str, tuple[str, ...]] = {
     "PodTopologySpread": ("preFilter", "filter", "preScore", "score"), "InterPodAffinity": ("preFilter", "filter", "preScore", "score"),
     "DefaultPreemption": ("preEnqueue", "postFilter"), "NodeResourcesBalancedAllocation": ("preScore", "score"), "ImageLocality": ("score",),
     "DefaultBinder": ("bind",), "DynamicResources": ("preEnqueue", "preFilter", "filter", "postFilter", "score", "reserve", "preBind"),
+    "NodeDeclaredFeatures": ("preFilter", "filter"),
 }
 Arguments = Mapping[str, types.Args]
 

@@ -105,7 +105,8 @@ class Scheduler:
             self.queue.changed(Change("node gone", before=old))
             return
         self.snapshot.put_node(new)
-        if old is None or old.spec != new.spec or old.metadata.labels != new.metadata.labels or old.status.allocatable != new.status.allocatable:
+        if old is None or old.spec != new.spec or old.metadata.labels != new.metadata.labels or old.status.allocatable != new.status.allocatable or (
+                old.status.declaredFeatures != new.status.declaredFeatures):
             self.queue.changed(Change("node", row=self.snapshot.rows[new.metadata.name], before=old))
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
@@ -130,6 +131,8 @@ class Scheduler:
         self.snapshot.remove_pod(uid)
         if known is not None:
             self.queue.changed(Change("pod gone", known.row, known.shape))
+        elif pod.spec.nodeName and pod.spec.nodeName not in self.snapshot.rows:  # on a node that went before it
+            self.queue.changed(Change("pod gone", pod=self.snapshot.shape(pod, assigned=True)))
         elif promised is not None:
             self.queue.changed(Change("pod gone", promised.row, promised.shape, promised=True))
 

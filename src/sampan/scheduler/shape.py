@@ -21,6 +21,7 @@ from sampan.scheduler.world import CLASS_PREFIX
 
 # what a container that asks for nothing counts as when nodes are compared
 MISSING = {"cpu": 100, "memory": 200 * 1024 * 1024}
+RESTART_ALL = "RestartAllContainersOnContainerExits"
 NamespaceLabels = Callable[[str], Mapping[str, str]]
 
 
@@ -61,7 +62,7 @@ class Shape:
     """See the module. `pod` is one of the pods that have it; only its spec and labels may be used."""
 
     __slots__ = (
-        "__weakref__", "anti", "asking", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
+        "__weakref__", "anti", "asking", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "features", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
         "ports", "preferred", "priority", "requests", "required", "resource_claims", "scoring", "soft_spread",
     )
 
@@ -88,6 +89,7 @@ class Shape:
         # what devices may have to serve, where a device class answers to the name
         self.extended = frozenset(name for name, amount in self.requests.items() if amount and (is_extended(name) or name.startswith(CLASS_PREFIX)))
         self.complex = bool(self.ports or self.required or self.anti or self.hard_spread or self.claims or self.resource_claims)
+        self.features = frozenset(_features(pod))
         self.klass: Any = None  # podindex.PodClass, set by the snapshot
         self.cache: dict[Any, Any] = {}  # what plugins remember about this shape
 
@@ -109,7 +111,7 @@ def shape_key(pod: Pod, *, assigned: bool = False) -> bytes:
         spec.topologySpreadConstraints, spec.schedulerName, spec.priority, spec.preemptionPolicy, spec.overhead, spec.resources,
         [(one.name, one.image, one.resources, one.ports, one.restartPolicy) for one in (*spec.initContainers, *(spec.containers or ()))],
         len(spec.initContainers), volumes, (meta.name, meta.uid) if any(one.ephemeral is not None for one in volumes) else "",
-        spec.resourceClaims, status.resourceClaimStatuses if spec.resourceClaims else (),
+        sorted(_features(pod)), spec.resourceClaims, status.resourceClaimStatuses if spec.resourceClaims else (),
         (owner.kind, owner.name) if owner is not None else None, resized, whole,
         [one.reason for one in status.conditions if one.type == "PodResizePending"] if resized or whole else (),
     ))
@@ -166,6 +168,12 @@ def _spread(pod: Pod, one: TopologySpreadConstraint) -> Spread:
     term = Term(one.topologyKey, NOTHING if selector.empty else selector, frozenset((pod.metadata.namespace,)))
     return Spread(one.topologyKey, one.maxSkew, term, one.minDomains or 1,
                   honor_affinity=one.nodeAffinityPolicy != "Ignore", honor_taints=one.nodeTaintsPolicy == "Honor")
+
+
+def _features(pod: Pod) -> set[str]:
+    """What a pod needs of the agent of its node, by the names that agents declare."""
+    rules = (rule for one in (*pod.spec.initContainers, *(pod.spec.containers or ())) for rule in one.restartPolicyRules)
+    return {RESTART_ALL} if any(rule.action == "RestartAllContainers" for rule in rules) else set()
 
 
 def _claim_names(pod: Pod) -> dict[str, str]:

@@ -34,6 +34,7 @@ REMEDIES = {
     "NodeVolumeLimits": "spread pods with volumes over more nodes",
     "PodTopologySpread": "raise maxSkew, make it ScheduleAnyway, or add nodes in the emptier domains",
     "InterPodAffinity": "loosen the pod's affinity or anti-affinity, or move the pods that it is about",
+    "NodeDeclaredFeatures": "use nodes whose agent declares what the pod needs, or do without",
     "DynamicResources": "free a device, or add one that matches the claim",
 }
 

@@ -13,6 +13,7 @@ from tests.scheduler.small import cluster, node, pod
 from sampan.api.core.v1 import Pod
 from sampan.scheduler.plugins.base import Change, Narrowed, Plugin, Rejected
 from sampan.scheduler.plugins.node_affinity import NodeAffinity
+from sampan.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from sampan.scheduler.plugins.node_name import NodeName
 from sampan.scheduler.plugins.node_ports import NodePorts
 from sampan.scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -123,3 +124,24 @@ def test_a_pod_that_went_wakes_who_waits_for_its_port_or_its_room() -> None:
     assert not NodePorts().helps(gone, snapshot.shape(pod("x", port=81)), snapshot)
     assert NodeResourcesFit().helps(gone, snapshot.shape(pod("x", cpu="1")), snapshot)
     assert not NodeResourcesFit().helps(gone, snapshot.shape(pod("x", cpu="2")), snapshot)
+
+
+def test_a_pod_goes_where_the_agent_declares_what_it_needs() -> None:
+    # given a node whose agent declares that it can restart all containers, and one that declares something else
+    snapshot = cluster(node("good"), node("other"), node("old"))
+    for name, features in (("good", ["RestartAllContainersOnContainerExits"]), ("other", ["SomethingElse"])):
+        changed = node(name)
+        changed.status.declaredFeatures = features
+        snapshot.put_node(changed)
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}
+    wanted = pod("p", initContainers=[{"name": "first", "image": "x", "restartPolicy": "Never", "restartPolicyRules": [rule]}])
+    plugin = NodeDeclaredFeatures()
+    words = ("node(s) didn't match Pod's required features", False)
+    # then
+    assert said(plugin, snapshot, wanted) == {"other": words, "old": words}
+    assert said(plugin, snapshot, pod("q")) == {}
+    # and a node whose agent declares more is worth a look
+    shape, row = snapshot.shape(wanted), snapshot.rows["good"]
+    assert plugin.helps(Change("node", row), shape, snapshot)
+    assert plugin.helps(Change("node", row, before=node("good")), shape, snapshot)
+    assert not plugin.helps(Change("node", row, before=snapshot.node(row)), shape, snapshot)

@@ -8,6 +8,7 @@ from sampan.scheduler.plugins.dynamic_resources import DynamicResources
 from sampan.scheduler.plugins.image_locality import ImageLocality
 from sampan.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from sampan.scheduler.plugins.node_affinity import NodeAffinity
+from sampan.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from sampan.scheduler.plugins.node_name import NodeName
 from sampan.scheduler.plugins.node_ports import NodePorts
 from sampan.scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -22,7 +23,7 @@ from sampan.scheduler.plugins.volume_zone import VolumeZone
 ALL: tuple[type[Plugin], ...] = (
     NodeUnschedulable, NodeName, TaintToleration, NodeAffinity, NodePorts, NodeResourcesFit,
     VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone, PodTopologySpread, InterPodAffinity, DynamicResources,
-    NodeResourcesBalancedAllocation, ImageLocality,
+    NodeResourcesBalancedAllocation, ImageLocality, NodeDeclaredFeatures,
 )
 # those that score, with their default weights
 WEIGHTS = {

@@ -14,6 +14,7 @@ import numpy as np
 from sampan.api.resources import DEVICE_CLASSES
 from sampan.kinds.core.pod import amounts
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
+from sampan.scheduler.room import free
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
 from sampan.scheduler.world import CLASS_PREFIX, What
@@ -79,14 +80,11 @@ class NodeResourcesFit(Plugin):
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         wanted = self._wanted(pod, snapshot)
-        levels = [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
+        left = free(snapshot, pod.priority)
         fits: Mask | None = None
         reasons: list[Reason] = []
         for name, index, amount in wanted:
-            used = snapshot.requested[index]
-            for level in levels:
-                used = used + level[index]
-            short = snapshot.allocatable[index] - used < amount
+            short = left[index] < amount
             if name in pod.extended and name in snapshot.world.device_class_of:
                 short &= snapshot.allocatable[index] > 0  # where a node has none of it, DynamicResources has the say
             if not short.any():
