@@ -133,7 +133,12 @@ def of_kind(group: str, version: str, kind: str) -> Shape | None:
 
 def of_resource(resource: Resource[Any]) -> Shape | None:
     """The shape of a resource's objects, None for a custom one."""
-    return of_kind(resource.group, resource.version, resource.kind) if resource.wire_path else None
+    return _of_built_in(resource) if resource.wire_path else None
+
+
+@cache
+def _of_built_in(resource: Resource[Any]) -> Shape | None:
+    return of_kind(resource.group, resource.version, resource.kind)
 
 
 @cache

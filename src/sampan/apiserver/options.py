@@ -112,7 +112,8 @@ def write_options(info: RequestInfo, kind: str) -> WriteOptions:
 def default_manager(info: RequestInfo) -> str:
     """The field manager of a client that names none: the start of its user agent."""
     agent = info.headers.get("user-agent", "").partition("/")[0]
-    return "".join(char for char in agent if char.isprintable())[:128] or "unknown"
+    printable = agent if agent.isprintable() else "".join(char for char in agent if char.isprintable())
+    return printable[:128] or "unknown"
 
 
 @dataclass(frozen=True)

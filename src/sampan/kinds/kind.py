@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 from sampan.api.errors import FieldError
@@ -150,4 +151,8 @@ class Kind(Generic[T]):
 
     def subkind(self, name: str) -> SubKind[T] | None:
         """The subresource of that name, if the kind has it."""
-        return next((sub for sub in self.subkinds if sub.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, SubKind[T]]:
+        return {sub.name: sub for sub in reversed(self.subkinds)}
