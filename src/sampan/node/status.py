@@ -219,12 +219,10 @@ def _conditions(view: PodView, phase: str, init: Sequence[ContainerStatus], main
         ("ContainersReady", containers_ready, *(("", "") if containers_ready else why)),
         ("PodScheduled", True, "", ""),
     ]
-    kept = [condition for kind, condition in old.items() if kind not in {name for name, *_ in wanted}]
-    return kept + [_condition(old.get(kind), kind, holds, reason, message, view) for kind, holds, reason, message in wanted]
-
-
-def _condition(old: PodCondition | None, kind: str, holds: bool, reason: str, message: str, view: PodView) -> PodCondition:
-    status = "True" if holds else "False"
-    since = old.lastTransitionTime if old is not None and old.status == status else Time.of(view.now)
-    return PodCondition(type=kind, status=status, reason=reason, message=message, lastTransitionTime=since,
-                        observedGeneration=view.pod.metadata.generation)
+    own, now, generation = {kind for kind, *_ in wanted}, Time.of(view.now), pod.metadata.generation
+    out = [condition for kind, condition in old.items() if kind not in own]
+    for kind, holds, reason, message in wanted:
+        before, status = old.get(kind), "True" if holds else "False"
+        since = before.lastTransitionTime if before is not None and before.status == status else now
+        out.append(PodCondition(type=kind, status=status, reason=reason, message=message, lastTransitionTime=since, observedGeneration=generation))
+    return out
