@@ -24,6 +24,7 @@ from sampan.api.resources import POD_DISRUPTION_BUDGETS
 from sampan.api.selectors import SelectorError, of_label_selector
 from sampan.scheduler.cycle import CLAIMS, Profile, Refused, run_filters
 from sampan.scheduler.dra.extended import LEFT_OVER
+from sampan.scheduler.room import emptied
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Assigned, Float, Mask, Snapshot
 
@@ -146,14 +147,11 @@ def _intricate(attempt: Attempt) -> bool:
 def _most_room(attempt: Attempt) -> Mask:
     """bool[N]: the pod's resources are free once every less important pod is gone."""
     snapshot, pod = attempt.snapshot, attempt.pod
-    lower = [level for priority, level in snapshot.by_priority.items() if priority < pod.priority]
-    kept = [level for priority, level in snapshot.levels.items() if priority >= pod.priority]
-    fits = np.ones(len(snapshot.alive), np.bool_)
-    for name, amount in (*pod.requests.items(), ("pods", 1)):
-        if amount > 0:
-            index = snapshot.column(name)
-            free = snapshot.allocatable[index] - snapshot.requested[index] + sum(level[index] for level in lower)
-            fits &= free - sum(level[index] for level in kept) >= amount
+    wanted = [(snapshot.column(name), amount) for name, amount in pod.requests.items() if amount > 0]
+    room = emptied(snapshot, pod.priority)
+    fits: Mask = room[3] >= 1
+    for index, amount in wanted:
+        fits &= room[index] >= amount
     return fits
 
 

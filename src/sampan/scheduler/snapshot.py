@@ -28,6 +28,7 @@ Float = npt.NDArray[np.float64]
 
 BASE_COLUMNS = ("cpu", "memory", "ephemeral-storage", "pods")
 RECENT_SHAPES = 4096
+MOST_TOUCHED = 4096
 
 
 @dataclass(slots=True)
@@ -88,6 +89,8 @@ class Snapshot:
         self.by_priority: dict[int, Int64] = {}  # priority → what assigned pods of it ask for
         self._priority_sizes: dict[int, int] = {}
         self.memory: dict[str, Any] = {}  # what is derived from all of it, with the version that it is of
+        self._touched: list[int] = []  # rows whose version moved, in order; `_forgotten` were there before
+        self._forgotten = 0
         self.generation = 0  # of what depends on nodes alone
         self.image_generation = 0
         self._free: list[int] = list(range(capacity - 1, -1, -1))
@@ -115,6 +118,27 @@ class Snapshot:
         assert found is not None
         return found
 
+    # what changed
+
+    @property
+    def moment(self) -> int:
+        """Now, for `touched_since`."""
+        return self._forgotten + len(self._touched)
+
+    def touched_since(self, moment: int) -> list[int] | None:
+        """The rows whose version has moved since; None: too many, or all have another place."""
+        return self._touched[moment - self._forgotten:] if moment >= self._forgotten else None
+
+    def _touch(self, row: int) -> None:
+        self.row_version[row] += 1
+        self._touched.append(row)
+        if len(self._touched) > MOST_TOUCHED:
+            self._forget_touched()
+
+    def _forget_touched(self) -> None:
+        self._forgotten += len(self._touched) + 1
+        self._touched.clear()
+
     # nodes
 
     def put_node(self, node: Node) -> None:
@@ -132,7 +156,7 @@ class Snapshot:
         before, self.nodes[row] = self.nodes[row], node
         if before is None or before.status.allocatable != node.status.allocatable:
             self._resources(row, node)
-            self.row_version[row] += 1
+            self._touch(row)
         if before is None or before.metadata.labels != node.metadata.labels:
             self._labels(row, node)
             self.generation += 1
@@ -156,6 +180,7 @@ class Snapshot:
         node = self.nodes[row]
         self.nodes[row], self.alive[row], self.unschedulable[row] = None, False, False
         self.allocatable[:, row] = 0
+        self._touch(row)
         for column in self.labels.values():
             column.ids[row] = -1
             self._compact(column)
@@ -185,6 +210,7 @@ class Snapshot:
         self.pods_on += [{} for _ in range(more)]
         self.row_version = longer(self.row_version)  # type: ignore[assignment]
         self._free += list(range(old + more - 1, old - 1, -1))
+        self._forget_touched()
         self.generation += 1
 
     def column(self, name: str) -> int:
@@ -192,6 +218,7 @@ class Snapshot:
         index = self.columns.get(name)
         if index is None:
             index = self.columns[name] = len(self.columns)
+            self._forget_touched()
             empty = np.zeros((1, len(self.alive)), np.int64)
             self.allocatable = np.concatenate([self.allocatable, empty])
             self.requested = np.concatenate([self.requested, empty])
@@ -300,7 +327,7 @@ class Snapshot:
 
     def _move(self, one: Assigned, sign: int) -> None:
         row, shape = one.row, one.shape
-        self.row_version[row] += 1
+        self._touch(row)
         level = self._priority_level(shape, sign)
         for name, amount in shape.requests.items():
             index = self.columns[name]
@@ -371,7 +398,7 @@ class Snapshot:
         return list(self._nominated_on.get(row, ()))
 
     def _nominate(self, shape: Shape, row: int, sign: int) -> None:
-        self.row_version[row] += 1
+        self._touch(row)
         for name in shape.requests:
             self.column(name)
         level = self.levels.get(shape.priority)
