@@ -16,6 +16,7 @@ def plugin() -> PodResizeValidator:
     readers = MemoryReaders()
     for name, system in (("linux", "linux"), ("windows", "windows")):
         readers.put(NODES, {"metadata": {"name": name, "labels": {"kubernetes.io/os": system}}, "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}}})
+    readers.put(NODES, {"metadata": {"name": "plain"}, "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}}})
     return PodResizeValidator(readers)
 
 
@@ -30,6 +31,7 @@ def resize(cpu: str, memory: str = "1Mi", *, node: str = "linux", generation: in
 
 def test_what_fits_is_let_through(plugin: PodResizeValidator) -> None:
     admit(plugin, resize("2", "1Gi"))
+    admit(plugin, resize("2", "1Gi", node="plain"))
     admit(plugin, resize("9", node=""))
     admit(plugin, resize("9", generation=1))
 
@@ -37,6 +39,7 @@ def test_what_fits_is_let_through(plugin: PodResizeValidator) -> None:
 @pytest.mark.parametrize(("request_", "why", "reason"), [
     (resize("2500m"), "Node didn't have enough allocatable resources: cpu, requested: 2500, allocatable: 2000", "NodeCapacity"),
     (resize("3", "2Gi"), "cpu, requested: 3000, allocatable: 2000; memory, requested: 2147483648, allocatable: 1073741824", "NodeCapacity"),
+    (resize("3", node="windows"), 'pod resize is only supported on linux nodes, node "windows" is "windows"', "UnsupportedPlatform"),
     (resize("1", node="windows"), 'pod resize is only supported on linux nodes, node "windows" is "windows"', "UnsupportedPlatform"),
     (resize("1", node="gone"), 'node "gone" not found', ""),
 ])

@@ -162,22 +162,48 @@ def test_an_owner_of_a_version_that_nobody_serves_is_not_taken_for_absent() -> N
     run(build, scenario)
 
 
+BOATS: Resource[Any] = Resource(group="x.io", version="v1", plural="boats", kind="Boat", singular="boat", namespaced=True)
+
+
+async def define_boats(world: World) -> None:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    await world.make(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "boats.x.io"}, "spec": {
+        "group": "x.io", "scope": "Namespaced", "names": {"plural": "boats", "singular": "boat", "kind": "Boat", "listKind": "BoatList"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}})
+    await world.clock.advance(2)
+    await world.settle()
+
+
+def test_what_custom_resources_own_goes_with_their_definition() -> None:
+    async def scenario(world: World) -> None:
+        # given
+        await define_boats(world)
+        boat = await world.server.client.create(BOATS, {"apiVersion": "x.io/v1", "kind": "Boat", "metadata": {"name": "b", "namespace": "default"}}, "default")
+        reference = {"apiVersion": "x.io/v1", "kind": "Boat", "name": "b", "uid": boat["metadata"]["uid"]}
+        await world.make(CONFIG_MAPS, {"metadata": {"name": "crew", "ownerReferences": [reference]}})
+        await world.settle()
+        assert "crew" in await names(world)
+        # when
+        await world.delete(CUSTOM_RESOURCE_DEFINITIONS, "boats.x.io")
+        for _ in range(3):
+            await world.clock.advance(6)
+            await world.settle()
+        # then
+        assert "crew" not in await names(world)
+
+    run(build, scenario)
+
+
 def test_custom_resources_are_collected_too() -> None:
     async def scenario(world: World) -> None:
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-        await world.make(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "boats.x.io"}, "spec": {
-            "group": "x.io", "scope": "Namespaced", "names": {"plural": "boats", "singular": "boat", "kind": "Boat", "listKind": "BoatList"},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}})
-        await world.clock.advance(2)
-        await world.settle()
-        boats: Resource[Any] = Resource(group="x.io", version="v1", plural="boats", kind="Boat", singular="boat", namespaced=True)
+        await define_boats(world)
         top = await world.make(CONFIG_MAPS, {"metadata": {"name": "top"}})
         body = {"apiVersion": "x.io/v1", "kind": "Boat", **owned("b", top)}
-        await world.server.client.create(boats, body, "default")
+        await world.server.client.create(BOATS, body, "default")
         await world.settle()
         await world.delete(CONFIG_MAPS, "top")
         await world.settle()
-        assert (await world.server.client.list(boats, "default")).items == []
+        assert (await world.server.client.list(BOATS, "default")).items == []
 
     run(build, scenario)
 

@@ -45,12 +45,12 @@ class PodResizeValidator:
         entry = self._nodes.get("", new.spec.nodeName)
         if entry is None:
             raise forbidden(request, f'node "{new.spec.nodeName}" not found', final=True)
-        if problem := _too_much(new, entry.object):
-            raise _caused(forbidden(request, f"Node didn't have enough allocatable resources: {problem}", final=True), "NodeCapacity")
-        system = entry.labels.get(OS, "")
+        system = entry.labels.get(OS, "linux")
         if system != "linux":
             raise _caused(forbidden(request, f'pod resize is only supported on linux nodes, node "{entry.name}" is "{system}"', final=True),
                           "UnsupportedPlatform")
+        if problem := _too_much(new, entry.object):
+            raise _caused(forbidden(request, f"Node didn't have enough allocatable resources: {problem}", final=True), "NodeCapacity")
 
 
 def _too_much(pod: Pod, node: Node) -> str:

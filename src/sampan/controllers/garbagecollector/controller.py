@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sampan.aio.tasks import Tasks
-from sampan.api.errors import Conflict, NotFound
+from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
 from sampan.control.catalog import Catalog
@@ -71,6 +71,7 @@ class GarbageCollector:
                              recorder=self.recorder)
         self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
         self._absent: OrderedDict[Place, None] = OrderedDict()
+        self._former: OrderedDict[tuple[str, str], Resource[Any]] = OrderedDict()  # of definitions that are gone
         self._versions: set[str] = set()  # that the server has answered for
         self._spread: set[str] = set()  # uids of owners whose dependents have all been queued
         self._tasks = Tasks()
@@ -105,8 +106,16 @@ class GarbageCollector:
         informer.on_change(lambda old, new: self._changed(resource, old, new))
 
     def _resource_changed(self, old: Resource[Any] | None, new: Resource[Any] | None) -> None:
-        if old is not None and self._watched.pop(old, None) is not None:
+        if old is not None and (watched := self._watched.pop(old, None)) is not None:
             self._tasks.start(self.informers.drop(old), f"drop {old.plural}")
+            if new is None:
+                self._former[old.group, old.kind] = old
+                while len(self._former) > MOST_ABSENT:
+                    self._former.popitem(last=False)
+                for obj in watched[0].items():  # that they are gone may never be heard
+                    self._deleted(meta_of(obj))
+        if new is not None:
+            self._former.pop((new.group, new.kind), None)
         if new is not None and {"list", "watch", "delete"} <= set(new.verbs):
             self._watch(new)
 
@@ -123,8 +132,9 @@ class GarbageCollector:
         elif before is not None and before.deletionTimestamp is None and meta.deletionTimestamp is not None:
             return
         refs = meta.ownerReferences
+        # one of an owner that waits is looked at when its owner is
         if refs and (before is None or before.ownerReferences != refs) and \
-                any(self._cached(meta, ref) != "solid" for ref in refs):
+                any(self._cached(meta, ref) not in ("solid", "waiting") for ref in refs):
             self._add(resource, meta)
 
     def _deleted(self, meta: ObjectMeta) -> None:
@@ -146,10 +156,10 @@ class GarbageCollector:
     def _dependents(self, uid: str) -> list[Dependent]:
         return [Dependent(resource, meta_of(obj)) for resource, (_, index) in self._watched.items() for obj in index.get(uid)]
 
-    def _is_blocked(self, uid: str) -> bool:
-        """Whether some dependent holds the owner; stops at the first, for there may be thousands."""
-        return any(Dependent(resource, meta_of(obj)).blocks(uid) for resource, (_, index) in self._watched.items()
-                   for obj in index.each(uid))
+    def _blocker(self, uid: str) -> Dependent | None:
+        """Some dependent that holds the owner; stops at the first, for there may be thousands."""
+        return next((one for resource, (_, index) in self._watched.items() for obj in index.each(uid)
+                     if (one := Dependent(resource, meta_of(obj))).blocks(uid)), None)
 
     def _owner(self, namespace: str, ref: OwnerReference) -> tuple[Resource[Any] | None, Any]:
         """The owner's resource, and the owner if the cache has it."""
@@ -215,8 +225,11 @@ class GarbageCollector:
             for dependent in self._dependents(meta.uid):  # also those that do not hold it
                 if not deletes_dependents(dependent.meta):
                     self._add(dependent.resource, dependent.meta)
-        if not self._is_blocked(meta.uid):
+        blocker = self._blocker(meta.uid)
+        if blocker is None:
             await self.writer.do(key, release(resource, obj, FOREGROUND))
+        elif blocker.meta.deletionTimestamp is None:
+            self._add(blocker.resource, blocker.meta)  # it came later than the others
 
     async def _orphan(self, key: Key, resource: Resource[Any], obj: Any) -> None:
         plan = orphan(self._dependents(meta_of(obj).uid), meta_of(obj).uid)
@@ -230,14 +243,13 @@ class GarbageCollector:
         """As the cache has it; that an owner is absent is only believed after asking the server."""
         meta = meta_of(obj)
         found = self._cached(meta, ref)
-        if found != "absent":
+        owner_resource = self._catalog.of_kind(ref.apiVersion, ref.kind) or self._defined_once(ref)
+        if found in ("solid", "waiting") or owner_resource is None:
             return found
-        owner_resource = self._catalog.of_kind(ref.apiVersion, ref.kind)
-        assert owner_resource is not None
         place = Place(meta.namespace if owner_resource.namespaced else "", ref.apiVersion, ref.kind, ref.name, ref.uid)
         if place in self._absent:
             return "absent"
-        if not await self._is_served(ref.apiVersion):
+        if found == "absent" and not await self._is_served(ref.apiVersion):
             return "unknown"
         if owner_resource.namespaced and not meta.namespace:
             if self._lives_elsewhere(owner_resource, meta.namespace, ref.uid):
@@ -245,7 +257,10 @@ class GarbageCollector:
             return "misplaced"
         try:
             owner = await self.client.get(owner_resource, ref.name, meta.namespace if owner_resource.namespaced else "")
-        except NotFound:
+        except ApiError as error:
+            # a path that nobody serves says that a definition is gone, if it was there once
+            if not isinstance(error, NotFound) and (error.code != NotFound.code or found == "absent"):
+                raise
             owner = None
         if owner is not None and meta_of(owner).uid == ref.uid:
             return "waiting" if deletes_dependents(meta_of(owner)) else "solid"
@@ -255,6 +270,14 @@ class GarbageCollector:
         if self._lives_elsewhere(owner_resource, meta.namespace, ref.uid):
             self._misplaced(obj, ref)
         return "absent"
+
+    def _defined_once(self, ref: OwnerReference) -> Resource[Any] | None:
+        """What an owner's kind was before its definition went; None: it never was, or the definition is there and only not served."""
+        group = ref.apiVersion.rpartition("/")[0]
+        found = self._former.get((group, ref.kind))
+        if found is None or any((one.spec.group, one.spec.names.kind) == (group, ref.kind) for one in self._catalog.definitions.items()):
+            return None
+        return found
 
     async def _is_served(self, api_version: str) -> bool:
         """Whether there is such a version of a group: an owner of another one is not known to be absent."""
