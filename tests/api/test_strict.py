@@ -167,3 +167,18 @@ def test_repeated_keys_are_seen(pairs: list[tuple[str, int]]) -> None:
     body = ("{" + ",".join(f"{json.dumps(key)}: {value}" for key, value in pairs) + "}").encode()
     assert strict.repeats(body) == (len({key for key, _ in pairs}) < len(pairs))
     assert msgspec.json.decode(body) == dict(pairs)
+
+
+@given(st.lists(st.sampled_from(["a", "metadata", "managedFields", 'k:{"name":"a"}', "ü"]), min_size=1, max_size=9), st.integers(0, 9), st.booleans(), st.integers(0, 1200))
+def test_a_key_that_stands_twice_is_seen_however_deep_and_large_the_rest_is(way: list[str], at: int, listed: bool, size: int) -> None:
+    def nested(depth: int, doubled: int) -> str:
+        if depth == len(way):
+            return json.dumps("x" * size)
+        key, below = json.dumps(way[depth], ensure_ascii=False), nested(depth + 1, doubled)
+        text = f'{{{key}:{below},"other":{json.dumps(["y" * (size // 2), depth])}{f",{key}:{below}" if depth == doubled else ""}}}'
+        return f"[{text}]" if listed and depth % 2 else text
+
+    # quotes within keys stand as escapes, of which the reader knows the short ones
+    assert strict.repeats(nested(0, at).encode()) == (at < len(way))
+    assert not strict.repeats(nested(0, -1).encode())
+    assert strict.repeats(b' {"a":{"b":"%b"},"a":1} ' % (b"x" * 600))

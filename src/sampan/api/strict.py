@@ -9,7 +9,10 @@ Source: `sigs.k8s.io/json`, apimachinery `runtime/serializer/json`, apiserver `e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from sampan.api import codec, jsonsyntax, schema
 from sampan.api.errors import BadRequest
@@ -18,6 +21,7 @@ from sampan.api.resourceinfo import Resource
 from sampan.api.schema import Shape
 from sampan.api.shapewalk import ABSENT, Walk
 from sampan.api.shapewalk import Undecodable as Undecodable  # noqa: PLC0414  the error of the functions here, for their callers
+from sampan.lib.memo import remembered
 
 _HEAD = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 _SCHEME = '"pkg/runtime/scheme.go:111"'
@@ -116,7 +120,39 @@ def repeats(body: bytes, tree: Any = ABSENT) -> bool:
     """
     if rb"\u0022" in body:
         return True
-    return body.count(b'"') != codec.encode(codec.loads(body) if tree is ABSENT else tree).count(b'"')
+    if tree is not ABSENT:
+        return body.count(b'"') != codec.encode(tree).count(b'"')
+    return _quotes(body.strip(), LEVELS_APART) < 0
+
+
+def _quotes(text: bytes, levels: int) -> int:
+    """How many quotes a value's text has; less than none: it has a key twice. What is large is taken apart so far down, and those of its
+    parts looked at that are not known: what a client sends is for the most part what it was sent, the owners of fields above all.
+    """
+    quotes = text.count(b'"')
+    if len(text) <= WORTH_PARTING_BYTES or not levels or not text.startswith(_NESTED):
+        return quotes if quotes == codec.encode(codec.loads(text)).count(b'"') else -1
+    parts: Iterable[msgspec.Raw]
+    if text.startswith(b"{"):
+        members = _members.decode(text)
+        found, parts = 2 * len(members) + "".join(members).count('"'), members.values()
+    else:
+        found, parts = 0, _items.decode(text)
+    for raw in parts:
+        part = bytes(raw)
+        inner = _BELOW[levels - 1](part) if part.startswith(_NESTED) else part.count(b'"')
+        if inner < 0:
+            return -1
+        found += inner
+    return quotes if quotes == found else -1
+
+
+LEVELS_APART = 5  # an object, its metadata, their list of owners, one of them, the fields
+WORTH_PARTING_BYTES = 512
+_NESTED = (b"{", b"[")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_BELOW = [remembered(maxsize=256, longest=4096)(partial(_quotes, levels=levels)) for levels in range(LEVELS_APART)]
 
 
 def repeated_fields(body: bytes, tree: Any = ABSENT) -> list[str]:
