@@ -27,7 +27,6 @@ from sampan.control.controller import DONE, Context, Controller, ControlLoop, Re
 from sampan.control.indexes import by_label, by_namespace, by_selector, candidates, selected
 from sampan.control.key import Key, controller_of, key_of
 from sampan.controllers.disruption.decide import decide, fail_safe, stale_in, take_back, torn
-from sampan.kinds.plan import Plan
 from sampan.kinds.policy.evict import needs_scale
 
 
@@ -82,7 +81,8 @@ class DisruptionController(Controller):
         pod, now = self._pods.get(key), self.clock.now()
         left = stale_in(pod, now) if pod is not None else None
         if pod is not None and left == 0:
-            await self.writer.do(key, Plan((take_back(pod, now),)))
+            # not the writer's: its memory is of budgets, and a budget may have this pod's name
+            await self.client.update(PODS, take_back(pod, now).object, subresource="status")
             return DONE
         return Result(left)
 

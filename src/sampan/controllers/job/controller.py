@@ -13,6 +13,7 @@ from sampan.api.core.v1 import Pod
 from sampan.api.errors import Conflict, NotFound, namespace_ends
 from sampan.api.resources import JOBS, PODS
 from sampan.api.selectors import of_label_selector
+from sampan.client.base import STRATEGIC_PATCH
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, ControlLoop, Result
 from sampan.control.indexes import by_selector
@@ -147,7 +148,12 @@ class JobController(Controller):
         """A tracked pod without a managing owner: its finalizer goes. Who adopts it gives it another."""
         pod = self._pods.get(key)
         if pod is not None and is_tracked(pod) and controller_of(pod) is None:
-            (await self._untrack(key, [pod])).raise_first()
+            write = untrack(pod)
+            try:
+                # not the writer's: its memory is of Jobs, and a Job may have this pod's name
+                await self.client.patch(PODS, write.name, write.namespace, write.patch, type=STRATEGIC_PATCH)
+            except (NotFound, Conflict):
+                return DONE  # it is gone, or another one
         return DONE
 
 

@@ -36,6 +36,7 @@ class TaintEvictionController(Controller):
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
             self._cancel(key_of(old))  # also where another pod took its name while nobody listened
+            self.writer.forget(key_of(old))
         if new is None:
             return
         if new.spec.nodeName and (old is None or (old.spec.nodeName, old.spec.tolerations) != (new.spec.nodeName, new.spec.tolerations)):
