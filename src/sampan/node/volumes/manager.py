@@ -66,10 +66,14 @@ class VolumeManager:
 
     def path(self, pod: Pod, volume: Volume) -> Path:
         """Where a volume is on the host."""
+        return Path(self._place(pod, volume))
+
+    def _place(self, pod: Pod, volume: Volume) -> str:
+        """The same as text: to make paths of pods that are records only takes longer than anything else about their volumes."""
         if volume.hostPath is not None:
-            return Path(volume.hostPath.path)
+            return str(Path(volume.hostPath.path))
         kind = next((plugin for name, plugin in PLUGINS.items() if getattr(volume, name) is not None), "empty-dir")
-        return self.pod_folder(pod.metadata.uid) / f"volumes/kubernetes.io~{kind}/{volume.name}"
+        return f"{self._settings.root}/pods/{pod.metadata.uid}/volumes/kubernetes.io~{kind}/{volume.name}"
 
     async def set_up(self, pod: Pod) -> None:
         """Make every volume true; called before the first container and whenever a referred object changed.
@@ -154,13 +158,13 @@ class VolumeManager:
             if wanted.name not in volumes:
                 raise MountProblem(f'container "{container.name}" mounts volume "{wanted.name}" that the pod does not have')
             volume = volumes[wanted.name]
-            host = self.path(pod, volume)
+            host = self._place(pod, volume)
             sub = expand(wanted.subPathExpr, env) if wanted.subPathExpr else wanted.subPath
             if sub:
-                host = _subpath(host, sub, wanted.name) if self._settings.files else host / sub
+                host = str(_subpath(Path(host), sub, wanted.name) if self._settings.files else Path(host) / sub)
             only_read = wanted.readOnly or any(getattr(volume, kind) is not None for kind in ("configMap", "secret", "downwardAPI", "projected"))
             out.append(Mount(
-                container_path=wanted.mountPath, host_path=str(host), readonly=only_read,
+                container_path=wanted.mountPath, host_path=host, readonly=only_read,
                 recursive_readonly=wanted.recursiveReadOnly in ("Enabled", "IfPossible") and only_read,
                 propagation={"HostToContainer": Propagation.HOST_TO_CONTAINER, "Bidirectional": Propagation.BIDIRECTIONAL}.get(
                     wanted.mountPropagation or "", Propagation.PRIVATE)))
