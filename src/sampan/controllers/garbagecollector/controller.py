@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sampan.aio.tasks import Tasks
+from sampan.api.apiextensions.v1 import CustomResourceDefinition
 from sampan.api.errors import ApiError, Conflict, NotFound
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resourceinfo import Resource
@@ -72,6 +73,7 @@ class GarbageCollector:
         self._watched: dict[Resource[Any], tuple[Informer[Any], Index[Any]]] = {}
         self._absent: OrderedDict[Place, None] = OrderedDict()
         self._former: OrderedDict[tuple[str, str], Resource[Any]] = OrderedDict()  # of definitions that are gone
+        self._left: dict[tuple[str, str], set[Item]] = {}  # what their objects owned
         self._versions: set[str] = set()  # that the server has answered for
         self._spread: set[str] = set()  # uids of owners whose dependents have all been queued
         self._tasks = Tasks()
@@ -79,6 +81,7 @@ class GarbageCollector:
         for resource in self._catalog.with_verbs("get", "list", "watch", "delete"):
             self._watch(resource)
         self._catalog.on_change(self._resource_changed)
+        self._catalog.definitions.on_change(self._definition_changed)
 
     def idle(self) -> bool:
         """See `Component.idle`."""
@@ -112,12 +115,21 @@ class GarbageCollector:
                 self._former[old.group, old.kind] = old
                 while len(self._former) > MOST_ABSENT:
                     self._former.popitem(last=False)
-                for obj in watched[0].items():  # that they are gone may never be heard
+                # that its objects are gone may never be heard: those they own are looked at now, and when the definition is gone
+                for obj in watched[0].items():
+                    owned = self._dependents(meta_of(obj).uid)
+                    self._left.setdefault((old.group, old.kind), set()).update(Item(one.meta.namespace, one.meta.name, one.resource) for one in owned)
                     self._deleted(meta_of(obj))
         if new is not None:
             self._former.pop((new.group, new.kind), None)
+            self._left.pop((new.group, new.kind), None)
         if new is not None and {"list", "watch", "delete"} <= set(new.verbs):
             self._watch(new)
+
+    def _definition_changed(self, old: CustomResourceDefinition | None, new: CustomResourceDefinition | None) -> None:
+        if new is None and old is not None:
+            for item in self._left.pop((old.spec.group, old.spec.names.kind), ()):
+                self.loop.queue.add(item)  # type: ignore[arg-type]
 
     def _changed(self, resource: Resource[Any], old: Any, new: Any) -> None:
         if new is None:
