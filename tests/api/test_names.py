@@ -50,3 +50,9 @@ def test_what_is_wrong_is_said_in_upstream_s_words(check: object, value: object,
 ])
 def test_a_subdomain_is_labels_with_dots_between(value: str, good: bool) -> None:
     assert (not names.dns1123_subdomain(value)) is good
+
+
+def test_a_long_name_is_a_subdomain_in_other_words() -> None:
+    assert names.long_name("a.b") == ()
+    assert names.long_name("A") == names.dns1123_subdomain("A")
+    assert names.long_name("a" * 254) == ("must be no more than 253 bytes",)

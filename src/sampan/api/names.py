@@ -116,6 +116,12 @@ def dns1123_subdomain(value: str) -> Messages:
     return tuple(found)
 
 
+def long_name(value: str) -> Messages:
+    """`k8s-long-name` of declarative validation: as `dns1123_subdomain`, in its words."""
+    found = [] if _length(value) <= 253 else [_max_bytes_error(253)]
+    return (*found, *(message for message in dns1123_subdomain(value) if message != max_length_error(253)))
+
+
 def dns1123_subdomain_caseless(value: str) -> Messages:
     """`IsDNS1123SubdomainCaseless`: as `dns1123_subdomain`, upper case too."""
     found = [] if _length(value) <= 253 else [_max_bytes_error(253)]

@@ -5,7 +5,7 @@ Source: kubernetes `pkg/apis/resource/validation/validation.go`, `pkg/registry/r
 
 from __future__ import annotations
 
-from sampan.api import field
+from sampan.api import field, names
 from sampan.api.resource.v1 import DeviceClass
 from sampan.api.resources import DEVICE_CLASSES
 from sampan.kinds import meta
@@ -29,6 +29,7 @@ def validate(obj: DeviceClass) -> Findings:
 KIND: Kind[DeviceClass] = Kind(
     resource=DEVICE_CLASSES,
     metadata="both",
+    name_check=names.long_name,
     prepare_create=meta.first_generation,
     prepare_update=meta.bump_generation,
     validate=validate,
