@@ -305,13 +305,18 @@ def creation(shape: Shape, new: Wire) -> Difference:
             put(sets, row.key, (leaves[0] or None, leaves[1] or None, leaves[2] or None))
         else:
             # what comes from a template comes again and again
-            put(sets, row.key, _field_difference(row.shape, codec.encode(was), codec.encode(now)))
+            put(sets, row.key, _field_difference(row.shape, _fresh_text(type(now)), codec.encode(now)))
     return Difference(*sets)
 
 
 @cache
 def _fresh(wire: type[Wire]) -> Wire:
     return wire()
+
+
+@cache
+def _fresh_text(wire: type[Wire]) -> bytes:
+    return codec.encode(wire())
 
 
 def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> Nodes:

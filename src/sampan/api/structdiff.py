@@ -175,8 +175,7 @@ def whole(shape: Shape, value: Any, *, leaf: bool) -> FieldSet:
                  for row, one in zip(found.rows, found.values(value), strict=True) if row.is_written(one)}
     elif isinstance(value, dict):
         inner = shape.items or ANY
-        is_leaf = _is_leaf(inner)
-        below = {f"f:{key}": whole(inner, one, leaf=is_leaf) for key, one in value.items()}
+        below = {f"f:{key}": LEAF for key in value} if _is_leaf(inner) else {f"f:{key}": whole(inner, one, leaf=False) for key, one in value.items()}
     elif isinstance(value, list):
         inner = shape.items or ANY
         is_leaf = _is_leaf(inner)
