@@ -203,6 +203,18 @@ def test_a_pod_that_leaves_helps_one_that_can_make_room_now(policy: str, held: b
     assert not helps(before, gone(snapshot, "less"), wanted, snapshot)
 
 
+def test_a_pod_whose_room_somebody_else_has_had_is_told_when_the_last_victim_is_gone() -> None:
+    # given two victims that are about to go for a pod, and a more important one that has had the room
+    leaving = [codec.convert(Pod, {**codec.to_builtins(pod(name, "1", on="a")), "metadata": {
+        "name": name, "namespace": "default", "uid": name, "deletionTimestamp": "2026-01-01T00:00:00Z"}}) for name in ("first", "last")]
+    snapshot = cluster(node("a", "3"), running=(*leaving, pod("other", "2", on="a", priority=9)))
+    wanted = pod("p", "3", priority=5)
+    before = refused(snapshot, wanted)
+    # then it waits for the last of them
+    assert not helps(before, replace(gone(snapshot, "first"), kept=True, held=True), wanted, snapshot)
+    assert helps(before, replace(gone(snapshot, "last"), kept=True, held=True), wanted, snapshot)
+
+
 def test_a_pod_that_is_short_of_less_is_told() -> None:
     # given a node that is short of two things
     snapshot = cluster(node("a", "2", "2Gi"), running=(pod("r", "1", on="a"), pod("s", "1", "2Gi", on="a")))

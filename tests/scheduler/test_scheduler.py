@@ -28,6 +28,7 @@ from sampan.client.base import DeleteOptions
 from sampan.scheduler.binding import BUSY_CALLS
 from sampan.scheduler.config import settings
 from sampan.scheduler.extenders import Extender
+from sampan.scheduler.scheduler import FEW_WAITING
 from sampan.testing import waiting
 
 
@@ -83,6 +84,26 @@ def test_a_pod_looks_again_when_the_taints_of_a_node_change_whatever_it_waits_fo
                 return (await cluster.refused("p")).startswith("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). ")
 
             await cluster.until(said)
+
+    run(test())
+
+
+@pytest.mark.parametrize("waiting", [1, FEW_WAITING + 1])
+def test_a_pod_that_waits_for_room_looks_again_when_one_leaves_unless_there_are_many(waiting: int) -> None:
+    async def test() -> None:
+        # given pods that wait for a CPU; meanwhile somebody takes the port that they want too
+        wanted = [pod(f"p{i}", "2", port=80) for i in range(waiting)]
+        async with one_cluster(node("a", cpu="2"), pod("small", "10m", on="a"), pod("large", "1", on="a"), *wanted) as cluster:
+            last = wanted[-1].metadata.name
+            assert "1 Insufficient cpu" in await cluster.refused(last)
+            await cluster.put(pod("other", on="a", port=80))
+            await cluster.clock.advance(1)
+            # when a pod leaves that was not in the way
+            await cluster.server.client.delete(PODS, "small", "default", DeleteOptions(grace_period_seconds=0))
+            await cluster.clock.advance(15)
+            # then few of them look again
+            await cluster.until(lambda: not cluster.scheduler.busy())
+            assert ("free ports" in await cluster.refused(last)) == (waiting == 1)
 
     run(test())
 

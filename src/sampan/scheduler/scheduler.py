@@ -34,6 +34,7 @@ from sampan.scheduler.dra.extended import LEFT_OVER, left_over, wants_devices
 from sampan.scheduler.extenders import Extender, ExtenderError, HttpPost, Post
 from sampan.scheduler.plugins.base import Change, PluginError, Reason
 from sampan.scheduler.plugins.dynamic_resources import ELSEWHERE, useless_claim
+from sampan.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from sampan.scheduler.preemption import (
     NONE_LEFT,
     RANK,
@@ -52,6 +53,7 @@ from sampan.scheduler.world import CHANGES, RESOURCES
 
 log = logging.getLogger(__name__)
 
+FEW_WAITING = 100  # with more it is found out which of them a pod that left can be news to
 SLICE_SECONDS = 0.01  # how long cycles may hold the event loop
 Begun = tuple[Pod, Profile, Shape, int]  # an attempt: the last is the row that was nominated, or -1
 
@@ -215,6 +217,8 @@ class Scheduler:
         if change.promised and change.pod is not None and waiting.shape.priority > change.pod.priority:
             return False  # it did not mind the promise
         plugins = self._by_name[waiting.pod.spec.schedulerName or DEFAULT.name]
+        if change.what == "pod gone" and NodeResourcesFit.name in waiting.plugins and len(self.queue) <= FEW_WAITING:
+            return True  # as upstream: its words may be others now, whether it fits or not
         retainted = change.what == "node" and change.row >= 0 and change.retainted(self.snapshot)
         if waiting.nominated >= 0:
             change = replace(change, kept=change.row == waiting.nominated, held=True)

@@ -174,6 +174,8 @@ class NodeResourcesFit(Plugin):
             if free - freed < amount <= free:
                 return True
             fits, possible = fits and free >= amount, possible and free + removable >= amount
+        if change.kept and not fits:  # the last of those that had to go: somebody more important has had the room
+            return all(one.live or one.shape.priority >= pod.priority for one in snapshot.pods_on[row].values())
         if fits or change.held or pod.pod.spec.preemptionPolicy == "Never":
             return fits
         return possible and lower > 0 if gone.priority >= pod.priority else not lower
