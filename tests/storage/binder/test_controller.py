@@ -297,6 +297,22 @@ def test_a_volume_is_emptied_by_a_pod_and_used_again() -> None:
     run(protected, scenario)
 
 
+def test_no_directory_is_made_for_a_node_that_there_is_not() -> None:
+    def build(world: World) -> list[Any]:
+        return [VolumeBinder(world.context, host_path=HostPath(enabled=True, base="/tmp/never", off_loop=at_once))]
+
+    async def scenario(world: World) -> None:
+        await world.make(STORAGE_CLASSES, {"metadata": {"name": "dir"}, "provisioner": "kubernetes.io/host-path"})
+        await world.make(PERSISTENT_VOLUME_CLAIMS, {**a_claim("data", storageClassName="dir"), "metadata": {
+            "name": "data", "annotations": {"volume.kubernetes.io/selected-node": "gone"}}})
+        await world.settle()
+        [event] = await world.all(EVENTS)
+        assert (event.reason, event.message) == ("ProvisioningFailed", 'Failed to get target node: node "gone" not found')
+        assert await world.all(PERSISTENT_VOLUMES) == []
+
+    run(build, scenario)
+
+
 def test_directories_are_made_and_removed_where_that_is_allowed() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as base:  # the plugin removes nothing elsewhere
         plugin = HostPath(enabled=True, base=base, off_loop=at_once)

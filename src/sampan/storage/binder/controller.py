@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
 from sampan.api.errors import AlreadyExists, ApiError, NotFound
-from sampan.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
+from sampan.api.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from sampan.api.storage.v1 import StorageClass
 from sampan.client.base import DeleteOptions
 from sampan.control.controller import DONE, Context, Controller, Postponed, Result
@@ -25,6 +25,7 @@ from sampan.control.volumes import (
     BIND_COMPLETED,
     IN_TREE_FINALIZER,
     PROVISIONED_BY,
+    SELECTED_NODE,
     by_claim,
     claim_class,
     claim_key,
@@ -96,7 +97,7 @@ class VolumeBinder(Controller):
         self._resync_seconds, self._dynamic = resync_seconds, dynamic
         self._plugin = host_path or HostPath(enabled=False)
         self._claims, self._volumes = self.informers.of(PERSISTENT_VOLUME_CLAIMS), self.informers.of(PERSISTENT_VOLUMES)
-        self._classes, self._pods = self.informers.of(STORAGE_CLASSES), self.informers.of(PODS)
+        self._classes, self._pods, self._nodes = (self.informers.of(one) for one in (STORAGE_CLASSES, PODS, NODES))
         self._unsettled = self._claims.index(unsettled_claims), self._volumes.index(unsettled_volumes)
         self._waiting, self._by_volume = self._claims.index(waiting_by_class), self._claims.index(by_volume)
         self._kept, self._users = self._volumes.index(by_claim_ref), self._pods.index(by_claim)
@@ -104,7 +105,7 @@ class VolumeBinder(Controller):
         self._free = FreeVolumes()
         self._recyclers = Recyclers(self.client, self.writer.tell)
         self._written: dict[Informer[Any], int] = {}
-        self.loop.wait_for(self._claims, self._volumes, self._classes, self._pods)
+        self.loop.wait_for(self._claims, self._volumes, self._classes, self._pods, self._nodes)
         self._claims.on_change(self._claim_changed)
         self._volumes.on_change(self._volume_changed)
         self._classes.on_change(self._class_changed)
@@ -284,6 +285,11 @@ class VolumeBinder(Controller):
 
     async def _provision(self, key: Key, claim: PersistentVolumeClaim, found: StorageClass) -> None:
         if self._volumes.get(Key("", volume_name(claim))) is not None:
+            return
+        node = claim.metadata.annotations.get(SELECTED_NODE)
+        if node is not None and self._plugin.enabled and self._nodes.get(Key("", node)) is None:
+            why = f'Failed to get target node: node "{node}" not found'
+            self.writer.tell(EventRecord(claim, "Warning", "ProvisioningFailed", why))
             return
         try:
             volume = await self._plugin.make(claim, found)
