@@ -14,6 +14,7 @@ from sampan.api.errors import Conflict, NotFound
 from sampan.api.resources import NODES, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.key import Key, key_of
+from sampan.control.writer import Outcome
 from sampan.controllers.service.decide import (
     asked,
     eligible,
@@ -24,6 +25,7 @@ from sampan.controllers.service.decide import (
     show,
     wants_balancer,
 )
+from sampan.kinds.plan import Plan
 from sampan.lib.errors import SampanError
 
 RETRY_SECONDS, MOST_RETRY_SECONDS = 5.0, 300.0
@@ -41,6 +43,10 @@ class BalancerProvider(Protocol):
     async def delete(self, service: Service) -> None:
         """Have none."""
         ...
+
+
+class Refused(SampanError):
+    """The API server did not take a write; says which."""
 
 
 class ServiceController(Controller):
@@ -102,9 +108,9 @@ class ServiceController(Controller):
         elif needs_cleanup(service):
             await self._give_up(service)
             self._served.pop(key, None)
-            outcome = await self.writer.do(key, release(service))
+            released = await self._write(key, release(service), "remove load balancer cleanup finalizer")
             if service.metadata.deletionTimestamp is None:
-                await self.writer.do(key, show(outcome.answers[0], ()))
+                await self._write(key, show(released.answers[0], ()), "update load balancer status")
         elif wants_balancer(service) and service.metadata.deletionTimestamp is None:
             if former is None or changed:
                 await self._ensure(key, service)
@@ -118,7 +124,7 @@ class ServiceController(Controller):
 
     async def _ensure(self, key: Key, service: Service) -> None:
         self.recorder.record(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
-        first = await self.writer.do(key, protect(service))
+        first = await self._write(key, protect(service), "add load balancer cleanup finalizer")
         service = first.answers[0] if first.answers else service
         nodes = eligible(self._nodes.items())
         if not nodes:
@@ -126,7 +132,20 @@ class ServiceController(Controller):
         ingress = await self._provider.ensure(service, nodes)
         self._served[key] = service, hosts(nodes)
         self.recorder.record(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
-        await self.writer.do(key, show(service, ingress))
+        await self._write(key, show(service, ingress), "update load balancer status")
+
+    async def _write(self, key: Key, plan: Plan, what: str) -> Outcome:
+        """Apply a plan.
+
+        Raises:
+            Conflict: Somebody was quicker.
+            NotFound: The Service is gone.
+            Refused: It failed otherwise.
+        """
+        outcome = await self.writer.apply(key, plan)
+        for _, error in outcome.failures:
+            raise error if isinstance(error, Conflict | NotFound) else Refused(f"failed to {what}: {error.message}")
+        return outcome
 
     async def _tell_nodes(self, key: Key, service: Service, told: dict[str, str]) -> None:
         """Its balancer has other nodes to send to."""
@@ -153,7 +172,7 @@ class ServiceController(Controller):
                 f"Error updating load balancer with new hosts [{' '.join(shown)}] [node names limited, total number of nodes: {len(names)}], "
                 f"error: {error.message}"))
         else:
-            what = "delete" if needs_cleanup(service) else "ensure"
+            what = f"failed to {'delete' if needs_cleanup(service) else 'ensure'} load balancer: {error.message}"
             self.recorder.record(service, "Warning", "SyncLoadBalancerFailed",
-                                 f"Error syncing load balancer: failed to {what} load balancer: {error.message}")
+                                 f"Error syncing load balancer: {error.message if isinstance(error, Refused) else what}")
         return Result(min(RETRY_SECONDS * 2 ** min(failures - 1, 10), MOST_RETRY_SECONDS))
