@@ -71,6 +71,12 @@ def test_a_lifecycle_of_a_stop_signal_alone_is_none() -> None:
     assert (more.stopSignal, more.preStop is not None) == (None, True)
 
 
+def test_no_projected_sources_are_null() -> None:
+    source = pod({"volumes": [{"name": "v", "projected": {"sources": []}}]}).spec.volumes[0].projected
+    assert source is not None
+    assert source.sources is None
+
+
 def test_a_volume_without_a_source_is_an_empty_directory() -> None:
     assert pod({"volumes": [{"name": "v"}]}).spec.volumes[0].emptyDir is not None
 

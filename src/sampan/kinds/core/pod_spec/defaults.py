@@ -217,6 +217,7 @@ def _default_items(items: Any) -> None:
 
 def _default_projected(source: Any) -> None:
     _default_mode(source)
+    source.sources = source.sources or None
     for projection in source.sources or ():
         _default_projection(projection)
 
