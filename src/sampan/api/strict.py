@@ -250,23 +250,35 @@ def unrecognized(kind: str, body: bytes, message: str) -> BadRequest:
 
 def _identify(resource: Resource[Any], tree: Any, body: bytes) -> tuple[str, str, str]:
     """Group, version and kind that the body claims, the resource's own where it says nothing."""
-    couldn_t = "couldn't get version/kind; json parse error: json: cannot unmarshal"
-    said = {"apiVersion": "", "kind": ""}
-    if isinstance(tree, Pairs):
-        for key, value in tree:
-            if key in said and value is not None:
-                if type(value) is not str:
-                    raise _unrecognized(resource, body, f"{couldn_t} {word(value)} into Go struct field .{key} of type string")
-                said[key] = value
-    elif tree is not None:
-        raise _unrecognized(resource, body, f"{couldn_t} {word(tree)} into Go value of type {_HEAD}")
-    kind, api_version = said["kind"], said["apiVersion"]
-    if api_version.count("/") > 1:
-        raise _unrecognized(resource, body, f"unexpected GroupVersion string: {api_version}")
-    if not kind and not resource.wire_path:
-        raise _unrecognized(resource, body, f"Object 'Kind' is missing in '{body.decode('utf-8', 'replace')}'")
+    try:
+        api_version, kind = claimed(resource, tree, lambda: body.decode("utf-8", "replace"))
+    except Undecodable as error:
+        raise _unrecognized(resource, body, str(error)) from None
     group, _, version = api_version.rpartition("/")
     return (group, version, kind or resource.kind) if api_version else (resource.group, resource.version, kind or resource.kind)
+
+
+def claimed(resource: Resource[Any], tree: Any, text: Callable[[], str]) -> tuple[str, str]:
+    """apiVersion and kind that a tree says, empty where it doesn't: what upstream reads first of everything. `text` is its JSON.
+
+    Raises:
+        Undecodable: It can't say, or a custom resource says no kind.
+    """
+    couldn_t = "couldn't get version/kind; json parse error: json: cannot unmarshal"
+    said = {"apiVersion": "", "kind": ""}
+    if isinstance(tree, Pairs | dict):
+        for key, value in tree.items() if isinstance(tree, dict) else tree:
+            if key in said and value is not None:
+                if type(value) is not str:
+                    raise Undecodable(f"{couldn_t} {word(value)} into Go struct field .{key} of type string")
+                said[key] = value
+    elif tree is not None:
+        raise Undecodable(f"{couldn_t} {word(tree)} into Go value of type {_HEAD}")
+    if said["apiVersion"].count("/") > 1:
+        raise Undecodable(f"unexpected GroupVersion string: {said['apiVersion']}")
+    if not said["kind"] and not resource.wire_path:
+        raise Undecodable(f"Object 'Kind' is missing in '{text()}'")
+    return said["apiVersion"], said["kind"]
 
 
 def _walk(resource: Resource[Any], tree: Any, words: type[Walk] = Walk) -> tuple[Any, list[str]]:

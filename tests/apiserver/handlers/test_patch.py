@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api_asking import MAPS, PODS, Asker, with_server
+from apiserver.crd.definitions import define, definition, gear, gears
 from sampan.aio.clock import VirtualClock
 from sampan.api import codec
 
@@ -51,6 +52,42 @@ def test_repeated_keys_are_told_of_when_the_configuration_could_be_applied() -> 
         assert (await asker.ask("PATCH", f"{URL}&force=true".replace("=me", "=you"), text.replace(b"'2'", b"'3'"), **APPLY))[0] == 200
         code, value = await asker.ask("PATCH", f"{URL}&fieldValidation=Strict", text, **APPLY)
         assert (code, value["reason"]) == (409, "Conflict")
+
+    with_server(test)
+
+
+HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+COULD_NOT = "couldn't get version/kind; json parse error: json: cannot unmarshal"
+UNNAMED = "was undeterminable: name must be provided"
+
+
+@pytest.mark.parametrize(("value", "code", "words"), [
+    ([], 422, f'Invalid value: "[]": {COULD_NOT} array into Go value of type {HEAD}'),
+    ({}, 422, "Object 'Kind' is missing in '{}'"),
+    ({"metadata": []}, 422, """Object 'Kind' is missing in '{"metadata":[]}'"""),
+    ({"kind": 7}, 422, f"{COULD_NOT} number into Go struct field .kind of type string"),
+    ({"kind": "Gear"}, 400, UNNAMED),
+    ({"apiVersion": "example.com/v1", "kind": "Gear", "metadata": None}, 400, UNNAMED),
+    ({"apiVersion": "v2", "kind": "Gear"}, 422, 'no kind "Gear" is registered for version "v2" in scheme'),
+])
+def test_a_patch_may_make_anything_of_a_custom_object(value: Any, code: int, words: str) -> None:
+    async def test(asker: Asker) -> None:
+        await define(asker, definition())
+        await asker.must("POST", gears(), gear("a"))
+        patch = [{"op": "replace", "path": "", "value": value}]
+        answer = await asker.ask("PATCH", gears(name="a"), patch, content_type="application/json-patch+json")
+        assert answer[0] == code, answer
+        assert words in answer[1]["message"]
+
+    with_server(test)
+
+
+def test_a_patch_may_make_a_list_of_an_object() -> None:
+    async def test(asker: Asker) -> None:
+        patch = [{"op": "replace", "path": "", "value": []}]
+        code, value = await asker.ask("PATCH", "/api/v1/namespaces/default", patch, content_type="application/json-patch+json")
+        assert (code, value["details"]["causes"]) == (422, [{"reason": "FieldValueInvalid", "field": "patch", "message":
+                                                             f'Invalid value: "[]": {COULD_NOT} array into Go value of type {HEAD}'}])
 
     with_server(test)
 

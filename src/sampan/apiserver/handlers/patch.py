@@ -84,6 +84,7 @@ def patcher(served: Served, info: RequestInfo, raw: bytes, options: WriteOptions
         if kind == patch.STRATEGIC:  # it changes the fields of a Go struct, whose kind is another matter
             tree |= {"kind": served.resource.kind, "apiVersion": served.resource.group_version}
         try:
+            strict.claimed(served.resource, tree, lambda: parsed.told(tree))
             coerce = served.custom.decode if served.custom else None
             decoded = strict.convert(served.resource, tree, validation=options.validation, coerce=coerce, walk=words)
             problems = [*parsed.problems, *decoded.problems] if options.validation != "Ignore" else []
@@ -133,10 +134,10 @@ def check_identity(served: Served, info: RequestInfo, tree: Any, parsed: patch.P
         BadRequest: Another name, or none.
     """
     resource = served.resource
-    said = tree.get("apiVersion"), tree.get("kind")
-    if said not in ((resource.group_version, resource.kind), (None, None)):
+    said = tree.get("apiVersion") or resource.group_version, tree.get("kind") or resource.kind
+    if said != (resource.group_version, resource.kind):
         why = f'no kind "{said[1]}" is registered for version "{said[0]}" in scheme "pkg/runtime/scheme.go:111"'
-        group, _, version = str(said[0] or "").rpartition("/")
+        group, _, version = said[0].rpartition("/")
         if any(one.kind == said[1] and one.group == group and one.version == version for one in ALL):
             package = served.resource.group.partition(".")[0] or "core"
             why = f"converting ({version}.{said[1]}) to ({package}.{resource.kind}): unknown conversion"
