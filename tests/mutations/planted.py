@@ -35,6 +35,7 @@ CONTROLLERS = _in(
     ("statefulset/decide.py", "        if _is_unavailable(step, pod):\n            return\n", "", "controllers/statefulset/test_decide.py"),
     ("job/controller.py", "write.name not in kept", "True", "controllers/job/test_controller.py"),
     ("job/controller.py", "        await self.writer.catch_up(key)\n", "", "controllers/job/test_controller.py"),
+    ("job/controller.py", "if known.version != job.metadata.resourceVersion:", "if False:", "controllers/job/test_controller.py"),
     ("job/tracking.py", "and uid not in uncounted.failed and has_valid_index", "and has_valid_index", "controllers/job"),
     ("tainteviction/decide.py", "due if due is not None else now", "now", "controllers/tainteviction"),
     ("daemonset/decide.py", "if should and not running and surge(state.ds, 1):", "if False:", "controllers/daemonset"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sampan.aio.backoff import Backoff
@@ -12,15 +12,15 @@ from sampan.api.batch.v1 import Job
 from sampan.api.core.v1 import Pod
 from sampan.api.errors import Conflict, NotFound, namespace_ends
 from sampan.api.resources import JOBS, PODS
-from sampan.api.selectors import of_label_selector
+from sampan.api.selectors import format_selector, of_label_selector
 from sampan.client.base import STRATEGIC_PATCH
 from sampan.control.claiming import Claiming
 from sampan.control.controller import DONE, Context, Controller, ControlLoop, Result
 from sampan.control.indexes import by_selector
-from sampan.control.key import Key, controller_of, key_of
+from sampan.control.key import Key, controller_of, key_of, revision_of
 from sampan.control.ownership import owner_keys
 from sampan.control.podevents import pod_event
-from sampan.control.pods import is_ready
+from sampan.control.pods import is_ready, is_terminal, is_terminating
 from sampan.control.queue import WorkQueue
 from sampan.control.writer import Outcome
 from sampan.controllers.job.decide import Look, complete, deadline_in, is_complete, look, manage, untrack
@@ -40,6 +40,15 @@ def _matches(job: Job, labels: Mapping[str, str]) -> bool:
     return of_label_selector(job.spec.selector).matches(labels)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of a Job: its failures, and the version that was written here last."""
+
+    uid: str
+    record: Record = field(default_factory=Record)
+    version: str = ""
+
+
 class JobController(Controller):
     """Runs Jobs to their end."""
 
@@ -50,7 +59,7 @@ class JobController(Controller):
         super().__init__(context, workers=workers)
         self._jobs, self._pods = self.informers.of(JOBS), self.informers.of(PODS)
         self._tracked = self._pods.index(tracked_by_job)
-        self._records: dict[Key, tuple[str, Record]] = {}
+        self._known: dict[Key, _Known] = {}
         keys = owner_keys(JOBS, self._jobs, self._jobs.index(by_selector), _matches)
         self._claiming = Claiming(self.client, self.writer, JOBS, self._pods, TRACKING_FINALIZER)
         self._orphans = ControlLoop("job-orphan-pods", self._let_go, context.clock, workers=1, wait_for=[self._pods],
@@ -79,9 +88,12 @@ class JobController(Controller):
         await self._tidy(key, job)
         if job is None or is_finished(job) or not is_ours(job):
             return DONE
+        known = self._known.get(key)
+        known = known if known is not None and known.uid == job.metadata.uid else _Known(job.metadata.uid)
         pods = await self._claiming.hold(key, job, of_label_selector(job.spec.selector).matches)
-        uid, record = self._records.get(key, ("", Record()))
-        state = look(job, pods, record if uid == job.metadata.uid else Record(), self.clock.now())
+        if known.version != job.metadata.resourceVersion:
+            pods = await self._as_new_as(job, pods)
+        state = look(job, pods, known.record, self.clock.now())
         leaving = job.metadata.deletionTimestamp is not None
         plan = manage(state) if state.verdict is not None or not leaving else Plan()
         outcome = await self._manage(key, job, plan)
@@ -99,9 +111,24 @@ class JobController(Controller):
     async def _track(self, key: Key, state: Look, after: After) -> None:
         """The status first, by compare and swap; only what it knows of loses its finalizer."""
         plan, free = track(state, after)
-        await self.writer.do(key, plan)
-        self._records[key] = (state.job.metadata.uid, state.record)
+        written = (await self.writer.do(key, plan)).answers
+        before = self._known.get(key)
+        version = written[0].metadata.resourceVersion if written else before.version if before is not None else ""
+        self._known[key] = _Known(state.job.metadata.uid, state.record, version)
         (await self._untrack(key, free)).raise_first()
+
+    async def _as_new_as(self, job: Job, pods: list[Pod]) -> list[Pod]:
+        """The pods, at least as new as a Job that somebody else wrote last.
+
+        That may have been a controller before this one, whose writes arrive late: where the cache of pods is older than the Job it may
+        show finalizers that are gone, of ends that are counted already. So the server is asked, if there are ends to count.
+        """
+        ended = any(is_tracked(pod) and (is_terminal(pod) or is_terminating(pod)) for pod in pods)
+        if not ended or self._pods.revision >= revision_of(job):
+            return pods
+        page = await self.client.list(PODS, job.metadata.namespace, labels=format_selector(job.spec.selector))
+        live = {pod.metadata.uid: pod for pod in page.items}
+        return [live[pod.metadata.uid] for pod in pods if pod.metadata.uid in live]
 
     async def _untrack(self, key: Key, pods: Sequence[Pod]) -> Outcome:
         """Take finalizers off; a pod that is gone, or another one by now, has none any more."""
@@ -124,7 +151,7 @@ class JobController(Controller):
     async def _tidy(self, key: Key, job: Job | None) -> None:
         """No pod shall be held by a Job that is gone, over or another one."""
         if job is None or is_finished(job):
-            self._records.pop(key, None)
+            self._known.pop(key, None)
         if job is None:
             self.writer.forget(key)
         left = strays(job, self._tracked.get(key))
