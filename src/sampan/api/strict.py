@@ -259,7 +259,7 @@ def _identify(resource: Resource[Any], tree: Any, body: bytes) -> tuple[str, str
 
 
 def claimed(resource: Resource[Any], tree: Any, text: Callable[[], str]) -> tuple[str, str]:
-    """apiVersion and kind that a tree says, empty where it doesn't: what upstream reads first of everything. `text` is its JSON.
+    """Version and kind that a tree claims, empty where it claims none: what upstream reads first of everything. `text` is its JSON.
 
     Raises:
         Undecodable: It can't say, or a custom resource says no kind.
