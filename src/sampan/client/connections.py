@@ -95,10 +95,8 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._deadline:
             self._watch_deadline()
             return
-        answer, transport = self._answer, self._transport
+        answer = self._answer
         self.close()
-        if transport is not None:
-            transport.abort()
         self._answer = None
         if not answer.done():
             answer.set_exception(TimeoutError())
