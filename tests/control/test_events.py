@@ -10,7 +10,7 @@ from itertools import count
 from control.fake import FakeClient
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
-from sampan.api.core.v1 import Event, Pod
+from sampan.api.core.v1 import Event, ObjectReference, Pod
 from sampan.api.errors import ServiceUnavailable
 from sampan.api.meta.v1 import ObjectMeta
 from sampan.api.resources import EVENTS
@@ -69,6 +69,18 @@ def test_many_similar_events_become_one_combined() -> None:
         combined = [event for event in events if event.message.startswith("(combined from similar events): ")]
         assert len(events) == 10
         assert [event.count for event in combined] == [6]
+        assert {event.reportingComponent for event in combined} == {""}
+        assert {event.source.component for event in combined} == {event.source.component for event in events}
+
+    run(scenario)
+
+
+def test_events_about_parts_of_one_object_are_similar() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for number in range(12):
+            about = ObjectReference(kind="Pod", apiVersion="v1", namespace="shop", name="web", uid="u", fieldPath=f"spec.containers{{c{number}}}")
+            recorder.record(about, "Normal", "Started", f"Started container c{number}")
+        assert len(await written(client, clock)) == 10
 
     run(scenario)
 
@@ -81,6 +93,18 @@ def test_one_object_can_not_flood_the_server() -> None:
         await clock.advance(301)
         recorder.record(POD, "Normal", "Later", "x")
         assert len(await written(client, clock)) == 26
+
+    run(scenario)
+
+
+def test_a_flood_of_warnings_hides_no_good_news() -> None:
+    async def scenario(client: FakeClient, recorder: EventRecorder, clock: VirtualClock) -> None:
+        for number in range(100):
+            recorder.record(POD, "Warning", f"Reason{number}", "x")
+        recorder.record(POD, "Normal", "Rescaled", "x")
+        events = await written(client, clock)
+        assert [event.reason for event in events if event.type == "Normal"] == ["Rescaled"]
+        assert len(events) == 26
 
     run(scenario)
 

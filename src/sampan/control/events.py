@@ -104,8 +104,8 @@ class Correlator:
         about = event.involvedObject
         source = (event.source.component, event.source.host, about.kind, about.namespace, about.name, about.uid,
                   about.apiVersion)
-        group = (*source, about.fieldPath, event.type, event.reason, event.reportingComponent, event.reportingInstance)
-        key: tuple[str, ...] = (*group, event.message)
+        group = (*source, event.type, event.reason, event.reportingComponent, event.reportingInstance)
+        key: tuple[str, ...] = (*group, about.fieldPath, event.message)
         similar = _entry(self._similar, group, _Similar)
         if now - similar.last > SIMILAR_SECONDS:
             similar.messages = set()
@@ -114,9 +114,12 @@ class Correlator:
         if len(similar.messages) >= MAX_SIMILAR:
             similar.messages.pop()
             event.message = "(combined from similar events): " + event.message
+            # one of many: what it says beyond the words is left out
+            event.reportingComponent = event.reportingInstance = event.action = ""
+            event.related, event.metadata.annotations = None, {}
             key = group
         repeated = self._count(key, event)
-        bucket = _entry(self._buckets, source, lambda: TokenBucket(SPAM_RATE, SPAM_BURST, now))
+        bucket = _entry(self._buckets, (*source, event.type), lambda: TokenBucket(SPAM_RATE, SPAM_BURST, now))
         return Correlated(event, repeated, key) if bucket.take(now) else None
 
     def forget(self, correlated: Correlated) -> None:
