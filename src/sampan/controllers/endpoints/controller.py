@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sampan.api.core.v1 import Endpoints, Pod
-from sampan.api.errors import ApiError, Conflict, namespace_ends
+from sampan.api.errors import ApiError, Conflict, NotFound, namespace_ends
 from sampan.api.resources import ENDPOINTS, PODS, SERVICES
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_label, by_map_selector, selected
-from sampan.control.key import Key
+from sampan.control.key import Key, key_of
 from sampan.control.serving import TriggerTimes, has_endpoints, services_of
 from sampan.controllers.endpoints.decide import decide
 from sampan.kinds.plan import Create, Delete, Plan, Update
@@ -29,6 +29,7 @@ class EndpointsController(Controller):
         self._concerned = services_of(self._services.index(by_map_selector))
         self._size: dict[Key, int] = {}
         self._triggers = TriggerTimes()
+        self._found: set[Key] = set()  # Endpoints that were there at the beginning, until they have been looked at
         self.loop.watch(self._services)
         self.loop.wait_for(pods, self._endpoints)
         self._endpoints.on_change(self._endpoints_changed)
@@ -45,6 +46,7 @@ class EndpointsController(Controller):
         await self._endpoints.synced.wait()
         for one in self._endpoints.items():
             if LEADER not in one.metadata.annotations:
+                self._found.add(key_of(one))
                 self.loop.enqueue(one)
         await super().run()
 
@@ -61,13 +63,16 @@ class EndpointsController(Controller):
         if service is None:
             self._size.pop(key, None)
             self._triggers.forget(key)
-            if old is not None:
+            # what was found at the beginning may be newer than what is known of Services
+            if old is not None and not (key in self._found and await self._lives(key)):
                 await self.writer.do(key, Plan((Delete(ENDPOINTS, key.namespace, key.name, old.metadata.uid),)))
             return DONE
         if not has_endpoints(service):
+            self._found.discard(key)
             return DONE
         pods = selected(self._pods, key.namespace, service.spec.selector)
         self._size[key] = len(pods)
+        self._found.discard(key)
         outcome = await self.writer.apply(key, decide(service, pods, old, self._triggers.since_last(service, pods)))
         # of a namespace that ends none are made, which is as it should be
         outcome.failures = [(write, error) for write, error in outcome.failures if not namespace_ends(error)]
@@ -76,6 +81,16 @@ class EndpointsController(Controller):
                 self.recorder.record(write.object, "Warning", *_failed(write, key, error))
         outcome.raise_first()
         return DONE
+
+    async def _lives(self, key: Key) -> bool:
+        """Whether the server has the Service, asked once."""
+        try:
+            await self.client.get(SERVICES, key.name, key.namespace)
+        except NotFound:
+            self._found.discard(key)
+            return False
+        self._found.discard(key)
+        return True
 
 
 def _failed(write: Create | Update, key: Key, error: ApiError) -> tuple[str, str]:
