@@ -14,7 +14,9 @@ from sampan.api import codec
 from sampan.api.core.v1 import Pod
 from sampan.api.resource.v1 import DeviceClass, ResourceClaim, ResourceSlice
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES
-from sampan.scheduler.dra.extended import by_devices, claim_on, left_over, mappings
+from sampan.scheduler.dra.extended import by_devices, claim_on, left_over, mappings, shares_now
+from sampan.scheduler.plugins.balanced_allocation import NodeResourcesBalancedAllocation
+from sampan.scheduler.plugins.node_resources_fit import NodeResourcesFit, Strategy
 from sampan.scheduler.reserve import reserve
 from sampan.scheduler.snapshot import Snapshot
 
@@ -143,3 +145,35 @@ def test_no_device_and_no_unit_of_a_plugin_is_given_twice(plugins: list[int], de
         assert [one.pool for one in results] == [where] * (0 if plugins[names.index(where)] else count)
         given += [(one.pool, one.device) for one in results]
     assert len(given) == len(set(given))
+
+
+def test_devices_count_where_nodes_are_compared_by_a_resource_that_they_stand_behind() -> None:
+    # given a node with four devices of which one is in use, one with two of a plugin, and one whose devices the class has no answer for
+    snapshot = with_devices(cluster(node("a"), node("b", more={GPU: "2"}), node("c")), a=4, b=2)
+    snapshot.world.put(RESOURCE_SLICES, codec.convert(ResourceSlice, {"metadata": {"name": "slice-c"}, "spec": {
+        "driver": "other", "pool": {"name": "c", "generation": 1, "resourceSliceCount": 1}, "nodeName": "c", "devices": [{"name": "x"}]}}))
+    selectors = [{"cel": {"expression": 'device.driver == "d.example.com" || device.attributes["none"].x == 1'}}]
+    snapshot.world.put(DEVICE_CLASSES, codec.convert(DeviceClass, {"metadata": {"name": "gpu"}, "spec": {"extendedResourceName": GPU, "selectors": selectors}}))
+    result = {"request": "r", "driver": "d.example.com", "pool": "a", "device": "gpu-0"}
+    snapshot.world.put(RESOURCE_CLAIMS, codec.convert(ResourceClaim, {
+        "metadata": {"name": "held", "namespace": "default"}, "status": {"allocation": {"devices": {"results": [result]}}}}))
+    rows = [snapshot.rows[name] for name in "abc"]
+    # then
+    used, capacity = shares_now(snapshot, GPU)
+    assert (used[rows].tolist(), capacity[rows].tolist()) == ([1, 0, 0], [4, 2, 0])
+    # and the fuller node is better if that is what is wanted: three quarters of a, half of b
+    plugin = NodeResourcesFit(Strategy("MostAllocated", ((GPU, 1),)))
+    scores = plugin.score(snapshot.shape(wants(2)), snapshot, snapshot.alive)
+    assert scores is not None
+    assert scores[rows].tolist() == [75, 100, 0]
+    assert shares_now(snapshot, "cpu")[1][rows].tolist() == [4000, 4000, 4000]
+
+
+def test_devices_count_in_how_balanced_a_node_is() -> None:
+    snapshot = with_devices(cluster(node("a", cpu="4")), a=4)
+    snapshot.world.put(DEVICE_CLASSES, device_class())
+    balanced = NodeResourcesBalancedAllocation(("cpu", GPU)).score(snapshot.shape(wants(1)), snapshot, snapshot.alive)
+    one_sided = NodeResourcesBalancedAllocation(("cpu", GPU)).score(snapshot.shape(wants(4)), snapshot, snapshot.alive)
+    assert balanced is not None
+    assert one_sided is not None
+    assert (balanced[0], one_sided[0]) == (75, 56)

@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from sampan.api import quantity
+from sampan.api.cel.errors import CelError
 from sampan.api.core.v1 import ContainerExtendedResourceRequest, Pod
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resource.v1 import DeviceClaim, DeviceRequest, ExactDeviceRequest, ResourceClaim, ResourceClaimSpec
-from sampan.api.resources import RESOURCE_CLAIMS
+from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
+from sampan.scheduler.dra.devices import inventory, taken
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Mask, Snapshot
+from sampan.scheduler.snapshot import Int64, Mask, Snapshot
 from sampan.scheduler.world import World
 
 ANNOTATION = "resource.kubernetes.io/extended-resource-claim"
@@ -65,6 +69,43 @@ def elsewhere(wish: Wish, snapshot: Snapshot) -> Mask:
     index = snapshot.column(wish.resource)
     mask: Mask = snapshot.allocatable[index] == 0
     return mask
+
+
+def stand_ins(resource: str, snapshot: Snapshot) -> tuple[Int64, Int64] | None:
+    """(those in use, all) of the devices that stand behind a resource, int64[N] each, as nodes are compared; None: no class answers to it.
+
+    Where the class has no answer for a device, what it can be used on counts none.
+    """
+    found = snapshot.world.get(DEVICE_CLASSES, snapshot.world.device_class_of.get(resource, ""))
+    if found is None:
+        return None
+    used, there = np.zeros(len(snapshot.alive), np.int64), np.zeros(len(snapshot.alive), np.int64)
+    unknown = np.zeros(len(snapshot.alive), np.bool_)
+    known, in_use = inventory(snapshot), taken(snapshot)
+    for place, offer in enumerate(known.offers):
+        if offer.rows is None and offer.row < 0:
+            continue
+        rows: Mask | int = offer.rows if offer.rows is not None else offer.row
+        try:
+            if not all(known.holds(one.cel.expression, place) for one in found.spec.selectors if one.cel is not None):
+                continue
+        except CelError:
+            unknown[rows] = True
+            continue
+        there[rows] += 1
+        used[rows] += offer.id in in_use.devices or offer.id in in_use.shares
+    return np.where(unknown, 0, used), np.where(unknown, 0, there)
+
+
+def shares_now(snapshot: Snapshot, resource: str) -> tuple[Int64, Int64]:
+    """(used, capacity) of a resource, int64[N] each, not to be changed; where a node has none of its own, devices that stand behind it count."""
+    index = snapshot.column(resource)
+    used, capacity = snapshot.requested[index], snapshot.allocatable[index]
+    devices = stand_ins(resource, snapshot)
+    if devices is None:
+        return used, capacity
+    theirs = (capacity == 0) & (devices[1] > 0)
+    return np.where(theirs, devices[0], used), np.where(theirs, devices[1], capacity)
 
 
 def variants(pod: Shape, snapshot: Snapshot, rows: Mask) -> list[tuple[Mask, ResourceClaim | None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sampan.scheduler.dra.extended import shares_now
 from sampan.scheduler.plugins.base import Plugin
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
@@ -50,9 +51,9 @@ class NodeResourcesBalancedAllocation(Plugin):
             asked = pod.requests.get(name, 0)
             if not asked and name not in ("cpu", "memory", "ephemeral-storage"):
                 continue
-            index = snapshot.column(name)
-            before.append(snapshot.requested[index])
-            after.append(snapshot.requested[index] + asked)
-            capacity.append(snapshot.allocatable[index])
+            used, most = shares_now(snapshot, name)
+            before.append(used)
+            after.append(used + asked)
+            capacity.append(most)
         out: Float = 50.0 + np.trunc((50.0 + balance(after, capacity) - balance(before, capacity)) / 2)
         return out

@@ -13,6 +13,7 @@ import numpy as np
 
 from sampan.api.resources import DEVICE_CLASSES
 from sampan.kinds.core.pod import amounts
+from sampan.scheduler.dra.extended import shares_now
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
 from sampan.scheduler.room import free
 from sampan.scheduler.shape import Shape
@@ -67,8 +68,8 @@ def used_shares(pod: Shape, snapshot: Snapshot, resource: str) -> tuple[Int64, I
     # a resource that few nodes have counts only for the pods that want it
     if not asked and resource not in ("cpu", "memory", "ephemeral-storage"):
         return None
-    index = snapshot.column(resource)
-    return snapshot.requested[index] + asked, snapshot.allocatable[index]
+    used, capacity = shares_now(snapshot, resource)
+    return used + asked, capacity
 
 
 class NodeResourcesFit(Plugin):
