@@ -195,8 +195,8 @@ class Controller(ABC):
 class ControllerEntry:
     """One line in a list of controllers.
 
-    `name` is upstream's (as in `--controllers`), `account` its service account in kube-system; `make(context, settings)`
-    gives the component, or None where a setting that it can't do without is missing. `by_default`: `*` includes it.
+    `name` is upstream's (as in `--controllers`), `account` its service account in kube-system (empty: it acts as the process does);
+    `make(context, settings)` gives the component, or None where a setting that it can't do without is missing. `by_default`: `*` includes it.
     """
 
     name: str

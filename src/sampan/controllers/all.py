@@ -280,7 +280,7 @@ def _service_lb(context: Context, settings: ManagerSettings) -> Component | None
 
 
 ALL: tuple[ControllerEntry, ...] = (
-    ControllerEntry("serviceaccount-token-controller", "tokens-controller", _tokens),
+    ControllerEntry("serviceaccount-token-controller", "", _tokens),  # accounts need it: it has none
     ControllerEntry("serviceaccount-controller", "service-account-controller", _serviceaccount),
     ControllerEntry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", _root_ca),
     ControllerEntry("namespace-controller", "namespace-controller", _namespace),

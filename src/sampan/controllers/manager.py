@@ -25,8 +25,8 @@ MANAGER_USER = "system:kube-controller-manager"
 
 
 def account_user(account: str) -> str:
-    """The user that a controller acts as."""
-    return f"system:serviceaccount:kube-system:{account}"
+    """The user that a controller acts as: its service account in kube-system, without one the controller manager itself."""
+    return f"system:serviceaccount:kube-system:{account}" if account else MANAGER_USER
 
 
 def select(entries: Sequence[ControllerEntry], wanted: Iterable[str]) -> list[ControllerEntry]:
