@@ -7,14 +7,13 @@ every path as upstream does.
 from __future__ import annotations
 
 from copy import copy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from sampan.api.quantity import canonical
 from sampan.api.scalars import MicroTime, Quantity, Time
-from sampan.lib.memo import remembered
 
 T = TypeVar("T")
 DecodeError = msgspec.DecodeError
@@ -27,7 +26,7 @@ def _scalar(kind: type, value: Any) -> Any:
     if type(value) is str:
         # what objects are full of first
         if kind is Time:
-            return _time(value)
+            return _known_time(value) if len(value) <= _TIME_LENGTH else Time.parse(value)
         if kind is Quantity:
             return canonical(value)
         if kind is MicroTime:
@@ -39,10 +38,9 @@ def _scalar(kind: type, value: Any) -> Any:
     return canonical(str(value))
 
 
-@remembered(maxsize=4096, longest=len("2026-01-02T03:04:05Z"))
-def _time(text: str) -> Time:
-    """The same few times stand in many objects, and an object's in all its versions."""
-    return Time.parse(text)
+_TIME_LENGTH = len("2026-01-02T03:04:05Z")
+# the same few times stand in many objects, and an object's in all its versions
+_known_time = lru_cache(maxsize=4096)(Time.parse)
 
 
 @cache
