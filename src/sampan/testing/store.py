@@ -148,22 +148,13 @@ class StoreConformance:
     @on_store
     async def test_nothing_follows_a_put_whose_compare_fails(self, store: Store, clock: VirtualClock) -> None:
         made = await store.transact([Put("/k", b"1")])
-        with pytest.raises(CompareFailed) as failed:
-            await store.put_then(Put("/k", b"2"), Compare("/k", made - 1), [Delete("/k")])
-        assert failed.value.found["/k"] == ("/k", b"1", made, made)
-        assert await store.get("/k") == ("/k", b"1", made, made)
-        with pytest.raises(ValueError, match="twice"):
-            await store.put_then(Put("/k", b"2"), Compare("/k", made), [Delete("/other"), Delete("/other")])
-
-    @on_store
-    async def test_many_puts_with_what_follows_go_side_by_side(self, store: Store, clock: VirtualClock) -> None:
-        keys = [f"/k/{number}" for number in range(20)]
-        made = [await store.transact([Put(key, b"1")]) for key in keys]
-        attempts = [store.put_then(Put(key, b"2"), Compare(key, revision), [Delete(key)])
-                    for key, revision in zip(keys, made, strict=True) for _ in range(2)]
+        attempts = [store.put_then(Put("/k", b"2"), Compare("/k", revision), [Delete("/k")]) for revision in (made - 1, made, made)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
-        assert sum(isinstance(one, CompareFailed) for one in results) == len(keys)
-        assert (await store.range("/k/")).records == []
+        assert isinstance(results[0], CompareFailed)
+        assert sorted(type(one).__name__ for one in results[1:]) == ["CompareFailed", "int"], "one of two is first"
+        assert await store.get("/k") is None
+        with pytest.raises(ValueError, match="twice"):
+            await store.put_then(Put("/k", b"2"), Compare("/k", 0), [Delete("/k"), Delete("/k")])
 
     @on_store
     async def test_a_key_is_read_as_it_was(self, store: Store, clock: VirtualClock) -> None:
