@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given as for_all
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -84,7 +85,7 @@ def test_the_claim_has_a_request_a_container_and_resource_and_belongs_to_the_pod
         return {"name": name, "image": "x", "resources": {"requests": {key.replace("gpu", GPU): value for key, value in amounts.items()}}}
 
     wanted = codec.convert(Pod, {"metadata": {"name": "p", "namespace": "default", "uid": "u"}, "spec": {
-        "initContainers": [container("first", gpu="1")], "containers": [container("none", cpu="1"), container("two", cpu="1", gpu="2", memory="1Gi")]}})
+        "containers": [container("first", gpu="1"), container("none", cpu="1"), container("two", cpu="1", gpu="2", memory="1Gi")]}})
     shape = snapshot.shape(wanted)
     found = claim_on(wanted, shape, snapshot, 0)
     # then
@@ -177,3 +178,37 @@ def test_devices_count_in_how_balanced_a_node_is() -> None:
     assert balanced is not None
     assert one_sided is not None
     assert (balanced[0], one_sided[0]) == (75, 56)
+
+
+def asking(*init: tuple[int, str], main: int = 0) -> Pod:
+    def container(name: str, count: int, policy: str = "") -> dict[str, Any]:
+        amount = {GPU: str(count)} if count else {}
+        return {"name": name, "image": "x", "resources": {"requests": amount, "limits": amount}, **({"restartPolicy": policy} if policy else {})}
+
+    return codec.convert(Pod, {"metadata": {"name": "p", "namespace": "default", "uid": "p"}, "spec": {
+        "initContainers": [container(f"i{index}", count, policy) for index, (count, policy) in enumerate(init)], "containers": [container("main", main)]}})
+
+
+@pytest.mark.parametrize(("wanted", "requests", "serving"), [
+    # an init container uses what is meant for the main one
+    (asking((1, ""), main=1), {"container-1-request-0": 1}, {"main": ["container-1-request-0"], "i0": ["container-1-request-0"]}),
+    # what it needs beyond that is asked for
+    (asking((3, ""), main=1), {"container-0-request-0": 2, "container-1-request-0": 1},
+     {"main": ["container-1-request-0"], "i0": ["container-1-request-0", "container-0-request-0"]}),
+    # and serves the others too, which do not run at the same time
+    (asking((2, ""), (3, "")), {"container-1-request-0": 3}, {"i0": ["container-1-request-0"], "i1": ["container-1-request-0"]}),
+    # a sidecar keeps its own, which those before it may use and those after it not
+    (asking((1, ""), (1, "Always"), (1, ""), main=0), {"container-1-request-0": 1, "container-2-request-0": 1},
+     {"i1": ["container-1-request-0"], "i0": ["container-1-request-0"], "i2": ["container-2-request-0"]}),
+], ids=["used again", "some more", "the most", "sidecar"])
+def test_containers_that_end_before_others_begin_use_their_devices(wanted: Pod, requests: dict[str, int], serving: dict[str, list[str]]) -> None:
+    snapshot = with_devices(cluster(node("a")), a=8)
+    snapshot.world.put(DEVICE_CLASSES, device_class())
+    shape = snapshot.shape(wanted)
+    assert {one.request: one.amount for one in by_devices(shape, snapshot)} == requests
+    claim = claim_on(wanted, shape, snapshot, 0)
+    assert claim is not None
+    found: dict[str, list[str]] = {}
+    for one in mappings(shape, snapshot, claim):
+        found.setdefault(one.containerName, []).append(one.requestName)
+    assert found == serving

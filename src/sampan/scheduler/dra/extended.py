@@ -19,6 +19,7 @@ from sampan.api.core.v1 import ContainerExtendedResourceRequest, Pod
 from sampan.api.meta.v1 import ObjectMeta, OwnerReference
 from sampan.api.resource.v1 import DeviceClaim, DeviceRequest, ExactDeviceRequest, ResourceClaim, ResourceClaimSpec
 from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
+from sampan.kinds.core.pod import is_sidecar
 from sampan.scheduler.dra.devices import inventory, taken
 from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Int64, Mask, Snapshot
@@ -40,16 +41,64 @@ class Wish(NamedTuple):
     request: str
 
 
+class Served(NamedTuple):
+    """Which request serves a resource of a container; there may be several."""
+
+    container: str
+    resource: str
+    request: str
+
+
 def by_devices(pod: Shape, snapshot: Snapshot) -> tuple[Wish, ...]:
     """What the pod asks for that a device class answers to, in the order of the requests' names."""
-    if not pod.extended:
-        return ()
+    return _needs(pod, snapshot)[0] if pod.extended else ()
+
+
+def _needs(pod: Shape, snapshot: Snapshot) -> tuple[tuple[Wish, ...], tuple[Served, ...]]:
     classes = snapshot.world.device_class_of
     known = pod.cache.get("extended")
     if known is None or known[0] is not classes:
-        known = pod.cache["extended"] = (classes, tuple(sorted(_wishes(pod.pod, classes), key=lambda one: one.request)))
-    found: tuple[Wish, ...] = known[1]
+        wishes: list[Wish] = []
+        served: list[Served] = []
+        asked = sorted({one.resource for one in _asked(pod.pod, classes)})
+        for resource in asked:
+            _share_out([one for one in _asked(pod.pod, classes) if one.resource == resource], _short_lived(pod.pod), wishes, served)
+        known = pod.cache["extended"] = (classes, (tuple(sorted(wishes, key=lambda one: one.request)), tuple(served)))
+    found: tuple[tuple[Wish, ...], tuple[Served, ...]] = known[1]
     return found
+
+
+def _short_lived(pod: Pod) -> frozenset[str]:
+    """Init containers that end before those after them begin, so that they use what is meant for those."""
+    return frozenset(one.name for one in pod.spec.initContainers if not is_sidecar(one))
+
+
+def _share_out(asked: Sequence[Wish], short_lived: frozenset[str], wishes: list[Wish], served: list[Served]) -> None:
+    """The requests for one resource: what later containers have serves the init containers before them; what one of those needs
+    beyond that serves the others as well.
+    """
+    lasting = [one for one in asked if one.container not in short_lived]
+    served += [Served(one.container, one.resource, one.request) for one in lasting]
+    more: list[Wish] = []
+    borrowed: list[Served] = []
+    for place, one in enumerate(asked):
+        if one.container not in short_lived:
+            continue
+        missing = one.amount
+        for later in asked[place:]:
+            if later in lasting and missing > 0:
+                missing -= later.amount
+                borrowed.append(Served(one.container, one.resource, later.request))
+        if missing > 0:
+            more.append(one._replace(amount=missing))
+            borrowed.append(Served(one.container, one.resource, one.request))
+    if more:
+        most = max(more, key=lambda one: one.amount)  # the first of them
+        others = {one.request for one in more}
+        borrowed = [one._replace(request=most.request) if one.request in others else one for one in borrowed]
+        wishes.append(most)
+    wishes += lasting
+    served += borrowed
 
 
 def wants_devices(pod: Shape, snapshot: Snapshot) -> bool:
@@ -57,7 +106,7 @@ def wants_devices(pod: Shape, snapshot: Snapshot) -> bool:
     return bool(pod.resource_claims or by_devices(pod, snapshot))
 
 
-def _wishes(pod: Pod, classes: Mapping[str, str]) -> Iterator[Wish]:
+def _asked(pod: Pod, classes: Mapping[str, str]) -> Iterator[Wish]:
     for index, container in enumerate((*pod.spec.initContainers, *(pod.spec.containers or ()))):
         for place, (name, amount) in enumerate(sorted(container.resources.requests.items())):
             if name in classes and (count := quantity.integer(amount)):
@@ -139,7 +188,7 @@ def mappings(pod: Shape, snapshot: Snapshot, claim: ResourceClaim) -> list[Conta
     """Which request of the claim serves which resource of which container, for the pod's status."""
     named = {one.name for one in claim.spec.devices.requests or ()}
     return [ContainerExtendedResourceRequest(containerName=one.container, resourceName=one.resource, requestName=one.request)
-            for one in by_devices(pod, snapshot) if one.request in named]
+            for one in _needs(pod, snapshot)[1] if one.request in named]
 
 
 def left_over(pod: Pod, world: World) -> ResourceClaim | None:
