@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from controllers.harness import Failing
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
@@ -107,6 +109,41 @@ def test_a_conflict_is_tried_again_unless_the_name_belongs_to_another_pod() -> N
         # then nothing is written, nor tried any more
         assert not (await server.client.get(PODS, "p", "default")).status.conditions
         assert client.calls.count(("patch", "pods", "p")) == 3
+
+    run(test)
+
+
+def test_a_pod_that_is_forgotten_before_a_write_is_tried_again_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(server: RunningServer, clock: VirtualClock, client: Failing, writer: StatusWriter) -> None:
+        # given a write that waits to be tried again
+        pod = await made(server)
+        client.fail = lambda *_: Timeout("not now")
+        writer.put(pod, status(WELL))
+        await clock.turns(20)
+        client.fail = lambda *_: None
+        # when
+        writer.forget(pod.metadata.uid)
+        await clock.advance(RETRY_SECONDS)
+        await writer.flush(pod.metadata.uid)
+        # then it is not
+        assert client.calls == [("patch", "pods", "p")]
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+    run(test)
+
+
+def test_a_pod_that_is_forgotten_while_its_status_is_written_leaves_nothing() -> None:
+    async def test(server: RunningServer, clock: VirtualClock, client: Failing, writer: StatusWriter) -> None:
+        # given
+        pod = await made(server)
+        client.lose = lambda *_: writer.forget(pod.metadata.uid)
+        writer.put(pod, status(WELL))
+        await writer.flush(pod.metadata.uid)
+        # when it is reported again
+        writer.put(pod, status(WELL))
+        await writer.flush(pod.metadata.uid)
+        # then that is compared with what the pod says, not with what was written
+        assert client.calls == [("patch", "pods", "p")] * 2
 
     run(test)
 

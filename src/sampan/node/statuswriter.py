@@ -79,8 +79,12 @@ class StatusWriter:
                     return
                 except ApiError as error:
                     log.warning("status not written", extra={"pod": pod.metadata.name, "error": str(error)})
-                    self._uncertain.add(uid)
-                    await self._clock.sleep(RETRY_SECONDS)
+                    if uid in self._written:
+                        self._uncertain.add(uid)
+                        await self._clock.sleep(RETRY_SECONDS)
+                if uid not in self._written:  # forgotten meanwhile
+                    return
+                if uid in self._uncertain:
                     self._wanted.setdefault(uid, found)
         finally:
             self._running.pop(uid, None)
@@ -90,7 +94,7 @@ class StatusWriter:
         if uid in self._uncertain:
             # the write before may have taken effect all the same: ask what there is
             there = await self._client.get(PODS, name, namespace)
-            if there.metadata.uid != uid:
+            if there.metadata.uid != uid or uid not in self._written:
                 raise NotFound.of(PODS.plural, PODS.group, name)
             self._written[uid], self._revisions[uid] = there.status, revision_of(there)
             self._uncertain.discard(uid)
@@ -98,8 +102,10 @@ class StatusWriter:
         if patch:  # otherwise only what others compute differs
             answer = await self._client.patch(PODS, name, namespace, {"metadata": {"uid": uid}, "status": patch},
                                               type=STRATEGIC_PATCH, subresource="status")
-            self._revisions[uid] = revision_of(answer)
-        self._written[uid] = wanted
+            if uid in self._revisions:
+                self._revisions[uid] = revision_of(answer)
+        if uid in self._written:  # not forgotten meanwhile
+            self._written[uid] = wanted
 
 
 def difference(old: PodStatus, new: PodStatus) -> dict[str, Any]:
