@@ -108,6 +108,43 @@ def test_a_pod_that_waits_for_room_looks_again_when_one_leaves_unless_there_are_
     run(test())
 
 
+def test_of_many_that_wait_one_gets_the_room_of_a_pod_that_leaves() -> None:
+    async def test() -> None:
+        wanted = [pod(f"p{i}", "2") for i in range(FEW_WAITING + 1)]
+        async with one_cluster(node("a", cpu="2"), pod("large", "1", on="a"), *wanted) as cluster:
+            assert "1 Insufficient cpu" in await cluster.refused(wanted[-1].metadata.name)
+            # when
+            await cluster.server.client.delete(PODS, "large", "default", DeleteOptions(grace_period_seconds=0))
+
+            async def bound() -> int:
+                return sum([bool(await cluster.node_of(one.metadata.name)) for one in wanted])
+
+            # then
+            await cluster.until(bound)
+            assert await bound() == 1
+
+    run(test())
+
+
+def test_many_that_wait_are_told_when_they_are_short_of_less() -> None:
+    async def test() -> None:
+        # given pods that wait for CPU and memory
+        wanted = [pod(f"p{i}", "2", memory="1Ti") for i in range(FEW_WAITING + 1)]
+        async with one_cluster(node("a", cpu="2"), pod("large", "1", on="a"), *wanted) as cluster:
+            last = wanted[-1].metadata.name
+            assert "1 Insufficient cpu, 1 Insufficient memory" in await cluster.refused(last)
+            # when
+            await cluster.server.client.delete(PODS, "large", "default", DeleteOptions(grace_period_seconds=0))
+
+            async def less() -> bool:
+                return "Insufficient cpu" not in await cluster.refused(last)
+
+            # then
+            await cluster.until(less)
+
+    run(test())
+
+
 def test_gates_hold_a_pod_back() -> None:
     async def test() -> None:
         async with one_cluster(node("a"), pod("p", schedulingGates=[{"name": "wait"}]), pod("q")) as cluster:
