@@ -145,7 +145,8 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
     sources = tuple((one.manager, one.operation, one.apiVersion, one.subresource, bytes(one.fieldsV1)) for one in entries)
     size = sum(len(source[4]) for source in sources)
     # as many as may have to be joined are joined by their times
-    if size > _CACHED_BYTES or len(entries) >= MAX_UPDATERS or not all(one.fieldsType == "FieldsV1" and one.fieldsV1 for one in entries):
+    if (size > _CACHED_BYTES or len(entries) >= MAX_UPDATERS or _is_alone(entries, by)
+            or not all(one.fieldsType == "FieldsV1" and one.fieldsV1 for one in entries)):
         return encode(cap(apply.update(decode(entries), by, by.version, difference, keep, now)))
     out = []
     for manager, version, source, fields in _left(sources, by, keep, codec.encode(difference)):
@@ -157,6 +158,12 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
         out.append(ManagedFieldsEntry(manager=manager.name, operation=manager.operation, apiVersion=version, time=time, fieldsType="FieldsV1",
                                       fieldsV1=raw, subresource=manager.subresource))
     return sorted(out, key=_place)
+
+
+def _is_alone(entries: Sequence[ManagedFieldsEntry], by: Manager) -> bool:
+    """Nobody else is there. Who goes on writing what is its own, as nodes their leases, makes quick work, and each of them has a text of its own."""
+    first = entries[0] if len(entries) == 1 else None
+    return first is not None and (first.manager, first.operation, first.subresource) == (by.name, by.operation, by.subresource)
 
 
 @lru_cache(maxsize=512)

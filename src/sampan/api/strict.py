@@ -148,7 +148,7 @@ def _quotes(text: bytes, levels: int) -> int:
 
 
 LEVELS_APART = 5  # an object, its metadata, their list of owners, one of them, the fields
-WORTH_PARTING_BYTES = 512
+WORTH_PARTING_BYTES = 1024
 _NESTED = (b"{", b"[")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
