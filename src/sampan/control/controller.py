@@ -157,7 +157,8 @@ class ControlLoop:
 class Controller(ABC):
     """What most controllers are: one loop over one resource's keys, a writer and a recorder.
 
-    A subclass names itself, watches in `__init__` (`self.loop.watch`) and reconciles one key.
+    A subclass names itself, watches in `__init__` (`self.loop.watch`) and reconciles one key. Loops over keys of another
+    resource go `beside` it.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Controller(ABC):
         self.client, self.informers = context.client, context.informers
         self.clock, self.identity = context.clock, context.identity
         self.loop = ControlLoop(self.name, self.reconcile, context.clock, workers=workers, queue=WorkQueue(context.clock, backoff=self.backoff))
+        self.beside: list[ControlLoop] = []
         self.recorder = EventRecorder(context.client, self.component or self.name, clock=context.clock,
                                       identity=context.identity)
         self.writer = Writer(context.client, context.informers, wake=self.loop.queue.add,
@@ -181,13 +183,15 @@ class Controller(ABC):
 
     def idle(self) -> bool:
         """See `Component.idle`."""
-        return self.loop.idle() and self.recorder.idle()
+        return self.loop.idle() and self.recorder.idle() and all(loop.idle() for loop in self.beside)
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with Tasks() as tasks:
             tasks.start(self.recorder.run(), f"{self.name} events")
             tasks.start(self.loop.run(), f"{self.name} loop")
+            for loop in self.beside:
+                tasks.start(loop.run(), loop.name)
             await tasks.wait()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from sampan.aio.tasks import Tasks
 from sampan.api import codec
 from sampan.api.core.v1 import Pod
 from sampan.api.meta.v1 import OwnerReference
@@ -49,22 +48,12 @@ class DisruptionController(Controller):
                         for resource in (DEPLOYMENTS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS)}
         self._catalog = Catalog(self.informers)
         self._stale = ControlLoop("stale-pod-disruption", self._take_back, context.clock, workers=1, wait_for=[self._pods])
+        self.beside.append(self._stale)
         self.loop.watch(self._budgets)
         self.loop.watch(self._pods, self._concerned)
         for _, informer in self._scaled.values():
             self.loop.wait_for(informer)
         self._pods.on_change(self._look_for_stale)
-
-    def idle(self) -> bool:
-        """See `Component.idle`."""
-        return super().idle() and self._stale.idle()
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with Tasks() as tasks:
-            tasks.start(super().run(), self.name)
-            tasks.start(self._stale.run(), self._stale.name)
-            await tasks.wait()
 
     def _concerned(self, pod: Pod) -> list[Key]:
         found = candidates(self._by_selector, pod.metadata.namespace, pod.metadata.labels)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sampan.aio.backoff import Backoff
-from sampan.aio.tasks import Tasks
 from sampan.api.batch.v1 import Job
 from sampan.api.core.v1 import Pod
 from sampan.api.errors import Conflict, NotFound, namespace_ends
@@ -64,20 +63,10 @@ class JobController(Controller):
         self._claiming = Claiming(self.client, self.writer, JOBS, self._pods, TRACKING_FINALIZER)
         self._orphans = ControlLoop("job-orphan-pods", self._let_go, context.clock, workers=1, wait_for=[self._pods],
                                     queue=WorkQueue(context.clock, backoff=self.backoff))
+        self.beside.append(self._orphans)
         self.loop.watch(self._jobs)
         self.loop.watch(self._pods, lambda pod: [*keys(pod), *(Key(*key) for key in tracked_by_job(pod))])  # type: ignore[misc]
         self._pods.on_change(self._look_for_orphans)
-
-    def idle(self) -> bool:
-        """See `Component.idle`."""
-        return super().idle() and self._orphans.idle()
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with Tasks() as tasks:
-            tasks.start(super().run(), self.name)
-            tasks.start(self._orphans.run(), self._orphans.name)
-            await tasks.wait()
 
     async def reconcile(self, key: Key) -> Result:
         """See `Controller.reconcile`."""
