@@ -9,6 +9,7 @@ Source: RFC 6902, RFC 7386, `gopkg.in/evanphx/json-patch.v4`, apiserver `endpoin
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -277,7 +278,7 @@ def _same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-class MergingPatch:
+class MergingPatch(ABC):
     """A patch that is an object with the members it changes. Applying takes it apart: every time one of its own."""
 
     def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str], ways: Callable[[dict[str, Any]], Way]) -> None:
@@ -301,8 +302,9 @@ class MergingPatch:
     def apply(self, tree: dict[str, Any]) -> Any:
         return self._merged(tree, self.patch())
 
+    @abstractmethod
     def _merged(self, tree: dict[str, Any], patch: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """The tree after the patch; both may be changed."""
 
     def tree(self, text: bytes, way: Way) -> dict[str, Any]:
         """See `Patch.tree`."""
