@@ -115,18 +115,23 @@ def test_deletions_go_on_after_one_that_failed_and_after_creations_that_did() ->
     run(scenario)
 
 
+def lose_answers(client: FakeClient) -> None:
+    """From now on what is created is there, and nobody hears of it."""
+    create = client.create
+
+    async def lost(*args: Any, **more: Any) -> Any:
+        await create(*args, **more)
+        raise Timeout("no answer")
+
+    client.create = lost  # type: ignore[method-assign]
+
+
 def test_what_was_created_without_an_answer_must_be_seen_first() -> None:
     async def scenario(client: FakeClient, informers: Informers, writer: Writer, woken: list[Key], clock: VirtualClock) -> None:
         # given a creation that the server did, and whose answer was lost
         informer = informers.of(CONFIG_MAPS)
         await informers.synced()
-        create = client.create
-
-        async def lost(*args: Any, **more: Any) -> Any:
-            await create(*args, **more)
-            raise Timeout("no answer")
-
-        client.create = lost  # type: ignore[method-assign]
+        lose_answers(client)
         outcome = await writer.apply(OWNER, Plan((made("a"),)))
         assert (len(outcome.failures), len(informer)) == (1, 0)
         # then the next look comes when the cache has it
@@ -143,13 +148,7 @@ def test_nothing_is_created_before_it_is_known_what_was() -> None:
         # given a creation that the server did, whose answer was lost, at a time when the server can't be asked either
         informer = informers.of(CONFIG_MAPS)
         await informers.synced()
-        create = client.create
-
-        async def lost(*args: Any, **more: Any) -> Any:
-            await create(*args, **more)
-            raise Timeout("no answer")
-
-        client.create = lost  # type: ignore[method-assign]
+        lose_answers(client)
         client.fail = lambda verb, resource, _: ServiceUnavailable("later") if verb == "list" else None
         await writer.apply(OWNER, Plan((made("a"),)))
         # then whoever asks hears that it is not known
