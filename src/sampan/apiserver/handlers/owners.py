@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import astuple
+
 from sampan.apiserver import metadata
 
 _WARNING = (".metadata.ownerReferences contains duplicate entries{}; API server dedups owner references in 1.20+, and may reject such requests "
@@ -18,16 +20,11 @@ def once_each(obj: Any, warnings: list[str], *, changed: bool = False) -> None:
     meta = metadata.meta_of(obj)
     if len(meta.ownerReferences) < 2:
         return
-    kept: list[Any] = []
-    twice: list[str] = []
-    for one in meta.ownerReferences:
-        if one in kept:
-            twice.append(one.uid)
-        else:
-            kept.append(one)
+    kept: dict[tuple[Any, ...], Any] = {}  # there may be thousands
+    twice = [one.uid for one in meta.ownerReferences if kept.setdefault(astuple(one), one) is not one]
     if not twice:
         return
-    meta.ownerReferences = kept
+    meta.ownerReferences = list(kept.values())
     metadata.put_meta(obj, meta)
     if (warning := _WARNING.format(" after mutating admission happens" if changed else "", ",".join(twice))) not in warnings:
         warnings.append(warning)
