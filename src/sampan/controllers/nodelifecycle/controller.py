@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sampan.api.coordination.v1 import Lease
 from sampan.api.core.v1 import Node, Pod
-from sampan.api.errors import NotFound
+from sampan.api.errors import Conflict, NotFound
 from sampan.api.resources import LEASES, NODES, PODS
 from sampan.control.controller import DONE, Context, Controller, Result
 from sampan.control.indexes import by_node
@@ -35,6 +35,7 @@ from sampan.controllers.settings import ManagerSettings
 from sampan.kinds.plan import EventRecord, Plan
 
 LEASE_NAMESPACE = "kube-node-lease"
+TAINT_RETRY_SECONDS = 0.1  # and up to as much again: upstream's UpdateTaintBackoff
 PASS_SECONDS = 0.1  # from one pass that taints nodes to the next
 
 
@@ -47,6 +48,7 @@ class _Health:
     new: bool = True
     unfit_since: float | None = None  # when it was first found to need a taint that drives pods away
     retry: bool = False  # its pods are still to be taken out of service
+    paused_until: float = 0.0  # somebody else was writing to it, too
     arrived: set[Key] = field(default_factory=set)  # pods that came while it was not ready
 
 
@@ -173,6 +175,8 @@ class NodeLifecycleController(Controller):
             return DONE
         if not self.writer.fresh(key):
             return DONE
+        if (pause := health.paused_until - self.clock.monotonic()) > 0.001:
+            return Result(pause)
         settings = self._settings
         grace = settings.node_monitor_grace_period if readiness(node) else settings.node_startup_grace_period
         left = health.heard + grace - self.clock.monotonic()
@@ -186,9 +190,18 @@ class NodeLifecycleController(Controller):
         health.new = False
         patch = retainted(node, execute, self.clock.now())
         if patch is not None:
-            await self.writer.do(key, Plan((patch,)))
+            try:
+                await self.writer.do(key, Plan((patch,)))
+            except Conflict:
+                return self._paused(health)
         look_again = self._tick(left if left > 0.001 else settings.node_monitor_grace_period)
         return Result(look_again if wait is None else min(look_again, wait))
+
+    def _paused(self, health: _Health) -> Result:
+        """Leave the node alone for a while: a kubelet that registers writes several times."""
+        pause = TAINT_RETRY_SECONDS * (1 + self.identity.rng.random())
+        health.paused_until = self.clock.monotonic() + pause
+        return Result(pause)
 
     def _tick(self, seconds: float) -> float:
         """So long, and until the next of the moments at which all nodes are looked at: those that fall silent together are seen together."""
