@@ -19,6 +19,7 @@ from sampan.client import kubeconfig
 from sampan.client.base import Client
 from sampan.client.remote import RemoteClient
 from sampan.client.renewal import LOOK_SECONDS, Follower
+from sampan.cluster import heap
 from sampan.cluster.running import run, until_signalled
 from sampan.controllers.settings import ManagerSettings
 from sampan.lib import logs, pki
@@ -142,6 +143,7 @@ def _run(config: ComponentConfig, start: Start) -> int:
             async with Tasks() as tasks:
                 clock = SystemClock()
                 Collector(clock).settle()
+                tasks.start(heap.keep(clock), "heap", keep_going=True)
                 for each in clients:
                     tasks.start(Follower(each, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
                 start(_Process(tasks, client, elections, clock, Identity()))

@@ -26,7 +26,7 @@ from sampan.apiserver.request import User
 from sampan.apiserver.server import ApiServer, Settings
 from sampan.client import kubeconfig
 from sampan.client.inprocess import InProcessClient
-from sampan.cluster import addons, listener
+from sampan.cluster import addons, heap, listener
 from sampan.cluster.credentials import CredentialFlags, Credentials, CredentialSettings, Current
 from sampan.cluster.running import run
 from sampan.cluster.security import SecurityFlags, handshake_ca, secured
@@ -136,6 +136,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
         async with Tasks() as tasks:
             serving = tasks.start(listener.serve_until_signalled(server, listening), "https")
             tasks.start(credentials.run(), "certificates")
+            tasks.start(heap.keep(clock), "heap", keep_going=True)
             if beside is not None:
                 tasks.start(beside(Parts(config, api, credentials, clock, identity, addresses)), "beside the api server")
             failed = tasks.start(tasks.wait(), "failure")
