@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sampan.aio.clock import AsyncClock
 from sampan.api.core.v1 import Pod
@@ -24,8 +26,7 @@ MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
 RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """One pod in the runtime. `old_sandboxes` are those that a newer attempt replaced."""
 
     sandbox: SandboxView | None = None

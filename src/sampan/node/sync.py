@@ -9,9 +9,10 @@ KEP-753 (sidecars).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct, field
 
 from sampan.api.core.v1 import Container, Pod
 from sampan.node.probes.state import Purpose
@@ -20,8 +21,7 @@ FIRST_BACKOFF_SECONDS = 10.0
 MOST_BACKOFF_SECONDS = 300.0
 
 
-@dataclass(frozen=True)
-class ContainerView:
+class ContainerView(Struct, frozen=True, gc=False):
     """One container as the runtime has it; times are aware, None where it has not come to that."""
 
     name: str
@@ -39,8 +39,7 @@ class ContainerView:
     image_id: str = ""
 
 
-@dataclass(frozen=True)
-class SandboxView:
+class SandboxView(Struct, frozen=True, gc=False):
     """The pod's sandbox as the runtime has it."""
 
     id: str
@@ -49,8 +48,7 @@ class SandboxView:
     ips: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class BackoffEntry:
+class BackoffEntry(Struct, frozen=True, gc=False):
     """The wait that the next restart of a container owes; it forgets after twice the longest wait."""
 
     seconds: float
@@ -67,8 +65,7 @@ def next_backoff(entry: BackoffEntry | None, finished: datetime, now: datetime) 
     return BackoffEntry(min(entry.seconds * 2, MOST_BACKOFF_SECONDS), now)
 
 
-@dataclass(frozen=True)
-class PodView:
+class PodView(Struct, frozen=True):
     """Everything that `decide` looks at. `containers` has every attempt by name, the newest first."""
 
     pod: Pod
@@ -95,8 +92,7 @@ class PodView:
             yield from (view for view in attempts if view.state == "running")
 
 
-@dataclass(frozen=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """Stop a container: its preStop hook first, all within `grace_seconds`."""
 
     view: ContainerView
@@ -105,8 +101,7 @@ class Kill:
     reason: Literal["Killing", "Unhealthy", "Preempted"] = "Killing"
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """Create and start the next attempt of a container."""
 
     container: Container
@@ -114,8 +109,7 @@ class Start:
     role: Literal["init", "container", "ephemeral"] = "container"
 
 
-@dataclass(frozen=True)
-class Actions:
+class Actions(Struct, frozen=True):
     """What to do now, kills before starts. `waiting` tells why a container that does not run does not."""
 
     create_sandbox: bool = False

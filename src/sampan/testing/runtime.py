@@ -12,10 +12,11 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from sampan.aio.clock import SystemClock
 from sampan.lib.clock import Identity

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from sampan.drivers.cri.client import table
 from sampan.node.runtimes import cri_render as render

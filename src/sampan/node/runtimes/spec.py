@@ -5,9 +5,11 @@ Source: the CRI's `PodSandboxConfig` and `ContainerConfig`, Kubernetes 1.36.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 
 class Namespace(Enum):
@@ -27,8 +29,7 @@ class Propagation(Enum):
     BIDIRECTIONAL = 2
 
 
-@dataclass(frozen=True)
-class PortMapping:
+class PortMapping(Struct, frozen=True, gc=False):
     """A hostPort. `protocol` is TCP, UDP or SCTP."""
 
     container_port: int
@@ -37,8 +38,7 @@ class PortMapping:
     host_ip: str = ""
 
 
-@dataclass(frozen=True)
-class DNSConfig:
+class DNSConfig(Struct, frozen=True, gc=False):
     """What resolv.conf says; all empty keeps the host's."""
 
     servers: tuple[str, ...] = ()
@@ -46,16 +46,14 @@ class DNSConfig:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(Struct, frozen=True, gc=False):
     """A seccomp or AppArmor profile: `kind` is RuntimeDefault, Unconfined or Localhost with `localhost_ref`."""
 
     kind: str
     localhost_ref: str = ""
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(Struct, frozen=True, gc=False):
     """Limits as the kernel wants them; 0 and "" mean unset. `memory_bytes` is the hard limit."""
 
     cpu_shares: int = 0
@@ -72,8 +70,7 @@ class Resources:
     """cgroup v2 files, by name."""
 
 
-@dataclass(frozen=True)
-class Security:
+class Security(Struct, frozen=True, gc=False):
     """A sandbox's or container's security context, already merged from pod and container."""
 
     uid: int | None = None
@@ -99,8 +96,7 @@ class Security:
     target_id: str = ""
 
 
-@dataclass(frozen=True)
-class PodSandboxSpec:
+class PodSandboxSpec(Struct, frozen=True, gc=False):
     """A pod's surroundings: its namespaces, cgroup, network and log folder.
 
     `cgroup_parent` is a cgroupfs path (`/kubepods/burstable/pod<UID>`) that the agent has made, or "".
@@ -125,8 +121,7 @@ class PodSandboxSpec:
     runtime_handler: str = ""
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(Struct, frozen=True, gc=False):
     """A bind mount; `host_path` exists already (a runtime makes missing ones as folders, so check the type first)."""
 
     container_path: str
@@ -137,8 +132,7 @@ class Mount:
     selinux_relabel: bool = False
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True, gc=False):
     """A device node; `permissions` of r, w, m."""
 
     container_path: str
@@ -146,8 +140,7 @@ class Device:
     permissions: str = "rwm"
 
 
-@dataclass(frozen=True)
-class ContainerSpec:
+class ContainerSpec(Struct, frozen=True, gc=False):
     """One container. Empty `command` and `args` take the image's entrypoint and cmd, as in a pod.
 
     `image` is what `pull_image` returned (or any reference that is present); `image_name` what the user wrote.
@@ -176,13 +169,13 @@ class ContainerSpec:
     stop_signal: str = ""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Credential:
     """What a registry wants; from a dockerconfigjson entry. Never printed."""
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    auth: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
+    password: str = dataclasses.field(default="", repr=False)
+    auth: str = dataclasses.field(default="", repr=False)
+    identity_token: str = dataclasses.field(default="", repr=False)
+    registry_token: str = dataclasses.field(default="", repr=False)
     server: str = ""

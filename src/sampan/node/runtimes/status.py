@@ -6,23 +6,22 @@ Source: the CRI's statuses and stats, Kubernetes 1.36.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct, field
 
 from sampan.node.runtimes.spec import Resources
 
 
-@dataclass(frozen=True)
-class RuntimeVersion:
+class RuntimeVersion(Struct, frozen=True, gc=False):
     """`name` and `version` make the node's `containerRuntimeVersion`: `containerd://1.6.20`."""
 
     name: str
     version: str
 
 
-@dataclass(frozen=True)
-class RuntimeStatus:
+class RuntimeStatus(Struct, frozen=True, gc=False):
     """The runtime's own conditions; the messages go into the node's Ready condition."""
 
     runtime_ready: bool
@@ -31,8 +30,7 @@ class RuntimeStatus:
     network_message: str = ""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Struct, frozen=True, gc=False):
     """A stored image. `id` is its config's digest; `tags` and `digests` its full names."""
 
     id: str
@@ -53,8 +51,7 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True, gc=False):
     """A sandbox as a relist sees it. Not `ready`: its pause process or network is gone, stop and remove it."""
 
     id: str
@@ -68,8 +65,7 @@ class Sandbox:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class SandboxStatus:
+class SandboxStatus(Struct, frozen=True, gc=False):
     """A sandbox with its addresses (first is the primary; none on the host's network)."""
 
     sandbox: Sandbox
@@ -78,8 +74,7 @@ class SandboxStatus:
     """A path for `nsenter --net=`, where the runtime tells it."""
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(Struct, frozen=True, gc=False):
     """A container as a relist sees it."""
 
     id: str
@@ -94,8 +89,7 @@ class Container:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class ContainerStatus:
+class ContainerStatus(Struct, frozen=True, gc=False):
     """All about one container.
 
     `reason` is Completed, Error, OOMKilled or a start's failure (StartError, ContainerCannotRun); the termination
@@ -112,8 +106,7 @@ class ContainerStatus:
     resources: Resources | None = None
 
 
-@dataclass(frozen=True)
-class ExecResult:
+class ExecResult(Struct, frozen=True, gc=False):
     """How a command ended; output is cut at 16 MiB each."""
 
     exit_code: int
@@ -121,8 +114,7 @@ class ExecResult:
     stderr: bytes
 
 
-@dataclass(frozen=True)
-class FilesystemStats:
+class FilesystemStats(Struct, frozen=True, gc=False):
     """Use of a filesystem or layer."""
 
     mountpoint: str
@@ -130,8 +122,7 @@ class FilesystemStats:
     inodes_used: int
 
 
-@dataclass(frozen=True)
-class ContainerStats:
+class ContainerStats(Struct, frozen=True, gc=False):
     """Counters, not rates: two readings make a rate (`cpu_nanoseconds` is total CPU time)."""
 
     id: str
@@ -148,8 +139,7 @@ class ContainerStats:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SandboxStats:
+class SandboxStats(Struct, frozen=True, gc=False):
     """A pod's counters and its containers'."""
 
     sandbox_id: str
@@ -177,8 +167,7 @@ class EventKind(Enum):
     RELIST = "relist"
 
 
-@dataclass(frozen=True)
-class RuntimeEvent:
+class RuntimeEvent(Struct, frozen=True, gc=False):
     """Something changed. `id` is a container's or a sandbox's id ("" for RELIST); `sandbox_id` "" where unknown."""
 
     kind: EventKind
@@ -186,8 +175,7 @@ class RuntimeEvent:
     sandbox_id: str = ""
 
 
-@dataclass(frozen=True)
-class LogPosition:
+class LogPosition(Struct, frozen=True, gc=False):
     """Where a log ends and which file it is: `identity` changes when the log was rotated."""
 
     size_bytes: int
