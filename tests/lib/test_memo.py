@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.lib.memo import remembered
+from sampan.lib.memo import Passed, remembered
 
 
 def test_a_short_text_is_worked_out_once_and_a_long_one_each_time() -> None:
@@ -29,3 +29,12 @@ def test_the_oldest_text_goes_when_there_are_too_many() -> None:
     for text in (b"a", b"b", b"c", b"a"):
         seen(text)
     assert asked == [b"a", b"b", b"c", b"a"]
+
+
+def test_what_passed_is_known_until_others_passed_since() -> None:
+    passed: Passed[bytes] = Passed(maxsize=2, longest=4)
+    # when more pass than are kept, among them a long text and none
+    for text in (b"a", b"b", b"c", b"abcde", b""):
+        passed.add(text)
+    # then the last short ones are known
+    assert [text for text in (b"a", b"b", b"c", b"abcde", b"") if text in passed] == [b"b", b"c"]

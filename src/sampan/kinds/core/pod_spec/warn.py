@@ -60,6 +60,11 @@ def pod_spec_warnings(template: PodTemplateSpec, path: str, old: PodTemplateSpec
     return list(_all(template.spec, template.metadata, f"{path}.spec", f"{path}.metadata.annotations", is_pod=False))
 
 
+def is_told_of(annotation: str) -> bool:
+    """Whether a pod's annotation of this key may be warned of."""
+    return annotation in _ANNOTATIONS or annotation.startswith((SECCOMP_POD, SECCOMP_CONTAINER, APP_ARMOR))
+
+
 def pod_warnings(spec: PodSpec, metadata: ObjectMeta) -> list[str]:
     """Texts for `Warning` headers about a pod itself."""
     return list(_all(spec, metadata, "spec", "metadata.annotations", is_pod=True))
