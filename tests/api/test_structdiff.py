@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sampan.api import codec, schema, structdiff, typed
+from sampan.api import codec, goprint, schema, structdiff, typed
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, SERVICES
 from sampan.api.typed import ABSENT, TypedError
@@ -84,6 +84,25 @@ def test_a_value_that_is_there_on_one_side_alone_is_told_whole() -> None:
     for spec in SPECS:
         value = codec.convert(PODS.wire, {"spec": spec}).spec
         assert structdiff.whole(shape, value, leaf=False) == typed.nodes(shape, ABSENT, codec.to_builtins(value))[0]
+
+
+def conditions(*found: tuple[str, str]) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": kind, "status": status} for kind, status in found]}}
+
+
+kinds = st.lists(st.tuples(st.sampled_from(["Ready", "a b", 'a"<b', "", "\u00e9"]), st.sampled_from(["True", "False"])), max_size=4)
+
+
+@given(kinds, kinds)
+def test_items_with_any_text_for_a_key_differ_as_their_json_does(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> None:
+    found, expected = told(PODS, conditions(*one), conditions(*other))
+    assert found == expected
+
+
+@given(st.text())
+def test_a_text_is_a_key_as_any_json_is(text: str) -> None:
+    assume(not any("\ud800" <= letter <= "\udfff" for letter in text))
+    assert typed.text_key("name", text) == "k:" + goprint.compact({"name": text})
 
 
 def test_an_item_of_a_keyed_list_needs_a_key() -> None:

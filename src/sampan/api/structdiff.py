@@ -171,8 +171,9 @@ def whole(shape: Shape, value: Any, *, leaf: bool) -> FieldSet:
         return LEAF
     if isinstance(value, Wire):
         found = plan(type(value), shape)
-        below = {row.key: LEAF if row.leaf else whole(row.shape, one, leaf=False)
-                 for row, one in zip(found.rows, found.values(value), strict=True) if row.is_written(one)}
+        # `is_written`, without a call for each of many fields
+        below = {row.key: LEAF if row.leaf else whole(row.shape, one, leaf=False) for row, one in zip(found.rows, found.values(value), strict=True)
+                 if one is not row.default and (one or type(one) is not row.empty)}
     elif isinstance(value, dict):
         inner = shape.items or ANY
         below = {f"f:{key}": LEAF for key in value} if _is_leaf(inner) else {f"f:{key}": whole(inner, one, leaf=False) for key, one in value.items()}
@@ -197,6 +198,8 @@ def _maps(shape: Shape, was: dict[str, Any], now: dict[str, Any]) -> Nodes:
 
 
 def _lists(shape: Shape, was: list[Any], now: list[Any]) -> Nodes:
+    if (key := _text_key(shape)) and (one := _by_text(key, was)) is not None and (other := _by_text(key, now)) is not None:
+        return _keyed_lists(shape, one, other)
     left, right = _grouped(shape, was), _grouped(shape, now)
     inner = shape.items or ANY
     leaf = _is_leaf(inner)
@@ -220,6 +223,38 @@ def _lists(shape: Shape, was: list[Any], now: list[Any]) -> Nodes:
     return sets[0] or None, sets[1] or None, sets[2] or None
 
 
+@lru_cache(maxsize=4096)
+def _text_key(shape: Shape) -> Any:
+    """The getter of the one key of a list's items, None where there are more or none."""
+    return attrgetter(*shape.list_keys) if shape.list_type == "map" and len(shape.list_keys) == 1 else None
+
+
+def _by_text(key: Any, items: list[Any]) -> dict[str, Wire] | None:
+    """The items, all of one type, by their key; None unless that is a text, and each has one for itself."""
+    if items and not isinstance(items[0], Wire):
+        return None
+    found = dict(zip(map(key, items), items, strict=True))
+    return found if len(found) == len(items) and "" not in found and _TEXT.issuperset(map(type, found)) else None
+
+
+_TEXT = frozenset((str,))
+
+
+def _keyed_lists(shape: Shape, was: dict[str, Wire], now: dict[str, Wire]) -> Nodes:
+    """As `_lists`: what is the same in both needs no name."""
+    inner, name = shape.items or ANY, shape.list_keys[0]
+    leaf = _is_leaf(inner)
+    sets: Sets = ({}, {}, {})
+    for text, item in was.items():
+        other = now.get(text, ABSENT)
+        if item != other:
+            put(sets, typed.text_key(name, text), changed(inner, item, other, leaf=leaf))
+    for text, item in now.items():
+        if text not in was:
+            sets[0][typed.text_key(name, text)] = whole(inner, item, leaf=leaf)
+    return sets[0] or None, sets[1] or None, sets[2] or None
+
+
 def _grouped(shape: Shape, items: list[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for item in items:
@@ -233,7 +268,7 @@ def _element(shape: Shape, item: Any) -> str:
     keys = shape.list_keys
     if shape.list_type != "map":
         return typed.element(shape, {})
-    if len(keys) == 1 and type(value := getattr(item, keys[0])) is str and value.isalnum() and value.isascii():
-        return f'k:{{"{keys[0]}":"{value}"}}'
+    if len(keys) == 1 and type(value := getattr(item, keys[0])) is str and value:
+        return typed.text_key(keys[0], value)
     rows = {row.name: row for row in plan(type(item), shape.items or ANY).rows}
     return typed.element(shape, {key: codec.to_builtins(getattr(item, key)) for key in keys if rows[key].is_written(getattr(item, key))})

@@ -7,6 +7,7 @@ Source: structured-merge-diff `typed/{compare,merge,remove,tofieldset,validate,h
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -91,8 +92,8 @@ def _keyed(shape: Shape, item: Any) -> str:
     if not isinstance(item, dict):
         raise TypedError("associative list with keys may not have non-map elements")
     keys = shape.list_keys
-    if len(keys) == 1 and type(value := item.get(keys[0])) is str and value.isalnum() and value.isascii():
-        return f'k:{{"{keys[0]}":"{value}"}}'
+    if len(keys) == 1 and type(value := item.get(keys[0])) is str:
+        return text_key(keys[0], value)
     found: dict[str, Any] = {}
     for name in sorted(keys):
         if name in item:
@@ -104,6 +105,15 @@ def _keyed(shape: Shape, item: Any) -> str:
         raise TypedError(f"associative list with keys has an element that omits all key fields {listed} "
                          "(and doesn't have default values for any key fields)")
     return "k:" + goprint.compact(found)
+
+
+_PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*").fullmatch
+"""What stands in Go's JSON as it is."""
+
+
+def text_key(name: str, value: str) -> str:
+    """The path element of an item whose one key is a text."""
+    return f'k:{{"{name}":"{value}"}}' if _PLAIN(value) else "k:" + goprint.compact({name: value})
 
 
 # ---- the fields of a tree ------------------------------------------------------------------------------------------
