@@ -151,6 +151,34 @@ def test_applying_again_changes_nothing(first: Any, second: Any, start: Any) -> 
     assert {k: v.fields for k, v in live.managed.items()} == {k: v.fields for k, v in owners.items()}
 
 
+owned = st.frozensets(st.sampled_from([("a",), ("a", "b"), ("a", "c"), ("a", "b", "d"), ("status",), ("status", "s"), ("metadata", "name")]), max_size=5)
+
+
+def paths(fields: fieldset.FieldSet) -> set[str]:
+    return set(fieldset.paths(fields))
+
+
+@given(owned, owned, owned, owned, owned, st.booleans())
+def test_what_is_written_is_the_writer_s_and_what_is_gone_is_nobody_s(mine: Any, others: Any, modified: Any, added: Any, removed: Any, there: Any) -> None:
+    # given two owners, one of another version, and the writer, who may own something already
+    here, other, elsewhere = (Manager(name, "Update", version) for name, version in (("here", "v1"), ("other", "v1"), ("elsewhere", "v2")))
+    before = {manager: Owned(fieldset.of_paths(*owns), manager.version, "then", b"text") for manager, owns in
+              ((here, mine if there else ()), (other, others), (elsewhere, others)) if owns}
+    sets = [fieldset.of_paths(*found) for found in (added, modified - added, removed - added - modified)]
+    # when
+    after = apply.update(before, here, "v1", typed.Difference(*sets), lambda fields: fieldset.without(fields, fieldset.of_paths(("status",))), "now")
+    # then
+    changed, gone = (paths(fieldset.of_paths(*(path for path in found if path[0] != "status"))) for found in (modified | added, removed - added - modified))
+    had = {manager: paths(one.fields) for manager, one in before.items()}
+    own = changed - {".metadata", ".metadata.name"}
+    expected = {here: own | had.get(here, set()) - changed - gone, other: had.get(other, set()) - changed - gone, elsewhere: had.get(elsewhere, set())}
+    assert {manager: paths(one.fields) for manager, one in after.items()} == {manager: owns for manager, owns in expected.items() if owns}
+    # and times and texts are those that were, but for what the writer owns now and what is no longer the same
+    for manager, one in after.items():
+        assert one.time == ("now" if manager == here and own else "then")
+        assert (one.raw is not None) == (paths(one.fields) == had.get(manager))
+
+
 @given(pods, pods)
 def test_the_difference_from_nothing_is_everything_and_back(old: Any, new: Any) -> None:
     there, back = typed.compare(POD, old, new), typed.compare(POD, new, old)

@@ -48,6 +48,14 @@ def test_operations_are_those_of_sets_of_paths(left: frozenset[tuple[str, ...]],
     assert model(fieldset.difference(a, b)) == left - right
     assert model(fieldset.without(a, b)) == {path for path in left if not below(path, right)}
     assert model(fieldset.within(a, b)) == {path for path in left if below(path, right)}
+    assert fieldset.holds(a, b) == (right <= left)
+
+
+@given(models, models)
+def test_a_set_that_loses_nothing_stays_what_it_was(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]]) -> None:
+    a, b = build(left), build(right)
+    assert (fieldset.difference(a, b) is a) == (not left & right)
+    assert (fieldset.without(a, b) is a) == (not any(below(path, right) for path in left))
 
 
 @given(models)
@@ -68,7 +76,7 @@ def test_paths_are_shown_as_messages_show_them() -> None:
         '.spec.ports[port=80,protocol="TCP"]', '.spec.ports[port=80,protocol="TCP"].port', '.spec.s[="d"]']
 
 
-@pytest.mark.parametrize("raw", [b"[]", b'{"a":{}}', b'{"f:a":1}', b"{", b'{"x:a":{}}'])
+@pytest.mark.parametrize("raw", [b"[]", b'{"a":{}}', b'{"f:a":1}', b"{", b'{"x:a":{}}', b'{"f:a":null}', b'{"f:a":{"":{}}}'])
 def test_what_is_no_set_is_refused(raw: bytes) -> None:
     with pytest.raises(fieldset.BadFieldSet):
         fieldset.decode(raw)

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from sampan.api import codec, managedfields, schema, typed
+from sampan.api import codec, fieldset, managedfields, schema, typed
+from sampan.api.apply import Manager
 from sampan.api.meta.v1 import ManagedFieldsEntry
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import CONFIG_MAPS, EVENTS, LEASES, NODES, PERSISTENT_VOLUMES, PODS
+from sampan.api.scalars import Time
 from sampan.api.typed import Difference
 
 TIME = "2026-01-02T03:04:05Z"
@@ -134,3 +137,16 @@ def test_a_claim_of_a_volume_has_fields_and_a_nameless_secret_a_key() -> None:
     spec = volume.fields["spec"].shape
     assert not spec.fields["claimRef"].shape.atomic
     assert pods.fields["spec"].shape.fields["imagePullSecrets"].shape.items.key_defaults == {"name": ""}  # type: ignore[union-attr]
+
+
+def test_an_entry_that_nothing_happens_to_is_shared_and_the_order_is_that_of_times() -> None:
+    # given who owns a label and who owns the node, the first earlier
+    label, node = (codec.convert(ManagedFieldsEntry, {"manager": name, "operation": "Update", "apiVersion": "v1", "time": f"2026-01-02T03:04:0{number}Z",
+                                                      "fieldsType": "FieldsV1", "fieldsV1": tree})
+                   for number, (name, tree) in enumerate([("a", {"f:metadata": {"f:labels": {"f:x": {}}}}), ("b", {"f:spec": {"f:nodeName": {}}})]))
+    by, difference = Manager("a", "Update", "v1"), Difference({}, fieldset.of_paths(("metadata", "labels", "x")), {})
+    # when the first writes its own again
+    found = managedfields.updated([label, node], by, difference, lambda fields: fields, Time("2026-01-02T03:04:09Z"))
+    # then
+    assert found[0] is node
+    assert found[1] == replace(label, time=Time("2026-01-02T03:04:09Z"))

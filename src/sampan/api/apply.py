@@ -78,36 +78,47 @@ def take(managed: Managed, by: Manager, version: str, difference: Difference) ->
         if manager == by or owned.version != version:
             out[manager] = owned
             continue
-        lost = fieldset.intersection(owned.fields, changed) if changed else {}
-        if lost:
-            conflicts[manager] = lost
-        left = fieldset.difference(owned.fields, lost)
-        if difference.removed:
-            left = fieldset.difference(left, difference.removed)
+        left = fieldset.difference(owned.fields, changed)
+        if left is not owned.fields:
+            conflicts[manager] = fieldset.intersection(owned.fields, changed)
+        left = fieldset.difference(left, difference.removed)
         if left:
-            out[manager] = owned if left == owned.fields else owned._replace(fields=left, raw=None)
+            out[manager] = owned if left is owned.fields else owned._replace(fields=left, raw=None)
     return out, conflicts
 
 
 def filtered(difference: Difference, keep: Filter) -> Difference:
     """What of it an endpoint may own."""
-    return Difference(keep(difference.added), keep(difference.modified), keep(difference.removed))
+    added, modified, removed = difference
+    return Difference(added and keep(added), modified and keep(modified), removed and keep(removed))
 
 
 def update(managed: Managed, by: Manager, version: str, difference: Difference, keep: Filter, now: str) -> Managed:
     """Owners after a write that is no apply: what it changed belongs to `by` now."""
     difference = filtered(difference, keep)
-    own = fieldset.union(difference.modified, difference.added)
-    previous = managed.get(by)
+    changed = fieldset.union(difference.modified, difference.added)
+    own, previous = strip(changed), managed.get(by)
+    if own is changed and own and previous is not None and _goes_on(previous, own, version, difference):
+        out, _ = take(managed, by, version, difference)
+        out[by] = Owned(previous.fields, version, now, previous.raw)
+        return out
     # what the manager held before is treated like any other's, and given back with the rest
-    out, _ = take(managed, Manager("", ""), version, difference)
-    own = strip(own)
+    out, _ = take(managed, _NOBODY, version, difference)
     if own:
         held = out.get(by)
         fields = fieldset.union(own, held.fields) if held else own
         same = previous is not None and fields == previous.fields and previous.version == version
-        out[by] = previous._replace(time=now) if same and previous is not None else Owned(fields, version, now)
+        out[by] = Owned(fields, version, now, previous.raw if same and previous is not None else None)
     return out
+
+
+_NOBODY = Manager("", "")
+
+
+def _goes_on(previous: Owned, own: FieldSet, version: str, difference: Difference) -> bool:
+    """Whether a manager owned before all that it owns now and lost nothing, as in most writes: values change, fields don't."""
+    fields = previous.fields
+    return previous.version == version and fieldset.holds(fields, own) and fieldset.difference(fields, difference.removed) is fields
 
 
 def apply(shape: Shape, live: dict[str, Any], applied: dict[str, Any], managed: Managed, by: Manager, version: str,

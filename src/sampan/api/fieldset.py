@@ -43,37 +43,25 @@ def decode(raw: bytes) -> FieldSet:
 
 
 def _check(tree: Any) -> None:
-    if not isinstance(tree, dict):
-        raise BadFieldSet("a set of fields is an object")
-    for key, below in tree.items():
-        if key != MEMBER and (len(key) < 2 or key[1] != ":" or key[0] not in "fkvi"):
-            raise BadFieldSet(f"{goprint.quote(key)} is not a path element")
-        _check(below)
+    left = [tree]
+    while left:
+        fields = left.pop()
+        if not isinstance(fields, dict):
+            raise BadFieldSet("a set of fields is an object")
+        for key, below in fields.items():
+            if key[:2] not in _KINDS and key != MEMBER:
+                raise BadFieldSet(f"{goprint.quote(key)} is not a path element")
+            if below != LEAF:
+                left.append(below)
 
 
-_branches: dict[int, tuple[FieldSet, bytes]] = {}
-_MOST_BRANCHES = 2048
+_KINDS = frozenset(("f:", "k:", "v:", "i:"))
+_sorting = msgspec.json.Encoder(order="sorted")
 
 
 def encode(fields: FieldSet) -> bytes:
-    """A set to FieldsV1, sorted. Branches that come again and again are remembered by what they are."""
-    parts = []
-    for key, below in sorted(fields.items()):
-        known = _branches.get(id(below))
-        if known is None or known[0] is not below:
-            known = (below, codec.encode(_sorted(below)))
-            if len(_branches) >= _MOST_BRANCHES:
-                _branches.clear()
-            if below:
-                _branches[id(below)] = known
-        parts.append(codec.encode(key) + b":" + known[1])
-    return b"{" + b",".join(parts) + b"}"
-
-
-def _sorted(fields: FieldSet) -> FieldSet:
-    if not fields:
-        return fields
-    return {key: _sorted(below) for key, below in sorted(fields.items())}
+    """A set to FieldsV1, sorted."""
+    return _sorting.encode(fields)
 
 
 def node(member: bool, below: FieldSet) -> FieldSet | None:
@@ -94,12 +82,10 @@ def union(left: FieldSet, right: FieldSet) -> FieldSet:
         return right
     if not right:
         return left
-    out = dict(left)
-    for key, below in right.items():
-        mine = out.get(key)
-        if mine is None:
-            out[key] = below
-        elif mine is not below and key != MEMBER:
+    out = left | right
+    for key in left.keys() & right.keys():
+        mine, below = left[key], right[key]
+        if mine is not below and key != MEMBER:
             found = union(mine, below)
             # a leaf and a branch: the branch must say that the path is in the set
             out[key] = {MEMBER: LEAF, **found} if found and (not mine or not below) and MEMBER not in found else found
@@ -127,36 +113,52 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
     return out
 
 
+def holds(fields: FieldSet, part: FieldSet) -> bool:
+    """Whether every path of `part` is in the set."""
+    for key, wanted in part.items():
+        found = fields.get(key)
+        if found is None or not (holds(found, wanted) if wanted else is_member(found)):
+            return False
+    return True
+
+
 def difference(left: FieldSet, right: FieldSet) -> FieldSet:
-    """Paths of the first that are not in the second; what lies below a path of the second stays."""
-    if not right:
-        return left
-    out: FieldSet = {}
-    for key, mine in left.items():
-        theirs = right.get(key)
-        if theirs is None:
-            out[key] = mine
-        elif key != MEMBER:
-            below = difference({k: v for k, v in mine.items() if k != MEMBER}, theirs)
-            found = node(is_member(mine) and not is_member(theirs), below)
-            if found is not None:
-                out[key] = found
+    """Paths of the first that are not in the second; what lies below a path of the second stays. The first itself if it has none of them."""
+    out = left
+    for key, theirs in right.items():
+        mine = left.get(key)
+        if mine is None or key == MEMBER:
+            continue
+        below = difference(mine, theirs) if theirs else mine
+        member = is_member(mine)
+        gone = member and is_member(theirs)
+        if gone or below is not mine:
+            out = _replaced(out, left, key, node(member and not gone, {k: v for k, v in below.items() if k != MEMBER}))
     return out
 
 
 def without(left: FieldSet, right: FieldSet) -> FieldSet:
-    """Paths of the first that are neither in the second nor below a path of it."""
-    if not right:
-        return left
-    out: FieldSet = {}
-    for key, mine in left.items():
-        theirs = right.get(key)
-        if theirs is None:
-            out[key] = mine
-        elif key != MEMBER and not is_member(theirs):
-            found = node(is_member(mine), without({k: v for k, v in mine.items() if k != MEMBER}, theirs))
-            if found is not None:
-                out[key] = found
+    """Paths of the first that are neither in the second nor below a path of it. The first itself if all are such."""
+    out = left
+    for key, theirs in right.items():
+        mine = left.get(key)
+        if mine is None or key == MEMBER:
+            continue
+        if is_member(theirs):
+            out = _replaced(out, left, key, None)
+        elif (below := without(mine, theirs)) is not mine:
+            out = _replaced(out, left, key, node(is_member(mine), {k: v for k, v in below.items() if k != MEMBER}))
+    return out
+
+
+def _replaced(out: FieldSet, left: FieldSet, key: str, below: FieldSet | None) -> FieldSet:
+    """`out`, which is `left` until something of it changes, with something else below the key."""
+    if out is left:
+        out = dict(left)
+    if below is None:
+        del out[key]
+    else:
+        out[key] = below
     return out
 
 

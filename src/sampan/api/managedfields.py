@@ -2,7 +2,7 @@
 
 A write must cost little: what is the same in two Structs is not even looked into (`change`), texts are split into members of
 which equal ones are skipped without decoding, what a fresh object's field adds is remembered by its text, since most objects come
-from a template, and so is what a change makes of the owners, since objects of a template live alike.
+from a template, and an entry that a change has nothing to do with is neither taken apart nor made anew.
 Source: apimachinery `util/managedfields/internal/{managedfields,capmanagers,stripmeta,skipnonapplied}.go`.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -74,22 +75,22 @@ def decode(entries: Sequence[ManagedFieldsEntry]) -> Managed:
 
 def encode(managed: Managed) -> list[ManagedFieldsEntry]:
     """Owners to entries: appliers first, then by time, name, version and subresource."""
-    entries = [
-        ManagedFieldsEntry(
-            manager=manager.name, operation=manager.operation, apiVersion=owned.version,
-            time=Time(owned.time) if owned.time else None, fieldsType="FieldsV1",
-            fieldsV1=msgspec.Raw(_encoded(owned)), subresource=manager.subresource)
-        for manager, owned in managed.items()]
-    return sorted(entries, key=_place)
+    return sorted([_entry(manager, owned) for manager, owned in managed.items()], key=_place)
 
 
-def _encoded(owned: Owned) -> bytes:
-    return owned.raw if owned.raw is not None else fieldset.encode(owned.fields)
+def _entry(manager: Manager, owned: Owned) -> ManagedFieldsEntry:
+    raw = owned.raw if owned.raw is not None else fieldset.encode(owned.fields)
+    return ManagedFieldsEntry(
+        manager=manager.name, operation=manager.operation, apiVersion=owned.version, time=Time(owned.time) if owned.time else None,
+        fieldsType="FieldsV1", fieldsV1=msgspec.Raw(raw), subresource=manager.subresource)
 
 
 def is_reset(entries: Sequence[ManagedFieldsEntry]) -> bool:
     """Whether a client asks to forget all owners: one empty entry."""
-    return len(entries) == 1 and entries[0] == ManagedFieldsEntry()
+    return len(entries) == 1 and entries[0] == _NO_ENTRY
+
+
+_NO_ENTRY = ManagedFieldsEntry()
 
 
 def cap(managed: Managed) -> Managed:
@@ -122,63 +123,19 @@ def cap(managed: Managed) -> Managed:
     return out
 
 
-# ---- the entries after a write -------------------------------------------------------------------------------------
-
-_Source = tuple[str, str, str, str, bytes]
-
-
-class _Left(NamedTuple):
-    """What a manager has after a write: which entry tells since when (-1: since now), and the text where it is another than that entry's."""
-
-    manager: Manager
-    version: str
-    source: int
-    fields: bytes | None
-
-
 def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Difference, keep: Filter, now: Time) -> list[ManagedFieldsEntry]:
     """The entries after `by` has made `difference`, which is no apply: as `apply.update` has it. What did not change is shared.
 
     Raises:
         BadEntry: One of them is wrong.
     """
-    sources = tuple((one.manager, one.operation, one.apiVersion, one.subresource, bytes(one.fieldsV1)) for one in entries)
-    size = sum(len(source[4]) for source in sources)
-    # as many as may have to be joined are joined by their times
-    if (size > _CACHED_BYTES or len(entries) >= MAX_UPDATERS or _is_alone(entries, by)
-            or not all(one.fieldsType == "FieldsV1" and one.fieldsV1 for one in entries)):
-        return encode(cap(apply.update(decode(entries), by, by.version, difference, keep, now)))
-    out = []
-    for manager, version, source, fields in _left(sources, by, keep, codec.encode(difference)):
-        if fields is None and source >= 0:
-            out.append(entries[source])
-            continue
-        time = now if source < 0 else entries[source].time
-        raw = msgspec.Raw(fields if fields is not None else b"")
-        out.append(ManagedFieldsEntry(manager=manager.name, operation=manager.operation, apiVersion=version, time=time, fieldsType="FieldsV1",
-                                      fieldsV1=raw, subresource=manager.subresource))
-    return sorted(out, key=_place)
-
-
-def _is_alone(entries: Sequence[ManagedFieldsEntry], by: Manager) -> bool:
-    """Nobody else is there. Who goes on writing what is its own, as nodes their leases, makes quick work, and each of them has a text of its own."""
-    first = entries[0] if len(entries) == 1 else None
-    return first is not None and (first.manager, first.operation, first.subresource) == (by.name, by.operation, by.subresource)
-
-
-@lru_cache(maxsize=512)
-def _left(sources: tuple[_Source, ...], by: Manager, keep: Filter, difference: bytes) -> tuple[_Left, ...]:
-    """Objects of one template live alike, so the same owners meet the same difference again and again."""
-    managed = {manager: owned._replace(time=str(index)) for index, source in enumerate(sources) for manager, owned in [_owned(source)]}
-    left = apply.update(managed, by, by.version, Difference(*codec.loads(difference)), keep, "")
-    return tuple(_Left(manager, owned.version, int(owned.time or -1), None if owned.time and owned.raw is not None else _encoded(owned))
-                 for manager, owned in left.items())
-
-
-def _owned(source: _Source) -> tuple[Manager, Owned]:
-    [found] = decode([ManagedFieldsEntry(manager=source[0], operation=source[1], apiVersion=source[2], subresource=source[3], fieldsType="FieldsV1",
-                                         fieldsV1=msgspec.Raw(source[4]))]).items()
-    return found
+    managed = decode(entries)
+    left = apply.update(managed, by, by.version, difference, keep, now)
+    if len(left) > MAX_UPDATERS:
+        left = cap(left)
+    before = dict(zip(managed, entries, strict=False)) if len(managed) == len(entries) else {}
+    out = [before[manager] if manager in before and owned is managed[manager] else _entry(manager, owned) for manager, owned in left.items()]
+    return sorted(out, key=_place) if len(out) > 1 else out
 
 
 def _place(entry: ManagedFieldsEntry) -> tuple[str, ...]:
@@ -327,9 +284,11 @@ def _fresh_text(wire: type[Wire]) -> bytes:
 
 
 def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> Nodes:
+    left, right = _owned_values(was), _owned_values(now)
+    if left == right:
+        return structdiff.SAME
     sets: structdiff.Sets = ({}, {}, {})
-    for row in _owned_of_metadata(shape):
-        one, other = getattr(was, row.name), getattr(now, row.name)
+    for row, one, other in zip(_owned_of_metadata(shape), left, right, strict=True):
         if one != other:
             put(sets, row.key, structdiff.changed(row.shape, *(value if _is_written(value) else ABSENT for value in (one, other)), leaf=row.leaf))
     return sets[0] or None, sets[1] or None, sets[2] or None
@@ -337,7 +296,11 @@ def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> Nodes:
 
 @cache
 def _owned_of_metadata(shape: Shape) -> tuple[structdiff.Row, ...]:
-    return tuple(row for row in structdiff.plan(ObjectMeta, shape).rows if row.name in _Meta.__struct_fields__)
+    rows = {row.name: row for row in structdiff.plan(ObjectMeta, shape).rows}
+    return tuple(rows[name] for name in _Meta.__struct_fields__)
+
+
+_owned_values = attrgetter(*_Meta.__struct_fields__)
 
 
 def _is_written(value: Any) -> bool:
