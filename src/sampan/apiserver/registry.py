@@ -163,8 +163,9 @@ class Registry:
         try:
             await self.current(served)
             meta = metadata.meta_of(obj)
-            self._refuse(served, meta.name or meta.generateName, self._validate_new(served, obj, meta))
-            write.warnings += kind.warnings(obj, None)
+            found, warnings = self._validate_new(served, obj, meta)
+            self._refuse(served, meta.name or meta.generateName, found)
+            write.warnings += warnings
             await self.gate.validate(request)
             key = served.key(meta.namespace, meta.name)
             if write.dry_run:
@@ -182,14 +183,15 @@ class Registry:
         return await self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
 
     @staticmethod
-    def _validate_new(served: Served, obj: Any, meta: ObjectMeta) -> list[FieldError]:
+    def _validate_new(served: Served, obj: Any, meta: ObjectMeta) -> tuple[Sequence[FieldError], Sequence[str]]:
+        """All findings, and what to warn of where there are none."""
         resource, kind = served.resource, served.kind
         found = metadata.validate_meta(meta, namespaced=resource.namespaced, name_check=kind.name_check)
-        own = [*kind.validate(obj), *kind.validate_create(obj)]
+        own, warnings = kind.create_findings(obj)
         if kind.metadata == "none":  # who says nothing about metadata has it looked at last, if all the rest was good
-            return own or found
+            return own or found, warnings
         unqualified = metadata.unqualified_finalizers(meta, resource) if served.custom is None else []
-        return [*found, *unqualified, *own]
+        return [*found, *unqualified, *own], warnings
 
     def _default_unnamed(self, served: Served, obj: Any, write: Write) -> None:
         """Who asks for a generated name does not own what follows from it."""
@@ -391,7 +393,7 @@ class Registry:
         return request.object
 
     @staticmethod
-    def _refuse(served: Served, name: str, found: list[FieldError]) -> None:
+    def _refuse(served: Served, name: str, found: Sequence[FieldError]) -> None:
         if found:
             raise Invalid.of(served.stored.kind, served.stored.group, name, found)
 

@@ -112,6 +112,8 @@ class Kind(Generic[T]):
     """Findings that only a creation has (fields that are set later, by others); `validate` runs as well."""
     validate_update: Callable[[T, T], Sequence[FieldError]] = _no_errors
     """Findings about the change `(new, old)`: immutable fields and the like; `validate` runs as well."""
+    judge_create: Callable[[T], tuple[Sequence[FieldError], Sequence[str]]] | None = None
+    """All findings about a new object and, where there are none, the warnings, where both are worked out together."""
     judge_update: Callable[[T, T], Sequence[FieldError]] | None = None
     """All findings of a change, where upstream has another order than `validate` before `validate_update`, or looks at less."""
     metadata: Metadata = "change"
@@ -142,6 +144,13 @@ class Kind(Generic[T]):
 
     deprecation: str = ""
     """Text of a `Warning` header that every request for this resource is answered with."""
+
+    def create_findings(self, new: T) -> tuple[Sequence[FieldError], Sequence[str]]:
+        """What is wrong with a new object, in upstream's order, and where nothing is, what to warn of."""
+        if self.judge_create is not None:
+            return self.judge_create(new)
+        found = [*self.validate(new), *self.validate_create(new)]
+        return found, () if found else self.warnings(new, None)
 
     def update_findings(self, new: T, old: T) -> list[FieldError]:
         """What is wrong with the change, in upstream's order."""

@@ -15,10 +15,11 @@ from sampan.api.errors import FieldError
 from sampan.api.resources import PODS
 from sampan.kinds.core import pod_columns, pod_resize, pod_strategy, pod_update
 from sampan.kinds.core.pod_qos import qos_class
-from sampan.kinds.core.pod_spec import alike, validate_pod_spec
+from sampan.kinds.core.pod_spec import alike, pod_warnings, validate_pod_spec
 from sampan.kinds.core.pod_spec.containers import image_space
 from sampan.kinds.core.pod_spec.marks import MIRROR, match_fields, pod_annotations
 from sampan.kinds.core.pod_spec.resources import is_pod_level
+from sampan.kinds.core.pod_spec.warn import is_told_of
 from sampan.kinds.kind import Kind, SubKind
 from sampan.kinds.meta import is_true
 from sampan.lib.memo import Passed
@@ -213,27 +214,13 @@ def _raise(total: dict[str, int], least: Mapping[str, int]) -> None:
 
 def validate(pod: Pod, old: Pod | None = None) -> list[FieldError]:
     """All findings about a pod, new or changed."""
-    return [*_annotations(pod), *(_new_spec(pod) if old is None else _spec(pod, old))]
+    return [*_annotations(pod), *_spec(pod, old)]
 
 
 def _annotations(pod: Pod) -> list[FieldError]:
     errors: list[FieldError] = []
     if pod.metadata.annotations:
         pod_annotations(errors, pod.metadata.annotations, pod.spec, "metadata.annotations")
-    return errors
-
-
-_sound: Passed[bytes] = Passed(alike.MOST, alike.LONGEST_BYTES)
-"""Specs with nothing wrong about them."""
-
-
-def _new_spec(pod: Pod) -> list[FieldError]:
-    text = alike.text_of(pod)
-    if text in _sound:
-        return []
-    errors = _spec(pod)
-    if not errors:
-        _sound.add(text)
     return errors
 
 
@@ -263,6 +250,25 @@ def validate_create(pod: Pod) -> list[FieldError]:
     return errors
 
 
+_sound: Passed[bytes] = Passed(alike.MOST, alike.LONGEST_BYTES)
+"""Specs with nothing wrong or doubtful about them."""
+
+
+def judge_create(pod: Pod) -> tuple[list[FieldError], list[str]]:
+    """All findings about a new pod, else the warnings; a spec like those that were sound needs no second look."""
+    text = alike.text_of(pod)
+    is_sound = text in _sound
+    errors = [*_annotations(pod), *(() if is_sound else _spec(pod)), *validate_create(pod)]
+    if errors:
+        return errors, []
+    doubts: list[str] = []
+    if not is_sound or any(map(is_told_of, pod.metadata.annotations)):
+        doubts = pod_warnings(pod.spec, pod.metadata)
+        if not doubts:
+            _sound.add(text)
+    return [], [*pod_strategy.metadata_warnings(pod), *doubts]
+
+
 def grace_seconds(pod: Pod, asked: int | None) -> int:
     """How long a deletion waits: what was asked for, else what the pod says; not at all for a pod that does not run."""
     seconds = pod.spec.terminationGracePeriodSeconds or 0 if asked is None else asked
@@ -283,6 +289,7 @@ KIND: Kind[Pod] = Kind(
     prepare_update=pod_strategy.prepare_update,
     validate=validate,
     validate_create=validate_create,
+    judge_create=judge_create,
     judge_update=judge_update,
     subkinds=(
         SubKind("status", pod_strategy.prepare_status, pod_update.validate_status, default=pod_strategy.default_status),

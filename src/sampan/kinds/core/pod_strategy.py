@@ -26,15 +26,13 @@ from sampan.api.core.v1 import (
 from sampan.api.errors import FieldError
 from sampan.api.meta.v1 import LabelSelector, LabelSelectorRequirement
 from sampan.kinds.core.pod_qos import class_of
-from sampan.kinds.core.pod_spec import alike
 from sampan.kinds.core.pod_spec.aggregate import aggregate_limits, aggregate_requests
 from sampan.kinds.core.pod_spec.defaults import default_pod_spec
 from sampan.kinds.core.pod_spec.marks import APP_ARMOR, app_armor_of_annotation
 from sampan.kinds.core.pod_spec.resources import is_huge_page, is_overcommit_allowed, is_pod_level
-from sampan.kinds.core.pod_spec.warn import is_told_of, pod_warnings
+from sampan.kinds.core.pod_spec.warn import pod_warnings
 from sampan.kinds.core.pod_spec.windows import every_container
 from sampan.kinds.meta import keep_metadata
-from sampan.lib.memo import Passed
 
 
 def default(pod: Pod) -> None:
@@ -154,30 +152,17 @@ def tokens_without_account(spec: PodSpec) -> list[FieldError]:
 
 def warnings(pod: Pod, old: Pod | None) -> list[str]:
     """On creation alone: people seldom update pods themselves."""
-    if old is not None:
-        return []
+    return [] if old is not None else metadata_warnings(pod) + pod_warnings(pod.spec, pod.metadata)
+
+
+def metadata_warnings(pod: Pod) -> list[str]:
+    """Those about a new pod's name and the annotations of containers."""
     found = []
     if messages := names.dns1123_label(pod.metadata.name):
         found.append("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
                      f"a DNS label is recommended: [{' '.join(messages)}]")
     if any(key.startswith(APP_ARMOR) for key in pod.metadata.annotations):
         found += _app_armor_warnings(pod)
-    return found + _spec_warnings(pod)
-
-
-_quiet: Passed[bytes] = Passed(alike.MOST, alike.LONGEST_BYTES)
-"""Specs that nobody has to be warned of."""
-
-
-def _spec_warnings(pod: Pod) -> list[str]:
-    if any(map(is_told_of, pod.metadata.annotations)):
-        return pod_warnings(pod.spec, pod.metadata)
-    text = alike.text_of(pod)
-    if text in _quiet:
-        return []
-    found = pod_warnings(pod.spec, pod.metadata)
-    if not found:
-        _quiet.add(text)
     return found
 
 

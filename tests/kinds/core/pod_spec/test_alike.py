@@ -24,8 +24,8 @@ def of_template(end: str, **more: Any) -> Pod:
 
 
 def said(one: Pod) -> tuple[list[str], list[str]]:
-    kind = kind_of(PODS)
-    return [str(error) for error in kind.validate(one)], list(kind.warnings(one, None))
+    found, warned = kind_of(PODS).create_findings(one)
+    return [str(error) for error in found], list(warned)
 
 
 def test_pods_of_one_template_share_their_text() -> None:

@@ -1,6 +1,6 @@
 """Specs of pods that come from one template: what holds for one of them holds for all.
 
-Owns the text that such pods share, by which it is known that nothing is wrong with a spec (`sampan.lib.memo.Passed`): controllers
+Owns the text that such pods share, by which it is known that there is nothing to say of a spec (`sampan.lib.memo.Passed`): controllers
 make thousands of pods from one template, and admission gives each a volume for its token whose name ends at random.
 """
 
