@@ -42,6 +42,31 @@ def test_generated_names_have_five_letters_more() -> None:
     with_server(test)
 
 
+def test_where_a_generated_name_is_taken_the_next_one_is_tried() -> None:
+    async def test(asker: Asker) -> None:
+        body = pod("a") | {"metadata": {"generateName": "x-", "labels": {"a": "b"}}}
+        # given chance that repeats itself
+        asker.server.identity.rng.seed(7)
+        first = await asker.must("POST", PODS, body)
+        asker.server.identity.rng.seed(7)
+        # when the same name comes out
+        second = await asker.must("POST", PODS, body)
+        # then another one is found, and nothing of the first try is left
+        assert second["metadata"]["name"] != first["metadata"]["name"]
+        assert {**first["metadata"], "name": "", "uid": "", "resourceVersion": ""} == {**second["metadata"], "name": "", "uid": "", "resourceVersion": ""}
+        assert first["spec"] == second["spec"]
+
+    with_server(test)
+
+
+def test_a_generated_name_gives_a_namespace_its_label() -> None:
+    async def test(asker: Asker) -> None:
+        made = await asker.must("POST", "/api/v1/namespaces", {"metadata": {"generateName": "x-"}})
+        assert made["metadata"]["labels"] == {"kubernetes.io/metadata.name": made["metadata"]["name"]}
+
+    with_server(test)
+
+
 def test_a_taken_name_beside_a_prefix_is_refused_like_a_generated_one() -> None:
     async def test(asker: Asker) -> None:
         body = {"metadata": {"generateName": "x-", "name": "a"}}

@@ -97,8 +97,8 @@ class Registry:
 
     # -- create -------------------------------------------------------------------------------------------------
 
-    async def create(self, served: Served, namespace: str, obj: Any, write: Write) -> Written:
-        """Create `obj` (made for this request alone).
+    async def create(self, served: Served, namespace: str, obj: Any, write: Write, again: Callable[[], Any] | None = None) -> Written:
+        """Create `obj` (made for this request alone). `again` makes another like it: where a generated name is taken, the next try begins with that.
 
         Raises:
             ApiError: Anything upstream would refuse.
@@ -106,25 +106,15 @@ class Registry:
         meta = metadata.meta_of(obj)
         if meta.resourceVersion not in ("", "0") and not write.dry_run:  # the store says so, which isn't asked
             raise OtherStatus("resourceVersion should not be set on objects to be created", code=500)
-        if not write.dry_run:
-            meta.resourceVersion = ""
-        self._birth(meta, namespace if served.resource.namespaced else "")
         generated = bool(meta.generateName) and not meta.name
-        original = codec.encode(obj) if generated else b""
-        if generated:
-            meta.name = self._generate(meta.generateName)
-        metadata.put_meta(obj, meta)
-        for _ in range(NAME_TRIES - 1 if generated else 0):
-            try:
-                return await self._create(served, obj, write, generated=True)
-            except AlreadyExists:
-                obj = codec.decode(type(obj), original)
-                meta = metadata.meta_of(obj)
-                self._birth(meta, namespace if served.resource.namespaced else "")
-                meta.name, meta.resourceVersion = self._generate(meta.generateName), ""
-                metadata.put_meta(obj, meta)
+        if generated and again is not None:
+            for _ in range(NAME_TRIES - 1):
+                try:
+                    return await self._create(served, namespace, obj, write, generated=True)
+                except AlreadyExists:
+                    obj = again()
         try:
-            return await self._create(served, obj, write, generated=generated)
+            return await self._create(served, namespace, obj, write, generated=generated)
         except AlreadyExists as error:
             if not meta.generateName:  # also where a name was given besides
                 raise
@@ -132,22 +122,33 @@ class Registry:
                 f"{error.message}, the server was not able to generate a unique name for the object",
                 details=error.details | {"retryAfterSeconds": 1}) from None
 
-    def _birth(self, meta: ObjectMeta, namespace: str) -> None:
-        meta.namespace, meta.uid, meta.creationTimestamp = namespace, self.identity.uid(), self.now()
+    def _birth(self, meta: ObjectMeta, namespace: str) -> Time:
+        now = self.now()
+        meta.namespace, meta.uid, meta.creationTimestamp = namespace, self.identity.uid(), now
         meta.deletionTimestamp, meta.deletionGracePeriodSeconds, meta.selfLink = None, None, ""
+        return now
 
-    def _generate(self, prefix: str) -> str:
-        return prefix[:LONGEST_PREFIX] + self.identity.suffix()
-
-    async def _create(self, served: Served, obj: Any, write: Write, *, generated: bool) -> Written:
-        resource, kind = served.resource, served.kind
+    def _begin(self, served: Served, namespace: str, obj: Any, write: Write, *, generated: bool) -> None:
+        """What is set and filled in before anybody is asked. Who asks for a generated name does not own what follows from it."""
         meta = metadata.meta_of(obj)
+        now = self._birth(meta, namespace if served.resource.namespaced else "")
+        if not write.dry_run:
+            meta.resourceVersion = ""
+        name = meta.generateName[:LONGEST_PREFIX] + self.identity.suffix() if generated else ""
+        metadata.put_meta(obj, meta)
+        served.kind.default(obj)
+        if not write.applying:
+            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=now)
         if generated:
-            self._default_unnamed(served, obj, write)
-        else:
-            kind.default(obj)
-            if not write.applying:
-                self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
+            meta = metadata.meta_of(obj)
+            meta.name = name
+            metadata.put_meta(obj, meta)
+            served.kind.default_named(obj)
+
+    async def _create(self, served: Served, namespace: str, obj: Any, write: Write, *, generated: bool) -> Written:
+        resource, kind = served.resource, served.kind
+        self._begin(served, namespace, obj, write, generated=generated)
+        meta = metadata.meta_of(obj)
         kind.as_stored(obj)
         request = self._request("CREATE", served, meta.namespace, meta.name, write, obj, None)
         await self.gate.admit(request)
@@ -192,19 +193,6 @@ class Registry:
             return own or found, warnings
         unqualified = metadata.unqualified_finalizers(meta, resource) if served.custom is None else []
         return [*found, *unqualified, *own], warnings
-
-    def _default_unnamed(self, served: Served, obj: Any, write: Write) -> None:
-        """Who asks for a generated name does not own what follows from it."""
-        meta = metadata.meta_of(obj)
-        name, meta.name = meta.name, ""
-        metadata.put_meta(obj, meta)
-        served.kind.default(obj)
-        if not write.applying:
-            self.fields.record(served, obj, None, manager=write.manager, subresource="", now=self.now())
-        meta = metadata.meta_of(obj)
-        meta.name = name
-        metadata.put_meta(obj, meta)
-        served.kind.default(obj)
 
     def _taken(self, served: Served, namespace: str, name: str) -> AlreadyExists:
         error = AlreadyExists.of(served.resource.plural, served.resource.group, name)

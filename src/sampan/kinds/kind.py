@@ -4,7 +4,7 @@ Owns the class; each kind's module makes one `KIND`. Custom resources build a `K
 same class, with dicts for objects.
 
 The life of a write (`sampan.apiserver.registry` calls, in this order, which is upstream's):
-create: `default` → mutating admission (then `default` again where a webhook changed something) → `prepare_create`
+create: `default` (and `default_named` where the name was generated) → mutating admission (then `default` again where a webhook changed something) → `prepare_create`
 → `validate` + `validate_create` → validating admission;
 update: `default` → mutating admission → `prepare_update(new, old)` → `validate` + `validate_update` → validating admission;
 a subresource write: that subresource's `prepare` and `validate` in place of the kind's own, after `default` as well.
@@ -98,6 +98,8 @@ class Kind(Generic[T]):
     resource: Resource[T]
     default: Callable[[T], None] = _nothing
     """Fill what was left out, in place. Idempotent."""
+    default_named: Callable[[T], None] = _nothing
+    """The part of `default` that follows from the name: done once more when that was generated."""
     as_stored: Callable[[T], None] = _nothing
     """What upstream's storage loses, and every answer with it, in place: empty lists that are null."""
     prepare_create: Callable[[T], None] = _nothing

@@ -31,7 +31,13 @@ async def create(api: Api, info: RequestInfo, served: Served, body: Body) -> Res
             return await review(api.parts["reviewer"], info, served, obj)
         raise not_allowed()
     once_each(obj, info.warnings)
-    written = await api.registry.create(served, info.namespace, obj, write_of(info, options))
+
+    def again() -> Any:
+        twin = bodies.decode(served, raw, validation=options.validation, warnings=[], repeated=repeated)
+        once_each(twin, [])
+        return twin
+
+    written = await api.registry.create(served, info.namespace, obj, write_of(info, options), again)
     return object_answer(api, info, served, written.object, written.body, code=201, form=form)
 
 

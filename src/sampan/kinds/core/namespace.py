@@ -20,10 +20,15 @@ def is_terminating(namespace: Namespace) -> bool:
 
 
 def default(namespace: Namespace) -> None:
-    """Every namespace has its name as a label."""
+    """Every namespace is in a phase, and has its name as a label."""
+    default_named(namespace)
+    namespace.status.phase = namespace.status.phase or "Active"
+
+
+def default_named(namespace: Namespace) -> None:
+    """The label."""
     if namespace.metadata.name and namespace.metadata.labels.get(NAME_LABEL) != namespace.metadata.name:
         namespace.metadata.labels = namespace.metadata.labels | {NAME_LABEL: namespace.metadata.name}
-    namespace.status.phase = namespace.status.phase or "Active"
 
 
 def prepare_create(namespace: Namespace) -> None:
@@ -74,6 +79,7 @@ KIND: Kind[Namespace] = Kind(
     resource=NAMESPACES,
     metadata="both",
     default=default,
+    default_named=default_named,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
     validate=validate,
