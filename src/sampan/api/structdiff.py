@@ -149,8 +149,7 @@ def changed(shape: Shape, was: Any, now: Any, *, leaf: bool) -> Nodes:
     if now is ABSENT:
         return None, None, whole(shape, was, leaf=leaf)
     if leaf:
-        # JSON that is carried along as text may be the same in other words
-        return SAME if shape.form in _GROWING and codec.to_builtins(was) == codec.to_builtins(now) else (None, LEAF, None)
+        return SAME if shape.form in _GROWING and _is_same_json(shape, was, now) else (None, LEAF, None)
     if isinstance(was, Wire) and isinstance(now, Wire):
         return nodes(shape, was, now)
     kinds = {type(one) for one in (was, now) if one is not None}
@@ -159,6 +158,16 @@ def changed(shape: Shape, was: Any, now: Any, *, leaf: bool) -> Nodes:
     if kinds == {dict} and (was or now):
         return _maps(shape, was or {}, now or {})
     return typed.nodes(shape, codec.to_builtins(was), codec.to_builtins(now))
+
+
+def _is_same_json(shape: Shape, was: Any, now: Any) -> bool:
+    """Whether two values that differ are the same all the same: JSON that is carried along as text may be put in other words."""
+    if isinstance(was, Wire) and isinstance(now, Wire):
+        found = plan(type(now), shape)
+        for row, one, other in zip(found.rows, found.values(was), found.values(now), strict=True):
+            if one != other and (row.shape.form not in _GROWING or row.is_written(one) != row.is_written(other)):
+                return False
+    return bool(codec.to_builtins(was) == codec.to_builtins(now))
 
 
 def whole(shape: Shape, value: Any, *, leaf: bool) -> FieldSet:
