@@ -60,16 +60,18 @@ class Objects:
 
     # -- changing -------------------------------------------------------------------------------------------------
 
-    def entry(self, record: Record | Change, obj: Any = None) -> Entry:
-        """A stored value as an entry; the object becomes no part of this. `obj`: what the value would be decoded to, where that is known.
+    def entry(self, record: Record | Change) -> Entry:
+        """A stored value as an entry; the object becomes no part of this.
 
         Raises:
             ValueError: These are not the bytes of a stored object.
         """
-        key, value = record[0], record[1]
+        return self._entry(record, *self._place(record[0]), None)
+
+    def _entry(self, record: Record | Change, namespace: str, name: str, obj: Any) -> Entry:
+        """`obj`: what the value would be decoded to, where that is known."""
+        key, value, revision = record[:3]
         assert value is not None, "a deletion has no state"
-        revision = record[2]
-        namespace, name = self._place(key)
         indexed = ""
         if self._indexer is not None:
             indexed = self._indexer.of_object(obj) if obj is not None else self._indexer.of_value(value)
@@ -132,7 +134,7 @@ class Objects:
         new = None
         if change.value is not None:
             obj = self._known.take(change.value)
-            new = self.entry(change, obj)
+            new = self._entry(change, namespace, name, obj)
             self.put(new)
             if obj is not None:
                 self._known.keep(new, obj)
@@ -180,9 +182,13 @@ class Objects:
                     if key >= from_key and (not namespace or having[key].namespace == namespace)
                     and (not selection.name or having[key].name == selection.name))
         if namespace or not self.resource.namespaced:
-            space = self._spaces.get(namespace)
-            return space.from_(start) if space else iter(())
+            return self.within(namespace, start)
         return self._everywhere_named(selection.name, start) if selection.name else self._everywhere(start)
+
+    def within(self, namespace: str, start: str = "") -> Iterator[Entry]:
+        """All of a namespace in the order of their names, from `start` on."""
+        space = self._spaces.get(namespace)
+        return space.from_(start) if space else iter(())
 
     def _everywhere_named(self, name: str, start: str) -> Iterator[Entry]:
         from_key = self.prefix + start

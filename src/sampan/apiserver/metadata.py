@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from operator import attrgetter
 from typing import Any
 
 from sampan.api import codec, field, goprint, names
@@ -83,16 +84,17 @@ def validate_meta(meta: ObjectMeta, *, namespaced: bool, name_check: NameCheck |
     if meta.generateName:
         # what will be appended is valid in itself: judge the prefix with something in its place
         prefix = meta.generateName
-        found += [field.invalid("metadata.generateName", prefix, why) for why in check(names.masked(prefix))]
+        if messages := check(names.masked(prefix)):
+            found += field.invalid_each("metadata.generateName", prefix, messages)
     if not meta.name:
         found.append(field.required("metadata.name", "name or generateName is required"))
-    else:
-        found += [field.invalid("metadata.name", meta.name, why) for why in check(meta.name)]
+    elif messages := check(meta.name):
+        found += field.invalid_each("metadata.name", meta.name, messages)
     if namespaced:
         if not meta.namespace:
             found.append(field.required("metadata.namespace"))
-        else:
-            found += [field.invalid("metadata.namespace", meta.namespace, why) for why in names.dns1123_label(meta.namespace)]
+        elif messages := names.dns1123_label(meta.namespace):
+            found += field.invalid_each("metadata.namespace", meta.namespace, messages)
     elif meta.namespace:
         found.append(field.forbidden("metadata.namespace", "not allowed on this type"))
     if meta.generation < 0:
@@ -104,11 +106,14 @@ def validate_maps(meta: ObjectMeta) -> list[FieldError]:
     """Findings about labels and annotations."""
     found: list[FieldError] = []
     for key, value in meta.labels.items():
-        found += [field.invalid("metadata.labels", key, why) for why in names.label_key(key)]
-        found += [field.invalid("metadata.labels", value, why) for why in names.label_value(value)]
+        if messages := names.label_key(key):
+            found += field.invalid_each("metadata.labels", key, messages)
+        if messages := names.label_value(value):
+            found += field.invalid_each("metadata.labels", value, messages)
     total = 0
     for key, value in meta.annotations.items():
-        found += [field.invalid("metadata.annotations", key, why) for why in names.qualified_name(key.lower())]
+        if messages := names.qualified_name(key.lower()):
+            found += field.invalid_each("metadata.annotations", key, messages)
         total += len(key.encode()) + len(value.encode())
     if total > TOTAL_ANNOTATIONS_BYTES:
         found.append(FieldError("FieldValueTooLong", "metadata.annotations",
@@ -211,7 +216,7 @@ def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *
     """
     update, managed = validate_meta_update(new, old), _validate_managed(new)
     found = managed
-    if new.name and any(getattr(new, name) != getattr(old, name) for name in _JUDGED):
+    if new.name and _judged(new) != _judged(old):
         found = validate_meta(new, namespaced=resource.namespaced, name_check=_any_name)
         update += validate_maps(new) + _validate_owners(new)
     update += managed
@@ -221,7 +226,7 @@ def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource[Any], *
     return [*found, *update, *kinds_own, *unqualified]
 
 
-_JUDGED = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")
+_judged = attrgetter("labels", "annotations", "finalizers", "ownerReferences", "generateName")
 
 
 def _any_name(_: str) -> tuple[str, ...]:

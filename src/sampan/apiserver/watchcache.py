@@ -208,6 +208,8 @@ class WatchCache:
 
     def entries(self, namespace: str = "", *, indexed: str = "") -> Iterator[Entry]:
         """In the order of keys; of one namespace or all, of one indexed value or all. Read it before the next await."""
+        if namespace and not indexed:
+            return self._objects.within(namespace)
         return self._objects.select(Selection(namespace=namespace, indexed=indexed))
 
     def select(self, selection: Selection) -> Sequence[Entry]:

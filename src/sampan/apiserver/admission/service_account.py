@@ -58,19 +58,21 @@ class ServiceAccount:
         if request.operation != "CREATE":
             return
         pod: Pod = request.object
-        if MIRROR not in pod.metadata.annotations:
-            spec = pod.spec
-            spec.serviceAccountName = spec.serviceAccountName or spec.serviceAccount or "default"
-            spec.serviceAccount = spec.serviceAccountName
-            account = self._account(request, final=False)
-            wants = spec.automountServiceAccountToken
-            if wants is None:
-                wants = account.automountServiceAccountToken
-            if wants is not False:
-                mount_token(pod, VOLUME_PREFIX + self._identity.suffix())
-            if not spec.imagePullSecrets:
-                spec.imagePullSecrets = [LocalObjectReference(name=ref.name) for ref in account.imagePullSecrets]
-        self._judge(request, final=False)
+        if MIRROR in pod.metadata.annotations:
+            self._judge(request, final=False)
+            return
+        spec = pod.spec
+        spec.serviceAccountName = spec.serviceAccountName or spec.serviceAccount or "default"
+        spec.serviceAccount = spec.serviceAccountName
+        account = self._account(request, final=False)
+        wants = spec.automountServiceAccountToken
+        if wants is None:
+            wants = account.automountServiceAccountToken
+        if wants is not False:
+            mount_token(pod, VOLUME_PREFIX + self._identity.suffix())
+        if not spec.imagePullSecrets and account.imagePullSecrets:
+            spec.imagePullSecrets = [LocalObjectReference(name=ref.name) for ref in account.imagePullSecrets]
+        _judge_mounts(request, account, final=False)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Judge again: a later plugin may have changed the pod."""
@@ -85,15 +87,7 @@ class ServiceAccount:
             return
         if not pod.spec.serviceAccountName:
             raise forbidden(request, f"no service account specified for pod {request.namespace}/{pod.metadata.name}", final=final)
-        account = self._account(request, final=final)
-        if account.metadata.annotations.get(ENFORCE, "") not in _TRUE:
-            return
-        if request.operation == "CREATE":
-            for why in _unmountable(pod, account):
-                raise forbidden(request, why, final=final)
-            return
-        for why in _unmountable_of("ephemeral container", pod.spec.ephemeralContainers, account):
-            raise OtherStatus(why, code=500)
+        _judge_mounts(request, self._account(request, final=final), final=final)
 
     def _account(self, request: AdmissionRequest, *, final: bool) -> Any:
         name = request.object.spec.serviceAccountName
@@ -106,13 +100,26 @@ class ServiceAccount:
         return entry.object
 
 
+def _judge_mounts(request: AdmissionRequest, account: Any, *, final: bool) -> None:
+    """Refuse secrets that an account does not list, where it says that it lists all."""
+    if account.metadata.annotations.get(ENFORCE, "") not in _TRUE:
+        return
+    pod: Pod = request.object
+    if request.operation == "CREATE":
+        for why in _unmountable(pod, account):
+            raise forbidden(request, why, final=final)
+        return
+    for why in _unmountable_of("ephemeral container", pod.spec.ephemeralContainers, account):
+        raise OtherStatus(why, code=500)
+
+
 def mount_token(pod: Pod, volume_name: str) -> None:
     """Give every container the token, unless something else is mounted there; in place."""
     own = next((volume.name for volume in pod.spec.volumes if volume.name.startswith(VOLUME_PREFIX)), "")
     name = own or volume_name
     needed = False
     for container in [*pod.spec.initContainers, *(pod.spec.containers or ())]:
-        if all(mount.mountPath != MOUNT_PATH for mount in container.volumeMounts):
+        if MOUNT_PATH not in [mount.mountPath for mount in container.volumeMounts]:
             container.volumeMounts.append(VolumeMount(name=name, readOnly=True, mountPath=MOUNT_PATH))
             needed = True
     if needed and not own:
