@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.scheduler.small import cluster, node, pod
 
-from sampan.scheduler import room, snapshot
+from sampan.scheduler import kept, room, snapshot
 from sampan.scheduler.snapshot import Snapshot
 
 PRIORITIES = (0, 5, 10)
@@ -24,6 +24,7 @@ def check(found: Snapshot) -> None:
             emptied = emptied + level * (other < priority)
         assert np.array_equal(room.free(found, priority), free)
         assert np.array_equal(room.emptied(found, priority), emptied)
+        assert np.array_equal(room.lacking(found, priority, ((0, 700), (3, 1))), np.stack([free[0] < 700, free[3] < 1]))
 
 
 def turn(rng: random.Random, found: Snapshot) -> None:
@@ -61,12 +62,15 @@ def test_what_is_kept_is_what_adding_up_says(seed: int, monkeypatch: pytest.Monk
 
 def test_only_rows_that_changed_are_added_up_again() -> None:
     found = cluster(node("a"), node("b"))
-    before = room.free(found, 0)
+    before, lacks = room.emptied(found, 0), room.lacking(found, 0, ((0, 3500),))
+    assert not lacks.any(where=found.alive)
     moment = found.moment
     found.put_pod(pod("x", "1", on="b"))
     assert found.touched_since(moment) == [found.rows["b"]]
     # the columns stay the same, and so does what is kept for as many priorities as there may be
-    assert room.free(found, 0) is before
-    for priority in range(1, 2 * room.MOST_KEPT):
-        room.free(found, priority)
-    assert len(found.memory["free"]) == room.MOST_KEPT
+    assert room.emptied(found, 0) is before
+    assert room.lacking(found, 0, ((0, 3500),)) is lacks
+    assert [bool(lacks[0, found.rows[name]]) for name in "ab"] == [False, True]
+    for priority in range(1, 2 * kept.MOST_KEPT):
+        room.emptied(found, priority)
+    assert len(found.memory["emptied"]) == kept.MOST_KEPT

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from sampan.scheduler.kept import kept
 from sampan.scheduler.plugins.base import Narrowed, Plugin, Reason, Rejected
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Float, Mask, Snapshot
+from sampan.scheduler.snapshot import Float, Mask, Rows, Snapshot
 
 CLAIMS = "DynamicResources"
 
@@ -40,6 +42,14 @@ class Profile:
     preempts: bool = True
     candidates: tuple[int, int] = (10, 100)
     waits: Waits = Waits()
+
+    @cached_property
+    def scores_by_row(self) -> Sequence[tuple[Plugin, int]]:
+        return [(one, weight) for one, weight in self.scores if one.by_row]
+
+    @cached_property
+    def other_scores(self) -> Sequence[tuple[Plugin, int]]:
+        return [(one, weight) for one, weight in self.scores if not one.by_row]
 
 
 @dataclass(frozen=True)
@@ -110,18 +120,43 @@ def best_row(pod: Shape, snapshot: Snapshot, profile: Profile, feasible: Mask, s
     Raises:
         PluginError: They cannot be compared.
     """
-    rows = np.flatnonzero(feasible)
-    if len(rows) == 1:
-        return int(rows[0])
-    total = np.zeros(len(snapshot.alive), np.float64) if extra is None else extra.copy()
-    for plugin, weight in profile.scores:
+    if np.count_nonzero(feasible) == 1:
+        return int(feasible.argmax())
+    total = scores(pod, snapshot, profile, feasible)
+    if extra is not None:
+        total += extra
+    best = np.flatnonzero(feasible & (total == total.max(where=feasible, initial=-np.inf)))
+    after = int(best.searchsorted(start))
+    return int(best[after if after < len(best) else 0])
+
+
+def scores(pod: Shape, snapshot: Snapshot, profile: Profile, feasible: Mask) -> Float:
+    """float[N] of what the plugins say together, with their weights; meaningful where `feasible`.
+
+    Raises:
+        PluginError: They cannot be compared.
+    """
+    remembers = not snapshot.has_stand_ins(pod)
+    total = _by_row(pod, snapshot, profile).copy() if remembers else np.zeros(len(snapshot.alive), np.float64)
+    for plugin, weight in profile.other_scores if remembers else profile.scores:
         found = plugin.score(pod, snapshot, feasible)
         if found is not None:
             total += found if weight == 1 else weight * found
-    scores = total[rows]
-    best = rows[scores == scores.max()]
-    after = np.searchsorted(best, start)
-    return int(best[after] if after < len(best) else best[0])
+    return total
+
+
+def _by_row(pod: Shape, snapshot: Snapshot, profile: Profile) -> Float:
+    """float[N]: what the plugins say, with their weights, that look at one row at a time; shared, so read-only."""
+    def made(rows: Rows) -> Float:
+        total = np.zeros(len(snapshot.alive[rows]), np.float64)
+        for plugin, weight in profile.scores_by_row:
+            found = plugin.score_rows(pod, snapshot, rows)
+            if found is not None:
+                total += weight * found
+        return total
+
+    out: Float = kept(snapshot, "scores", (profile, pod.amounts), made)
+    return out
 
 
 def refusal(found: Filtered, snapshot: Snapshot) -> Refused:

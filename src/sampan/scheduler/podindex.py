@@ -40,7 +40,7 @@ class RowCounts:
 
     def __init__(self) -> None:
         self.sparse: dict[int, int] = {}
-        self._dense: npt.NDArray[np.int64] | None = None
+        self._dense: npt.NDArray[np.float64] | None = None
 
     def add(self, row: int, amount: int) -> None:
         now = self.sparse.get(row, 0) + amount
@@ -51,10 +51,10 @@ class RowCounts:
         if self._dense is not None and row < len(self._dense):
             self._dense[row] = now
 
-    def array(self, rows: int) -> npt.NDArray[np.int64]:
-        """int64[rows], not to be changed."""
+    def array(self, rows: int) -> npt.NDArray[np.float64]:
+        """float[rows] of whole numbers, not to be changed."""
         if self._dense is None or len(self._dense) != rows:
-            self._dense = np.zeros(rows, np.int64)
+            self._dense = np.zeros(rows, np.float64)
             for row, amount in self.sparse.items():
                 self._dense[row] = amount
         return self._dense

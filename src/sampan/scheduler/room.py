@@ -6,42 +6,16 @@ Source: kube-scheduler `framework/runtime/framework.go` (RunFilterPluginsWithNom
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from sampan.scheduler.snapshot import Int64, Snapshot
+import numpy as np
 
-MOST_KEPT = 16
-Rows = slice | list[int]
-
-
-def free(snapshot: Snapshot, priority: int) -> Int64:
-    """int64[R, N] of what is free, room that is kept for pods at least as important taken off; shared, so read-only."""
-    return _kept(snapshot, "free", priority, _free)
+from sampan.scheduler.kept import kept
+from sampan.scheduler.snapshot import Int64, Mask, Rows, Snapshot
 
 
-def emptied(snapshot: Snapshot, priority: int) -> Int64:
-    """The same once every less important pod is gone."""
-    return _kept(snapshot, "emptied", priority, _emptied)
-
-
-def _kept(snapshot: Snapshot, what: str, priority: int, made: Callable[[Snapshot, int, Rows], Int64]) -> Int64:
-    tables: dict[int, tuple[int, Int64]] = snapshot.memory.setdefault(what, {})
-    known = tables.pop(priority, None)
-    rows = snapshot.touched_since(known[0]) if known is not None else None
-    if known is None or rows is None:
-        table = made(snapshot, priority, slice(None))
-    else:
-        table = known[1]
-        if rows:
-            table[:, rows] = made(snapshot, priority, rows)
-    tables[priority] = (snapshot.moment, table)  # the last are those that were used last
-    if len(tables) > MOST_KEPT:
-        del tables[next(iter(tables))]
-    return table
-
-
-def _free(snapshot: Snapshot, priority: int, rows: Any) -> Int64:
+def free(snapshot: Snapshot, priority: int, rows: Rows = slice(None)) -> Int64:
+    """int64[R, rows] of what is free, room that is kept for pods at least as important taken off."""
     out: Int64 = snapshot.allocatable[:, rows] - snapshot.requested[:, rows]
     for other, level in snapshot.levels.items():
         if other >= priority:
@@ -49,8 +23,24 @@ def _free(snapshot: Snapshot, priority: int, rows: Any) -> Int64:
     return out
 
 
-def _emptied(snapshot: Snapshot, priority: int, rows: Any) -> Int64:
-    out = _free(snapshot, priority, rows)
+def lacking(snapshot: Snapshot, priority: int, wanted: tuple[tuple[int, int], ...]) -> Mask:
+    """bool[K, N] of the rows where less than (column, amount) is free, for K of these; shared, so read-only."""
+    def made(rows: Rows) -> Mask:
+        left = free(snapshot, priority, rows)
+        return np.stack([left[index] < amount for index, amount in wanted])
+
+    out: Mask = kept(snapshot, "lacking", (priority, wanted), made)
+    return out
+
+
+def emptied(snapshot: Snapshot, priority: int) -> Int64:
+    """int64[R, N], the same once every less important pod is gone; shared, so read-only."""
+    out: Int64 = kept(snapshot, "emptied", priority, partial(_emptied, snapshot, priority))
+    return out
+
+
+def _emptied(snapshot: Snapshot, priority: int, rows: Rows) -> Int64:
+    out = free(snapshot, priority, rows)
     for other, level in snapshot.by_priority.items():
         if other < priority:
             out += level[:, rows]

@@ -62,7 +62,7 @@ class Shape:
     """See the module. `pod` is one of the pods that have it; only its spec and labels may be used."""
 
     __slots__ = (
-        "__weakref__", "anti", "asking", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "features", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
+        "__weakref__", "amounts", "anti", "asking", "cache", "claims", "claims_by_volume", "complex", "controller", "extended", "features", "hard_spread", "key", "klass", "labels", "namespace", "node_name", "pod",
         "ports", "preferred", "priority", "requests", "required", "resource_claims", "scoring", "soft_spread",
     )
 
@@ -78,6 +78,7 @@ class Shape:
         there = requests(pod, missing={name: value for name, value in MISSING.items() if not (whole and name in self.requests)})
         self.scoring = (there.get("cpu", 0), there.get("memory", 0))
         self.asking: Mapping[str, int] = requests(pod, missing=MISSING, whole=False)
+        self.amounts = (frozenset(self.requests.items()), frozenset(self.asking.items()))  # all that matters where nodes are compared by what is on them
         self.ports = host_ports(pod)
         self.required, self.anti, self.preferred = _terms(pod)
         self.hard_spread = _spreads(pod, "DoNotSchedule")
@@ -164,8 +165,8 @@ def _spread(pod: Pod, one: TopologySpreadConstraint) -> Spread:
     labels = pod.metadata.labels
     keys = [Requirement(key, "in", (labels[key],)) for key in one.matchLabelKeys if key in labels]
     selector = _narrowed(_selector(one.labelSelector), keys)
-    # upstream counts nothing for a selector without requirements
-    term = Term(one.topologyKey, NOTHING if selector.empty else selector, frozenset((pod.metadata.namespace,)))
+    # upstream counts nothing for a selector without requirements; constraints that differ in their domains count the same pods
+    term = Term("", NOTHING if selector.empty else selector, frozenset((pod.metadata.namespace,)))
     return Spread(one.topologyKey, one.maxSkew, term, one.minDomains or 1,
                   honor_affinity=one.nodeAffinityPolicy != "Ignore", honor_taints=one.nodeTaintsPolicy == "Honor")
 

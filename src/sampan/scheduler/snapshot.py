@@ -25,6 +25,7 @@ from sampan.scheduler.world import World
 Mask = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
+Rows = slice | list[int]
 
 BASE_COLUMNS = ("cpu", "memory", "ephemeral-storage", "pods")
 RECENT_SHAPES = 4096
@@ -54,7 +55,7 @@ class Nominated:
 class LabelColumn:
     """One label key over all rows: ids of values, -1 where a node does not have the key."""
 
-    ids: npt.NDArray[np.int32]
+    ids: npt.NDArray[np.intp]
     values: dict[str, int] = field(default_factory=dict)
 
 
@@ -200,7 +201,7 @@ class Snapshot:
         self.allocatable, self.requested = longer(self.allocatable), longer(self.requested)  # type: ignore[assignment]
         self.scoring, self.alive, self.unschedulable = longer(self.scoring), longer(self.alive), longer(self.unschedulable)  # type: ignore[assignment]
         for column in self.labels.values():
-            column.ids = np.concatenate([column.ids, np.full(more, -1, np.int32)])
+            column.ids = np.concatenate([column.ids, np.full(more, -1, np.intp)])
         for key in self.taints:
             self.taints[key] = longer(self.taints[key])  # type: ignore[assignment]
         for table in (self.levels, self.by_priority):
@@ -241,7 +242,7 @@ class Snapshot:
         for key, value in labels.items():
             found = self.labels.get(key)
             if found is None:
-                found = self.labels[key] = LabelColumn(np.full(len(self.alive), -1, np.int32))
+                found = self.labels[key] = LabelColumn(np.full(len(self.alive), -1, np.intp))
             found.ids[row] = found.values.setdefault(value, len(found.values))
 
     def _compact(self, column: LabelColumn) -> None:
@@ -251,7 +252,7 @@ class Snapshot:
         names = list(column.values)
         used, ids = np.unique(column.ids, return_inverse=True)
         offset = 1 if len(used) and used[0] == -1 else 0
-        column.ids = (ids - offset).astype(np.int32)
+        column.ids = (ids - offset).astype(np.intp)
         column.values = {names[old]: new for new, old in enumerate(used[offset:])}
         self.generation += 1
 
@@ -415,7 +416,11 @@ class Snapshot:
 
     def is_intricate(self, shape: Shape) -> bool:
         """Whether more than free resources of nodes decides where a pod fits."""
-        return shape.complex or (bool(shape.extended) and not shape.extended.isdisjoint(self.world.device_class_of))
+        return shape.complex or self.has_stand_ins(shape)
+
+    def has_stand_ins(self, shape: Shape) -> bool:
+        """Whether devices may serve some of what a pod asks for."""
+        return bool(shape.extended) and not shape.extended.isdisjoint(self.world.device_class_of)
 
     def vector(self, shape: Shape) -> Int64:
         """int64[R] of what a pod asks for, itself counted among `pods`."""

@@ -22,7 +22,7 @@ from sampan.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS
 from sampan.kinds.core.pod import is_sidecar
 from sampan.scheduler.dra.devices import inventory, taken
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Int64, Mask, Snapshot
+from sampan.scheduler.snapshot import Int64, Mask, Rows, Snapshot
 from sampan.scheduler.world import World
 
 ANNOTATION = "resource.kubernetes.io/extended-resource-claim"
@@ -146,15 +146,15 @@ def stand_ins(resource: str, snapshot: Snapshot) -> tuple[Int64, Int64] | None:
     return np.where(unknown, 0, used), np.where(unknown, 0, there)
 
 
-def shares_now(snapshot: Snapshot, resource: str) -> tuple[Int64, Int64]:
-    """(used, capacity) of a resource, int64[N] each, not to be changed; where a node has none of its own, devices that stand behind it count."""
+def shares_now(snapshot: Snapshot, resource: str, rows: Rows = slice(None)) -> tuple[Int64, Int64]:
+    """(used, capacity) of a resource on these rows, not to be changed; where a node has none of its own, devices that stand behind it count."""
     index = snapshot.column(resource)
-    used, capacity = snapshot.requested[index], snapshot.allocatable[index]
+    used, capacity = snapshot.requested[index, rows], snapshot.allocatable[index, rows]
     devices = stand_ins(resource, snapshot)
     if devices is None:
         return used, capacity
-    theirs = (capacity == 0) & (devices[1] > 0)
-    return np.where(theirs, devices[0], used), np.where(theirs, devices[1], capacity)
+    theirs = (capacity == 0) & (devices[1][rows] > 0)
+    return np.where(theirs, devices[0][rows], used), np.where(theirs, devices[1][rows], capacity)
 
 
 def variants(pod: Shape, snapshot: Snapshot, rows: Mask) -> list[tuple[Mask, ResourceClaim | None]]:

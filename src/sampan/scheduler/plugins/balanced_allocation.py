@@ -11,7 +11,7 @@ import numpy as np
 from sampan.scheduler.dra.extended import shares_now
 from sampan.scheduler.plugins.base import Plugin
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
+from sampan.scheduler.snapshot import Float, Int64, Rows, Snapshot
 
 
 def balance(used: list[Int64], capacity: list[Int64]) -> Float:
@@ -37,11 +37,12 @@ def balance(used: list[Int64], capacity: list[Int64]) -> Float:
 
 class NodeResourcesBalancedAllocation(Plugin):
     name = "NodeResourcesBalancedAllocation"
+    by_row = True
 
     def __init__(self, resources: tuple[str, ...] = ("cpu", "memory")) -> None:
         self._resources = resources
 
-    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+    def score_rows(self, pod: Shape, snapshot: Snapshot, rows: Rows) -> Float | None:
         if not any(pod.requests.get(name) for name in self._resources):
             return None
         before: list[Int64] = []
@@ -51,7 +52,7 @@ class NodeResourcesBalancedAllocation(Plugin):
             asked = pod.requests.get(name, 0)
             if not asked and name not in ("cpu", "memory", "ephemeral-storage"):
                 continue
-            used, most = shares_now(snapshot, name)
+            used, most = shares_now(snapshot, name, rows)
             before.append(used)
             after.append(used + asked)
             capacity.append(most)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Float, Mask, Snapshot
+from sampan.scheduler.snapshot import Float, Mask, Rows, Snapshot
 from sampan.scheduler.world import What
 
 
@@ -88,6 +88,7 @@ class Plugin:
     name = ""
     static = False  # the filter depends on labels, taints and spec of nodes alone, so that its verdict is remembered
     events: frozenset[What] = frozenset()  # the changes that can make up for a refusal
+    by_row = False  # the score of a row follows from what is on it, and from `Shape.amounts`: it is remembered until the row changes
     knows_taints = False  # of a change of taints `helps` decides; who does not know looks again, as upstream does
 
     def prefilter(self, pod: Shape, snapshot: Snapshot) -> Rejected | Narrowed | None:
@@ -108,7 +109,11 @@ class Plugin:
         Raises:
             PluginError: What the pod prefers cannot be read.
         """
-        return None
+        return self.score_rows(pod, snapshot, slice(None)) if self.by_row else None
+
+    def score_rows(self, pod: Shape, snapshot: Snapshot, rows: Rows) -> Float | None:
+        """`score` of some rows, where it goes `by_row`. Where devices stand behind what a pod asks for, nothing is remembered."""
+        raise NotImplementedError
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         """Whether a change of one of `events` may make up for this plugin's refusal of the pod."""

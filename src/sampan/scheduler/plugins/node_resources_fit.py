@@ -15,9 +15,9 @@ from sampan.api.resources import DEVICE_CLASSES
 from sampan.kinds.core.pod import amounts
 from sampan.scheduler.dra.extended import shares_now
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
-from sampan.scheduler.room import free
+from sampan.scheduler.room import lacking
 from sampan.scheduler.shape import Shape
-from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
+from sampan.scheduler.snapshot import Float, Int64, Mask, Rows, Snapshot
 from sampan.scheduler.world import CLASS_PREFIX, What
 
 StrategyType = Literal["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]
@@ -55,25 +55,26 @@ def fit_mask(requests: Int64, free: Int64) -> Mask:
     return mask
 
 
-def used_shares(pod: Shape, snapshot: Snapshot, resource: str) -> tuple[Int64, Int64] | None:
-    """(used with the pod, capacity), int64[N] each; None: the resource does not count for this pod.
+def used_shares(pod: Shape, snapshot: Snapshot, resource: str, rows: Rows) -> tuple[Int64, Int64] | None:
+    """(used with the pod, capacity) of these rows; None: the resource does not count for this pod.
 
     CPU and memory count with stand-ins for containers that ask for nothing; what a pod asks for as a whole counts once
     it is there, not while it looks for a place.
     """
     if resource in ("cpu", "memory"):
         index = 0 if resource == "cpu" else 1
-        return snapshot.scoring[index] + pod.asking.get(resource, 0), snapshot.allocatable[index]
+        return snapshot.scoring[index, rows] + pod.asking.get(resource, 0), snapshot.allocatable[index, rows]
     asked = pod.asking.get(resource, 0)
     # a resource that few nodes have counts only for the pods that want it
     if not asked and resource not in ("cpu", "memory", "ephemeral-storage"):
         return None
-    used, capacity = shares_now(snapshot, resource)
+    used, capacity = shares_now(snapshot, resource, rows)
     return used + asked, capacity
 
 
 class NodeResourcesFit(Plugin):
     name = "NodeResourcesFit"
+    by_row = True
     events: frozenset[What] = frozenset(("node", "pod gone", "pod changed", "device class"))
 
     def __init__(self, strategy: Strategy = Strategy(), ignored: frozenset[str] = frozenset(), ignored_groups: frozenset[str] = frozenset()) -> None:
@@ -81,13 +82,13 @@ class NodeResourcesFit(Plugin):
 
     def filter(self, pod: Shape, snapshot: Snapshot) -> Verdict | None:
         wanted = self._wanted(pod, snapshot)
-        left = free(snapshot, pod.priority)
+        lacks = lacking(snapshot, pod.priority, tuple((index, amount) for _, index, amount in wanted))
         fits: Mask | None = None
         reasons: list[Reason] = []
-        for name, index, amount in wanted:
-            short = left[index] < amount
+        for (name, index, amount), lack in zip(wanted, lacks, strict=True):
+            short: Mask = lack
             if name in pod.extended and name in snapshot.world.device_class_of:
-                short &= snapshot.allocatable[index] > 0  # where a node has none of it, DynamicResources has the say
+                short = lack & (snapshot.allocatable[index] > 0)  # where a node has none of it, DynamicResources has the say
             if not short.any():
                 continue
             fits = ~short if fits is None else fits & ~short
@@ -112,27 +113,25 @@ class NodeResourcesFit(Plugin):
     def _ignores(self, name: str) -> bool:
         return name in self._ignored or ("/" in name and name.split("/", 1)[0] in self._groups)
 
-    def score(self, pod: Shape, snapshot: Snapshot, feasible: Mask) -> Float | None:
+    def score_rows(self, pod: Shape, snapshot: Snapshot, rows: Rows) -> Float | None:
         parts = []
         for resource, weight in self._strategy.resources:
-            shares = used_shares(pod, snapshot, resource)
+            shares = used_shares(pod, snapshot, resource, rows)
             if shares is not None:
                 parts.append((*shares, weight))
         if self._strategy.type == "RequestedToCapacityRatio":
-            return _ratio(parts, self._strategy.points, len(snapshot.alive))
-        total = np.zeros(len(snapshot.alive), np.int64)
-        weights = np.zeros(len(snapshot.alive), np.int64)
-        for used, capacity, weight in parts:
-            some = np.maximum(capacity, 1)
-            if self._strategy.type == "LeastAllocated":
-                part = np.maximum(capacity - used, 0) * 100 // some
-            else:
-                part = np.minimum(used, capacity) * 100 // some
-            has = capacity > 0
-            total += np.where(has, part * weight, 0)
-            weights += np.where(has, weight, 0)
-        out: Float = (total // np.maximum(weights, 1)).astype(np.float64)
-        return out
+            return _ratio(parts, self._strategy.points, len(snapshot.alive[rows]))
+        total = np.zeros(len(snapshot.alive[rows]), np.int64)
+        weights = np.zeros_like(total)
+        for used, capacity, weight in parts:  # where a node has none of it, nothing is free, nothing is used of it
+            part = np.maximum(capacity - used, 0) if self._strategy.type == "LeastAllocated" else np.minimum(used, capacity)
+            part *= 100
+            part //= np.maximum(capacity, 1)
+            part *= weight
+            total += part
+            weights += (capacity > 0) * weight
+        total //= np.maximum(weights, 1)
+        return total.astype(np.float64)
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         if change.what == "device class":

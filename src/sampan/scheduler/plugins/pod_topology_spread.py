@@ -6,20 +6,19 @@ by the profile's defaults. Source: `plugins/podtopologyspread/{filtering,scoring
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from sampan.api.resources import REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES, STATEFUL_SETS
 from sampan.api.selectors import NOTHING, Requirement, Selector, SelectorError, of_label_selector, of_set
-from sampan.scheduler.nodeselect import wanted_rows
+from sampan.scheduler.domains import HOSTNAME, Domains, spreading
 from sampan.scheduler.plugins.base import Change, Plugin, Reason, Verdict
 from sampan.scheduler.shape import Shape, Spread, Term
-from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
-from sampan.scheduler.taints import untolerated
+from sampan.scheduler.snapshot import Float, Mask, Snapshot
 from sampan.scheduler.world import What
 
-HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+ZONE = "topology.kubernetes.io/zone"
 MISSING_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 SKEWED = "node(s) didn't match pod topology spread constraints"
 
@@ -42,7 +41,8 @@ class PodTopologySpread(Plugin):
     knows_taints = True
 
     def __init__(self, defaults: tuple[DefaultSpread, ...] = SYSTEM_DEFAULTS) -> None:
-        self._defaults, self._system = defaults, defaults is SYSTEM_DEFAULTS
+        self._hard, self._soft = tuple(one for one in defaults if one.hard), tuple(one for one in defaults if not one.hard)
+        self._system = defaults is SYSTEM_DEFAULTS
 
     # filter
 
@@ -50,52 +50,27 @@ class PodTopologySpread(Plugin):
         spreads = self._spreads(pod, snapshot, hard=True)
         if not spreads:
             return None
-        complete = self._complete(spreads, snapshot)
         fits = np.ones(len(snapshot.alive), np.bool_)
         missing, skewed = np.zeros_like(fits), np.zeros_like(fits)
-        for one in spreads:
-            has = snapshot.has_label(one.topology_key)
-            missing |= fits & ~has
-            fits &= has
-            bad = fits & self._too_many(one, pod, snapshot, complete)
+        for one in spreading(pod, snapshot, spreads, hard=True).parts:
+            assert isinstance(one, Domains)
+            missing |= fits & ~one.has
+            fits &= one.has
+            bad = fits & self._too_many(one, pod, snapshot)
             skewed |= bad
             fits &= ~bad
         return Verdict(fits, (Reason(MISSING_LABEL, missing, resolvable=False), Reason(SKEWED, skewed, resolvable=True)))
 
-    def _too_many(self, one: Spread, pod: Shape, snapshot: Snapshot, complete: Mask) -> Mask:
-        counted = self._counted(one, pod, snapshot, complete & snapshot.alive)
-        column = snapshot.labels.get(one.topology_key)
-        if column is None or not counted.any():
+    @staticmethod
+    def _too_many(domains: Domains, pod: Shape, snapshot: Snapshot) -> Mask:
+        one, present = domains.spread, domains.present
+        if not present.any():
             return np.zeros(len(snapshot.alive), np.bool_)
-        size = len(column.values) + 1
-        rows = snapshot.index.counter((one.term,), live=True).array(len(snapshot.alive))
-        inside = column.ids[counted]
-        sums = np.bincount(inside, weights=rows[counted], minlength=size)
-        present = np.zeros(size, np.bool_)
-        present[inside] = True
-        least = sums[present].min()
-        if int(present.sum()) < one.min_domains:
-            least = 0
+        least = domains.sums[present].min() if np.count_nonzero(present) >= one.min_domains else 0.0
         own = 1 if pod.matched_by(one.term, snapshot.world.namespace_labels) else 0
-        bad = sums + (own - least) > one.max_skew
-        out: Mask = bad[column.ids]
+        bad = domains.sums + (own - least) > one.max_skew
+        out: Mask = bad[domains.ids]
         return out
-
-    @staticmethod
-    def _complete(spreads: tuple[Spread, ...], snapshot: Snapshot) -> Mask:
-        out = np.ones(len(snapshot.alive), np.bool_)
-        for one in spreads:
-            out &= snapshot.has_label(one.topology_key)
-        return out
-
-    @staticmethod
-    def _counted(one: Spread, pod: Shape, snapshot: Snapshot, rows: Mask) -> Mask:
-        """The rows of `rows` that the constraint's policies count."""
-        if one.honor_affinity and (wanted := wanted_rows(pod, snapshot)) is not None:
-            rows = rows & wanted
-        if one.honor_taints:
-            rows = rows & ~untolerated(pod, snapshot)
-        return rows
 
     # score
 
@@ -104,52 +79,46 @@ class PodTopologySpread(Plugin):
         if not spreads:
             return None
         strict = bool(pod.soft_spread) or not self._system
-        complete = self._complete(spreads, snapshot) if strict else snapshot.alive
-        judged = feasible & complete
-        raw = np.zeros(len(snapshot.alive), np.float64)
-        for one in spreads:
-            raw += self._raw(one, pod, snapshot, judged, complete)
-        raw = np.floor(raw + 0.5)
-        values = raw[judged]
-        if not len(values):
-            return np.zeros_like(raw)
-        most, least = values.max(), values.min()
-        out: Float = np.full_like(raw, 100.0) if most == 0 else np.floor(100.0 * (most + least - raw) / most)
-        return np.where(judged, out, 0.0)
-
-    def _raw(self, one: Spread, pod: Shape, snapshot: Snapshot, judged: Mask, complete: Mask) -> Float:
-        rows: Int64 = snapshot.index.counter((one.term,), live=True).array(len(snapshot.alive))
-        has = snapshot.has_label(one.topology_key)
-        if one.topology_key == HOSTNAME:
-            weight = np.log(int(judged.sum()) + 2)
-            out: Float = np.where(has, rows * weight + (one.max_skew - 1), 0.0)
-            return out
-        column = snapshot.labels.get(one.topology_key)
-        # a node without the label is, among the defaults, in the domain of no name
-        ids = column.ids if column is not None else np.full(len(snapshot.alive), -1, np.int32)
-        size = (len(column.values) if column is not None else 0) + 1
-        counted = self._counted(one, pod, snapshot, complete & snapshot.alive)
-        sums = np.bincount(ids[counted] + 1, weights=rows[counted], minlength=size)
-        weight = np.log(len(np.unique(ids[judged])) + 2)
-        return np.where(has, sums[ids + 1] * weight + (one.max_skew - 1), 0.0)
+        found = spreading(pod, snapshot, spreads, hard=False, strict=strict)
+        judged = feasible & found.complete
+        raw = found.parts[0].raw(judged)
+        for one in found.parts[1:]:
+            raw += one.raw(judged)
+        raw += 0.5
+        np.floor(raw, out=raw)
+        most, least = raw.max(where=judged, initial=-np.inf), raw.min(where=judged, initial=np.inf)
+        if most == 0:
+            raw[:] = 100.0
+        elif most > 0:  # there are such rows
+            np.subtract(most + least, raw, out=raw)
+            raw *= 100.0
+            raw /= most
+            np.floor(raw, out=raw)
+        raw *= judged
+        return raw
 
     # which constraints
 
     def _spreads(self, pod: Shape, snapshot: Snapshot, *, hard: bool) -> tuple[Spread, ...]:
         if pod.hard_spread or pod.soft_spread:
             return pod.hard_spread if hard else pod.soft_spread
-        wanted = [one for one in self._defaults if one.hard == hard]
+        wanted = self._hard if hard else self._soft
         if not wanted:
             return ()
         version = snapshot.world.version(SERVICES, REPLICATION_CONTROLLERS, REPLICA_SETS, STATEFUL_SETS)
-        known = pod.cache.get("default spread")
+        known = pod.cache.get((self, hard))
         if known is None or known[0] != version:
-            known = pod.cache["default spread"] = (version, default_selector(pod, snapshot))
-        selector: Selector = known[1]
+            known = pod.cache[self, hard] = (version, self._defaults_of(wanted, pod, snapshot))
+        found: tuple[Spread, ...] = known[1]
+        return found
+
+    @staticmethod
+    def _defaults_of(wanted: tuple[DefaultSpread, ...], pod: Shape, snapshot: Snapshot) -> tuple[Spread, ...]:
+        selector = default_selector(pod, snapshot)
         if selector.empty or selector.nothing:
             return ()
         term = Term("", selector, frozenset((pod.namespace,)))
-        return tuple(Spread(one.topology_key, one.max_skew, replace(term, topology_key=one.topology_key)) for one in wanted)
+        return tuple(Spread(one.topology_key, one.max_skew, term) for one in wanted)
 
     def helps(self, change: Change, pod: Shape, snapshot: Snapshot) -> bool:
         spreads = self._spreads(pod, snapshot, hard=True)
