@@ -48,17 +48,17 @@ class Resource(Generic[T]):
         module, name = self.wire_path.split(":")
         return cast("type[T]", getattr(import_module(module), name))
 
-    @property
+    @cached_property
     def group_version(self) -> str:
         """As in `apiVersion`: `v1` or `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
+    @cached_property
     def group_resource(self) -> str:
         """As in messages: `pods` or `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-    @property
+    @cached_property
     def root(self) -> str:
         """The path that its URLs start with: `/api/v1` or `/apis/apps/v1`."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
