@@ -429,7 +429,8 @@ class Caches:
 
     def find(self, resource: Resource[Any]) -> WatchCache | None:
         """As `of`; None if it has not been loaded."""
-        return self._by_resource.get(resource) or self._caches.get(key_prefix(resource))
+        found = self._by_resource.get(resource)
+        return found if found is not None else self._caches.get(key_prefix(resource))
 
     async def load(self, *resources: Resource[Any]) -> None:
         """Fill the caches of these resources; those that are there already stay as they are."""

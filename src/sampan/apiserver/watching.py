@@ -321,8 +321,10 @@ class Hub:
         counts = self._counts
         if not counts:
             return 0
-        places = dict.fromkeys((("", ""), (namespace, ""), (namespace, name)))
-        return sum(counts.get(place, 0) for place in places)
+        count = counts.get(("", ""), 0)
+        if namespace:
+            count += counts.get((namespace, ""), 0)
+        return count + counts.get((namespace, name), 0) if name else count
 
     def __len__(self) -> int:
         return sum(len(group.watchers) for group in self._groups.values())

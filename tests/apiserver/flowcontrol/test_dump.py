@@ -17,9 +17,9 @@ NOW = datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
 def busy_level() -> Level:
     level = Level("busy")
     level.queuing = Queuing(2, 1, 5)
-    level.queues = QueueSet(level.queuing, 1, 0.0)
+    level.set = QueueSet(level.queuing, 1, 0.0)
     for second, who in ((1.5, "a"), (2.0, "b")):
-        ticket = level.queues.start(level.tally("s"), 0, who, second, Work(1, 2, 0.005))
+        ticket = level.set.start(level.tally("s"), 0, who, second, Work(1, 2, 0.005))
         assert ticket is not None
         ticket.about = parse("GET", "/apis/apps/v1/namespaces/n/deployments/d", {}, {})
         ticket.about.user = User(who)

@@ -93,7 +93,10 @@ class FlowControl:
         info.flow_headers = flow.headers
         level, tally = flow.level, flow.tally
         work = ONE_SEAT if info.verb == "get" or not info.is_resource else self._work(info, level, tally)
-        tally.widths.observe(work.seats)
+        if work is ONE_SEAT:
+            tally.narrow += 1
+        else:
+            tally.widths.observe(work.seats)
         queues = level.set
         ticket = queues.start(tally, flow.entropy, flow.distinguisher, self._monotonic(), work)
         if queues.woken:
@@ -105,7 +108,7 @@ class FlowControl:
         ticket.level, ticket.about = level, info
         if ticket.state == EXECUTING:
             if not level.exempt:
-                tally.waited.observe(0.0)
+                tally.at_once += 1
             self._noted(ticket)
         return ticket
 

@@ -28,10 +28,12 @@ EXEMPT_NAME, CATCH_ALL_NAME = "exempt", "catch-all"
 class Level:
     """One priority level in force. `nominal`, `least`, `most` and `current` are numbers of seats."""
 
+    set: QueueSet
+    """Its seats and queues; there once seats have been divided."""
+
     def __init__(self, name: str) -> None:
         self.name, self.uid = name, ""
-        self.queuing = Queuing()
-        self.queues: QueueSet | None = None
+        self.queuing, self.exempt = Queuing(), False
         self.shares = 0
         self.lendable_percent = 0
         self.borrowing_percent: int | None = None
@@ -43,16 +45,6 @@ class Level:
         self.demand, self.usage, self.dropped = Demand(), Usage(), Dropped()
         self.tallies: dict[str, SchemaTally] = {}
         self._period: dict[int, float] = {}
-
-    @property
-    def exempt(self) -> bool:
-        return self.queuing.queues == EXEMPT
-
-    @property
-    def set(self) -> QueueSet:
-        """Its seats and queues."""
-        assert self.queues is not None, self.name
-        return self.queues
 
     @property
     def denominator(self) -> int:
@@ -75,6 +67,7 @@ class Level:
             self.shares = 30 if shares is None else shares
             self.lendable_percent, self.borrowing_percent = limited.lendablePercent or 0, limited.borrowingLimitPercent
         self.queuing = queuing_of(config) or self.queuing
+        self.exempt = self.queuing.queues == EXEMPT
 
     def tally(self, schema: str) -> SchemaTally:
         """What is counted of a schema's requests here."""
@@ -84,7 +77,9 @@ class Level:
         return found
 
     def fold(self, now: float) -> None:
-        """Take what the time was spent with into the histograms and this period's demand."""
+        """Take what the time was spent with into the histograms and this period's demand, and what was only counted."""
+        for tally in self.tallies.values():
+            tally.settle()
         spent = self.set.take_spent(now)
         self.usage.add(spent.items(), limit=self.denominator, room=self.room)
         period = self._period
@@ -196,9 +191,9 @@ class Levels:
             level.most_seats = 0
             if level.queuing.queues > 0:
                 level.most_seats = max(1, min(math.ceil(level.nominal * MOST_SEATS_SHARE), level.nominal // level.queuing.hand_size))
-            if level.queues is None:
+            if not hasattr(level, "set"):
                 level.current = level.nominal - lendable // 2
-                level.queues = QueueSet(level.queuing, level.current, now)
+                level.set = QueueSet(level.queuing, level.current, now)
 
     def adjust(self, now: float) -> None:
         """Lend and borrow by what each level could have used since the last time; every ten seconds."""

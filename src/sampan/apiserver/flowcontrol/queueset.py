@@ -32,7 +32,8 @@ from sampan.apiserver.flowcontrol.usage import Spent
 UNIT = 100_000_000  # of one seat-second
 EXPECTED_SECONDS = 0.003
 """How long a request is taken to last before it is known."""
-MOST_HANDS = 4096
+MOST_HANDS = 16_384
+"""As many as flows are known: 5,000 nodes, each a flow of its own, ask one after the other."""
 MOST_SPENT = 512
 
 WAITING, EXECUTING, LINGERING, DONE = "waiting", "executing", "lingering", "done"
@@ -100,6 +101,10 @@ class QueueSet:
         """Of the latest one that came from a queue: the reading of R then, and when it would have started in the fair server."""
         self.spent: Spent = {}
         """Seconds by (requests executing, seats in use, requests waiting, seats waited for); taken away by `take_spent`."""
+        self.full = False
+        """Whether it is time to call `take_spent`: more states are counted with ones like them, which takes long."""
+        self.woken: list[Ticket] = []
+        """Those that need not wait any longer, until `take_dispatched` takes them."""
         self._last = now
         self._robin = -1
         self._enqueued = 0
@@ -107,14 +112,17 @@ class QueueSet:
         self._with_waiting: dict[Queue, None] = {}
         self._lingering: list[tuple[float, int, Ticket]] = []
         self._order = count()
-        self._out: list[Ticket] = []
+        self._surplus = False  # more queues than wanted, until they are empty
         self._hands: dict[int, tuple[int, ...]] = {}
 
     # -- requests -------------------------------------------------------------------------------------------------
 
     def start(self, tally: SchemaTally, entropy: int, distinguisher: str, now: float, work: Work = ONE_SEAT) -> Ticket | None:
         """A request has come: its ticket, EXECUTING or WAITING, or None: turn it away."""
-        self.advance(now)
+        if self._lingering:
+            self.advance(now)
+        else:
+            self._tick(now)
         ticket = Ticket(tally, distinguisher, work, now, self.r)
         if self.queuing.queues < 1:
             if self.queuing.queues == REJECT and not self._fits(ticket.seats):
@@ -125,10 +133,10 @@ class QueueSet:
             return ticket
         queue = self._choose(entropy)
         ticket.queue = queue
-        if not self.waiting and self._fits(ticket.seats) and self.seats_in_use < self.limit:
+        if not self.waiting and self.seats_in_use < self.limit and self._fits(ticket.seats):
             # nobody waits: what enqueuing and dispatching come to
             queue.next_r = self.r if not queue.executing or queue.next_r < self.r else queue.next_r
-            tally.queued(1)
+            tally.first += 1
             self._robin = queue.index
             self._execute(ticket, now)
             return ticket
@@ -143,7 +151,10 @@ class QueueSet:
     def finish(self, ticket: Ticket, now: float) -> None:
         """An executing request is done; its seats may be kept a while longer."""
         assert ticket.state == EXECUTING, ticket.state
-        self.advance(now)
+        if self._lingering:
+            self.advance(now)
+        else:
+            self._tick(now)
         self.executing -= 1
         ticket.tally.executing -= 1
         queue = ticket.queue
@@ -154,7 +165,8 @@ class QueueSet:
             if not queue.executing and not queue.waiting:
                 self._active -= 1
             queue.next_r -= round(ticket.initial_seats * (EXPECTED_SECONDS - (now - ticket.started)) * UNIT)
-            queue.bound()
+            if queue.waiting:
+                queue.bound()
         if ticket.latency > 0:
             ticket.state = LINGERING
             heapq.heappush(self._lingering, (now + ticket.latency, next(self._order), ticket))
@@ -167,8 +179,8 @@ class QueueSet:
         """A waiting request is given up."""
         assert ticket.state == WAITING, ticket.state
         self.advance(now)
-        if ticket in self._out:  # seats became free meanwhile
-            self._out.remove(ticket)
+        if ticket in self.woken:  # seats became free meanwhile
+            self.woken.remove(ticket)
             self.finish(ticket, now)
             return
         queue = ticket.queue
@@ -191,6 +203,7 @@ class QueueSet:
         if queuing != self.queuing:
             self._hands.clear()
         self.queuing, self.limit = queuing, limit
+        self._surplus = len(self.queues) > max(queuing.queues, 0)
         for queue in reversed(self.queues[max(queuing.queues, 0):]):
             self._shrink(queue)
         self._dispatch(now)
@@ -208,13 +221,8 @@ class QueueSet:
 
     def take_dispatched(self) -> list[Ticket]:
         """Those that need not wait any longer, once."""
-        out, self._out = self._out, []
+        out, self.woken = self.woken, []
         return out
-
-    @property
-    def woken(self) -> bool:
-        """Whether there are any for `take_dispatched`."""
-        return bool(self._out)
 
     @property
     def next_release(self) -> float | None:
@@ -236,15 +244,10 @@ class QueueSet:
         """How many seats are, or would be, in use."""
         return self.seats_in_use + self.seats_waiting
 
-    @property
-    def full(self) -> bool:
-        """Whether it is time to call `take_spent`: more states are counted with ones like them, which takes long."""
-        return len(self.spent) >= MOST_SPENT
-
     def take_spent(self, now: float) -> Spent:
         """How the time since the last call was spent."""
         self.advance(now)
-        spent, self.spent = self.spent, {}
+        spent, self.spent, self.full = self.spent, {}, False
         self.spent[self.executing, self.seats_in_use, self.waiting, self.seats_waiting] = 0.0
         return spent
 
@@ -260,6 +263,7 @@ class QueueSet:
             spent[state] += passed
         elif len(spent) < MOST_SPENT:
             spent[state] = passed
+            self.full = len(spent) == MOST_SPENT
         else:  # somebody should have taken it long ago: count it with a state that is like it
             nearest = min(spent, key=lambda known: abs(known[1] + known[3] - seats - asked))
             spent[nearest] += passed
@@ -301,7 +305,7 @@ class QueueSet:
         self.seats_waiting += ticket.seats
         ticket.tally.waiting += 1
         ticket.tally.seats_waiting += ticket.seats
-        ticket.tally.queued(len(queue.waiting))
+        ticket.tally.lengths.observe(len(queue.waiting))
 
     def _left(self, queue: Queue, ticket: Ticket) -> None:
         """It is out of the queue's line, executing or given up."""
@@ -331,7 +335,7 @@ class QueueSet:
             self._robin = queue.index
             self._execute(ticket, now)
             queue.bound()
-            self._out.append(ticket)
+            self.woken.append(ticket)
 
     def _next(self) -> Queue:
         """The queue whose first request would be finished first; of equals, the next in turn."""
@@ -364,7 +368,8 @@ class QueueSet:
         ticket.tally.seats -= ticket.seats
         if ticket.queue is not None:
             ticket.queue.seats -= ticket.seats
-            self._shrink(ticket.queue)
+            if self._surplus:
+                self._shrink(ticket.queue)
 
     def _shrink(self, queue: Queue) -> None:
         """Queues over the number that is wanted go when they are empty."""
@@ -377,4 +382,5 @@ class QueueSet:
             self.queues[index].index = index
         if self._robin >= queue.index:
             self._robin -= 1
+        self._surplus = len(self.queues) > max(self.queuing.queues, 0)
         self._hands.clear()

@@ -23,9 +23,9 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def buckets(self) -> list[tuple[str, float]]:
         """Upper bounds and how many are not above them, as the text format has it."""
@@ -37,25 +37,33 @@ class Histogram:
 
 
 class SchemaTally:
-    """One FlowSchema's at one level."""
+    """One FlowSchema's at one level.
 
-    __slots__ = ("dispatched", "executing", "executions", "lengths", "level", "no_accommodation", "rejected", "schema", "seats",
-                 "seats_waiting", "waited", "waited_in_vain", "waiting", "watchers", "watching", "widths")
+    What is true of nearly every request is only counted as it comes (`at_once`, `first`, `narrow`), and in the histograms after `settle`.
+    """
+
+    __slots__ = ("at_once", "dispatched", "executing", "executions", "first", "lengths", "level", "narrow", "no_accommodation", "rejected",
+                 "schema", "seats", "seats_waiting", "waited", "waited_in_vain", "waiting", "watchers", "watching", "widths")
 
     def __init__(self, level: str, schema: str) -> None:
         self.level, self.schema = level, schema
         self.executing = self.seats = self.waiting = self.seats_waiting = 0
         self.dispatched = self.no_accommodation = 0
+        self.at_once = self.first = self.narrow = 0
+        """Requests that waited no time; that were alone in their queue; that take one seat."""
         self.rejected: dict[str, int] = {}
         self.lengths = Histogram(LENGTH_BOUNDS)
         self.waited, self.waited_in_vain = Histogram(DURATION_BOUNDS), Histogram(DURATION_BOUNDS)
         self.executions, self.watching = Histogram(DURATION_BOUNDS), Histogram(DURATION_BOUNDS)
         self.watchers, self.widths = Histogram(WATCHERS_BOUNDS), Histogram(SEATS_BOUNDS)
 
+    def settle(self) -> None:
+        """Take what was only counted into the histograms."""
+        self.waited.observe(0.0, self.at_once)
+        self.lengths.observe(1, self.first)
+        self.widths.observe(1, self.narrow)
+        self.at_once = self.first = self.narrow = 0
+
     def reject(self, reason: str) -> None:
         """One was turned away: `queue-full`, `concurrency-limit`, `time-out` or `cancelled`."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
-
-    def queued(self, length: int) -> None:
-        """One was put into a queue that has so many then."""
-        self.lengths.observe(length)

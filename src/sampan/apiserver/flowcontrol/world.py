@@ -19,7 +19,7 @@ class CacheWorld:
 
     def _cache(self, info: RequestInfo) -> WatchCache | None:
         served = self._catalog.find(info.group, info.version, info.resource)
-        return None if served is None or served.virtual else self._caches.find(served.stored)
+        return None if served is None else self._caches.find(served.stored)
 
     def stored(self, info: RequestInfo) -> Stored | None:
         """See `World.stored`."""
