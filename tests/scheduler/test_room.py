@@ -24,7 +24,7 @@ def check(found: Snapshot) -> None:
             emptied = emptied + level * (other < priority)
         assert np.array_equal(room.free(found, priority), free)
         assert np.array_equal(room.emptied(found, priority), emptied)
-        assert np.array_equal(room.lacking(found, priority, ((0, 700), (3, 1))), np.stack([free[0] < 700, free[3] < 1]))
+        assert np.array_equal(room.lacking(found, priority, ((0, 700), (3, 1))), np.stack([free[0] < 700, free[3] < 1]) & found.alive)
 
 
 def turn(rng: random.Random, found: Snapshot) -> None:

@@ -24,10 +24,14 @@ def free(snapshot: Snapshot, priority: int, rows: Rows = slice(None)) -> Int64:
 
 
 def lacking(snapshot: Snapshot, priority: int, wanted: tuple[tuple[int, int], ...]) -> Mask:
-    """bool[K, N] of the rows where less than (column, amount) is free, for K of these; shared, so read-only."""
+    """bool[K, N] of the rows with a node where less than (column, amount) is free, for K of these; shared, so read-only."""
     def made(rows: Rows) -> Mask:
-        left = free(snapshot, priority, rows)
-        return np.stack([left[index] < amount for index, amount in wanted])
+        left, alive = free(snapshot, priority, rows), snapshot.alive[rows]
+        out = np.empty((len(wanted), len(alive)), np.bool_)
+        for lacks, (index, amount) in zip(out, wanted, strict=True):
+            np.less(left[index], amount, out=lacks)
+        out &= alive
+        return out
 
     out: Mask = kept(snapshot, "lacking", (priority, wanted), made)
     return out

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from statistics import pstdev
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.scheduler.small import cluster, node, place, pod
 
+from sampan.scheduler.plugins.balanced_allocation import balance
 from sampan.scheduler.plugins.base import Plugin, PluginError
 from sampan.scheduler.plugins.image_locality import ImageLocality
 from sampan.scheduler.plugins.node_affinity import NodeAffinity
@@ -57,6 +60,17 @@ def test_what_a_pod_asks_for_as_a_whole_counts_once_it_is_there() -> None:
     # and the whole pod once it has one
     snapshot.assume(wanted, snapshot.shape(wanted), 0)
     assert snapshot.scoring[:, 0].tolist() == [3000, 4000 * MEGABYTE]
+
+
+def test_of_three_resources_the_spread_of_those_that_a_node_has_counts() -> None:
+    # given nodes with three, two and one of three resources, used in some shares, one of them more than there is
+    used = np.array([[1, 2, 3], [4, 9, 0], [9, 0, 0]])
+    capacity = np.array([[4, 4, 4], [4, 8, 0], [4, 0, 0]])
+    shares = [(0.25, 1.0, 1.0), (0.5, 1.0), (0.75,)]
+    # then
+    assert balance(used, capacity).tolist() == [math.floor((1 - pstdev(one)) * 100) for one in shares]
+    # and several states of the same nodes are judged at once
+    assert balance(np.stack([used, 0 * used]), capacity).tolist() == [balance(used, capacity).tolist(), [100.0, 100.0, 100.0]]
 
 
 @pytest.mark.parametrize("fits", [1, 2])

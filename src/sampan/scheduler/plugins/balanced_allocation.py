@@ -14,22 +14,30 @@ from sampan.scheduler.shape import Shape
 from sampan.scheduler.snapshot import Float, Int64, Rows, Snapshot
 
 
-def balance(used: list[Int64], capacity: list[Int64]) -> Float:
-    """float[N], whole: 100 where all shares are alike, less the larger their standard deviation."""
-    shares: list[Float] = [np.minimum(one / np.maximum(most, 1), 1.0) for one, most in zip(used, capacity, strict=True)]
-    has = [most > 0 for most in capacity]
-    if len(shares) == 2:
-        deviation: Float = np.where(has[0] & has[1], np.abs((shares[0] - shares[1]) / 2), 0.0)
+def balance(used: Int64, capacity: Int64) -> Float:
+    """float[..., N], whole: 100 where all shares are alike, less the larger their standard deviation.
+
+    Args:
+        used: int64[..., K, N] of K resources.
+        capacity: int64[K, N]; a node that has none of a resource is judged by the others.
+    """
+    shares: Float = used / np.maximum(capacity, 1)
+    np.minimum(shares, 1.0, out=shares)
+    has = capacity > 0
+    deviation: Float
+    if len(capacity) == 2:
+        deviation = np.abs(shares[..., 0, :] - shares[..., 1, :])
+        deviation /= 2.0
+        deviation *= has[0] & has[1]
     else:
-        stacked, present = np.stack(shares), np.stack(has)
-        count = present.sum(axis=0)
+        count = has.sum(axis=0)
         some = np.maximum(count, 1)
-        mean = np.where(present, stacked, 0.0).sum(axis=0) / some
-        deviation = np.sqrt(np.where(present, (stacked - mean) ** 2, 0.0).sum(axis=0) / some)
+        mean = np.where(has, shares, 0.0).sum(axis=-2) / some
+        deviation = np.sqrt(np.where(has, (shares - mean[..., None, :]) ** 2, 0.0).sum(axis=-2) / some)
         two = count == 2
         if two.any():
-            highest = np.where(present, stacked, -np.inf).max(axis=0)
-            lowest = np.where(present, stacked, np.inf).min(axis=0)
+            highest = np.where(has, shares, -np.inf).max(axis=-2)
+            lowest = np.where(has, shares, np.inf).min(axis=-2)
             deviation = np.where(two, np.abs((highest - lowest) / 2), deviation)
     out: Float = np.floor((1.0 - deviation) * 100.0)
     return out
@@ -45,16 +53,13 @@ class NodeResourcesBalancedAllocation(Plugin):
     def score_rows(self, pod: Shape, snapshot: Snapshot, rows: Rows) -> Float | None:
         if not any(pod.requests.get(name) for name in self._resources):
             return None
-        before: list[Int64] = []
-        after: list[Int64] = []
-        capacity: list[Int64] = []
-        for name in self._resources:
-            asked = pod.requests.get(name, 0)
-            if not asked and name not in ("cpu", "memory", "ephemeral-storage"):
-                continue
-            used, most = shares_now(snapshot, name, rows)
-            before.append(used)
-            after.append(used + asked)
-            capacity.append(most)
-        out: Float = 50.0 + np.trunc((50.0 + balance(after, capacity) - balance(before, capacity)) / 2)
+        counted = [(name, asked) for name in self._resources
+                   if (asked := pod.requests.get(name, 0)) or name in ("cpu", "memory", "ephemeral-storage")]
+        used: Int64 = np.empty((2, len(counted), len(snapshot.alive[rows])), np.int64)  # without the pod, and with it
+        capacity = np.empty_like(used[0])
+        for index, (name, asked) in enumerate(counted):
+            used[:, index], capacity[index] = shares_now(snapshot, name, rows)
+            used[1, index] += asked
+        before, after = balance(used, capacity)
+        out: Float = 50.0 + np.trunc((50.0 + after - before) / 2)
         return out
