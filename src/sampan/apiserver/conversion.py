@@ -1,7 +1,8 @@
 """Kinds that are served in two versions: how the stored form becomes the other one and back.
 
-Owns events (stored as core/v1, served as events.k8s.io/v1 too) and horizontal pod autoscalers (stored as v2, served as
-v1 too, with what v1 can't say in annotations). Source: kubernetes `pkg/apis/{events,autoscaling}/v1/conversion.go`.
+Owns the list of them, and how horizontal pod autoscalers do it (stored as v2, served as v1 too, with what v1 can't say in annotations).
+Events (stored as core/v1, served as events.k8s.io/v1 too) are `sampan.kinds.events.event`'s.
+Source: kubernetes `pkg/apis/autoscaling/v1/conversion.go`.
 """
 
 from __future__ import annotations
@@ -12,38 +13,12 @@ from typing import Any
 from sampan.api import codec
 from sampan.api.resourceinfo import Resource
 from sampan.api.resources import EVENTS, EVENTS_EVENTS, HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1
+from sampan.kinds.events import event
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"
 CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
-
-_EVENT_FIELDS = {  # events.k8s.io: core
-    "regarding": "involvedObject", "note": "message", "reportingController": "reportingComponent",
-    "deprecatedSource": "source", "deprecatedFirstTimestamp": "firstTimestamp", "deprecatedLastTimestamp": "lastTimestamp",
-    "deprecatedCount": "count",
-}
-_BACK = {core: new for new, core in _EVENT_FIELDS.items()}
-
-
-def event_outward(event: Any) -> Any:
-    """core/v1 to events.k8s.io/v1."""
-    value = codec.to_builtins(event)
-    renamed = {_BACK.get(key, key): item for key, item in value.items()}
-    renamed["kind"], renamed["apiVersion"] = "Event", "events.k8s.io/v1"
-    return codec.convert(EVENTS_EVENTS.wire, _without_none(renamed))
-
-
-def event_inward(event: Any) -> Any:
-    """events.k8s.io/v1 to core/v1."""
-    value = codec.to_builtins(event)
-    renamed = {_EVENT_FIELDS.get(key, key): item for key, item in value.items()}
-    renamed["kind"], renamed["apiVersion"] = "Event", "v1"
-    return codec.convert(EVENTS.wire, _without_none(renamed))
-
-
-def _without_none(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in value.items() if item is not None}
 
 
 def hpa_outward(hpa: Any) -> Any:
@@ -110,7 +85,7 @@ def _note(notes: dict[str, str], key: str) -> Any:
 
 
 STORED: dict[Resource[Any], tuple[Resource[Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
-    EVENTS_EVENTS: (EVENTS, event_outward, event_inward),
+    EVENTS_EVENTS: (EVENTS, event.from_core, event.to_core),
     HORIZONTAL_POD_AUTOSCALERS_V1: (HORIZONTAL_POD_AUTOSCALERS, hpa_outward, hpa_inward),
 }
-"""Served resource → (stored resource, outward, inward)."""
+"""Served resource → (stored resource, outward, inward). What they make may share parts with what they are given: neither is changed afterwards."""

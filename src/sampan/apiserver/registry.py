@@ -404,8 +404,8 @@ class Registry:
         meta.resourceVersion = ""
         metadata.put_meta(stored, meta)
         value = codec.encode(stored)
-        if stored is obj and served.custom is None:
-            self.known.tell(value, obj)
+        if served.custom is None:
+            self.known.tell(value, stored)
         depth.check(value, [bytes(one.fieldsV1) for one in meta.managedFields], schema.of_resource(served.stored) if served.custom is None else None)
         return value
 
