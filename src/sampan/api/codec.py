@@ -6,7 +6,6 @@ every path as upstream does.
 
 from __future__ import annotations
 
-from copy import copy
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
@@ -99,9 +98,9 @@ def spread(value: T) -> T:
     """A copy of a Struct whose own parts are copies as well (metadata, spec, status). All below is shared: put something in its place,
     change nothing of it.
     """
-    out = copy(value)
-    for name in cast("Any", out).__struct_fields__:
+    out = cast("Any", value).__copy__()
+    for name in out.__struct_fields__:
         part = getattr(out, name)
         if isinstance(part, msgspec.Struct):
-            setattr(out, name, copy(part))
-    return out
+            setattr(out, name, cast("Any", part).__copy__())
+    return cast("T", out)

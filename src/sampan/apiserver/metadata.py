@@ -7,7 +7,6 @@ Owns the rules that are the same for every kind. Objects are Structs, or dicts f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from operator import attrgetter
 from typing import Any
 
@@ -33,10 +32,10 @@ def meta_of(obj: Any) -> ObjectMeta:
 
 def copied(obj: Any, **parts: Any) -> Any:
     """A Struct like this with other parts; its metadata is a copy, maps and lists included, all else is shared."""
-    meta = copy(obj.metadata)
+    meta = obj.metadata.__copy__()
     meta.labels, meta.annotations = dict(meta.labels), dict(meta.annotations)
     meta.finalizers, meta.ownerReferences, meta.managedFields = list(meta.finalizers), list(meta.ownerReferences), list(meta.managedFields)
-    out = copy(obj)
+    out = obj.__copy__()
     out.metadata = meta
     for name, part in parts.items():
         setattr(out, name, part)

@@ -112,6 +112,8 @@ def body_kind(content_type: str) -> str:
     Raises:
         UnsupportedMediaType: None of them.
     """
+    if content_type in ("", "application/json"):
+        return "json"  # as nearly everybody says it
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", "application/json"):
         return "json"
