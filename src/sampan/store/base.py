@@ -10,8 +10,9 @@ the change. A cache that is fed by `subscribe` is therefore never behind what a 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from sampan.lib.errors import SampanError
 
@@ -94,8 +95,7 @@ class Page(NamedTuple):
     remaining: int  # how many do; -1: not counted
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a key. `ttl_seconds` > 0: it deletes itself then.
 
     `volatile`: a crash may forget the write (node heartbeats), its revision is never given again. Reads of the past
@@ -108,15 +108,13 @@ class Put:
     volatile: bool = False
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Delete a key; one that is not there is no error and no change."""
 
     key: str
 
 
-@dataclass(frozen=True)
-class Compare:
+class Compare(msgspec.Struct, frozen=True, gc=False):
     """Holds when the key's mod revision is this one; 0: when it does not exist."""
 
     key: str

@@ -91,10 +91,11 @@ class MemoryStore:
     async def transact(self, writes: Sequence[Put | Delete], compares: Sequence[Compare] = ()) -> int:
         # no await below: compares and writes are one step
         self._check_open()
-        if len({write.key for write in writes}) != len(writes):
+        if len(writes) > 1 and len({write.key for write in writes}) != len(writes):
             raise ValueError("a key is written twice in one transaction")
-        if not all(self._mod_revision(compare.key) == compare.mod_revision for compare in compares):
-            raise CompareFailed({compare.key: self._records.get(compare.key) for compare in compares})
+        for compare in compares:
+            if self._mod_revision(compare.key) != compare.mod_revision:
+                raise CompareFailed({one.key: self._records.get(one.key) for one in compares})
         effective = [write for write in writes if isinstance(write, Put) or write.key in self._records]
         if not effective:
             return self._revision
