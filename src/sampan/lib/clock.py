@@ -21,13 +21,15 @@ class Clock(Protocol):
 
 
 class Identity:
-    """Where uids, random suffixes and jitter come from; seeded in tests, the system's entropy otherwise."""
+    """Where uids (`rng`), random suffixes and jitter (`chance`) come from; one seeded source in tests, the system's entropy otherwise."""
 
     # upstream's alphabet for generated names: no vowels, nothing that reads like another character
     ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self.rng = rng or random.SystemRandom()
+        # for what may be guessed, as upstream's names and jitter may: each number of the other is a call of the system
+        self.chance = rng or random.Random()
 
     def uid(self) -> str:
         """A version 4 UUID as text."""
@@ -35,7 +37,7 @@ class Identity:
 
     def suffix(self, length: int = 5) -> str:
         """The random end of a generated name."""
-        return "".join(self.rng.choices(self.ALPHABET, k=length))
+        return "".join(self.chance.choices(self.ALPHABET, k=length))
 
 
 def utc(moment: datetime) -> datetime:

@@ -6,8 +6,9 @@ Source: kubelet `pkg/kubelet/pleg` (the evented one).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from sampan.node.sync import ContainerView, SandboxView
 
 log = logging.getLogger(__name__)
 
+Listed = TypeVar("Listed", Sandbox, Container)
 MESSAGE_BYTES, MESSAGE_LINES = 4096, 80
 RETRY_SECONDS = 1.0
 
@@ -41,6 +43,7 @@ class Observer:
         self._runtime, self._clock, self._changed = runtime, clock, changed
         self._ended: dict[str, ContainerStatus] = {}  # exited containers do not change any more
         self._uids: dict[str, str] = {}  # of sandboxes and containers
+        self._known: dict[str, set[str]] = {}  # the same turned round
         self._ips: dict[str, tuple[str, ...]] = {}
 
     async def observe(self, uid: str) -> Observed:
@@ -50,18 +53,38 @@ class Observer:
             RuntimeFault: The runtime does not answer.
         """
         labels = {POD_UID: uid}
-        sandboxes = sorted(await self._runtime.list_sandboxes(labels), key=lambda s: (s.attempt, s.created_at), reverse=True)
-        containers = await self._runtime.list_containers(labels=labels)
-        views: dict[str, list[ContainerView]] = {}
-        for container in sorted(containers, key=lambda c: (c.attempt, c.created_at), reverse=True):
-            self._uids[container.id] = uid
+        sandboxes = _newest_first(await self._runtime.list_sandboxes(labels))
+        containers = _newest_first(await self._runtime.list_containers(labels=labels))
+        views: dict[str, tuple[ContainerView, ...]] = {}
+        for container in containers:
+            self._know(container.id, uid)
             view = await self._view(container)
             if view is not None:
-                views.setdefault(view.name, []).append(view)
+                views[view.name] = (*views[view.name], view) if view.name in views else (view,)
         for sandbox in sandboxes:
-            self._uids[sandbox.id] = uid
+            self._know(sandbox.id, uid)
         current = await self._sandbox(sandboxes[0]) if sandboxes else None
-        return Observed(current, {name: tuple(list_) for name, list_ in views.items()}, tuple(s.id for s in sandboxes[1:]))
+        return Observed(current, views, tuple([s.id for s in sandboxes[1:]]))
+
+    async def begun(self, uid: str, sandbox_id: str) -> Observed:
+        """A pod of which there was nothing before its sandbox was made just now: only that is asked for.
+
+        Raises:
+            RuntimeFault: The runtime does not answer.
+        """
+        self._know(sandbox_id, uid)
+        try:
+            status = await self._runtime.sandbox_status(sandbox_id)
+        except NotFound:
+            return Observed()
+        if status.sandbox.ready:
+            self._ips[sandbox_id] = status.ips
+        return Observed(SandboxView(sandbox_id, status.sandbox.ready, status.sandbox.attempt, status.ips))
+
+    def _know(self, id: str, uid: str) -> None:
+        if id not in self._uids:
+            self._uids[id] = uid
+            self._known.setdefault(uid, set()).add(id)
 
     async def _sandbox(self, sandbox: Sandbox) -> SandboxView | None:
         if sandbox.ready and sandbox.id not in self._ips:
@@ -92,13 +115,13 @@ class Observer:
         found = set()
         for sandbox in await self._runtime.list_sandboxes():
             if uid := sandbox.labels.get(POD_UID, ""):
-                self._uids[sandbox.id] = uid
+                self._know(sandbox.id, uid)
                 found.add(uid)
         return found
 
     def forget(self, uid: str) -> None:
         """The pod is gone."""
-        for known in [known for known, owner in self._uids.items() if owner == uid]:
+        for known in self._known.pop(uid, ()):
             del self._uids[known]
             self._ended.pop(known, None)
             self._ips.pop(known, None)
@@ -126,12 +149,27 @@ class Observer:
             log.warning("the runtime cannot be listed", extra={"error": str(error)})
 
 
+def _newest_first(found: Sequence[Listed]) -> Sequence[Listed]:
+    return sorted(found, key=lambda one: (one.attempt, one.created_at), reverse=True) if len(found) > 1 else found
+
+
 def _beginning(path: Path) -> bytes:
     """The first bytes of a file that a container may have made as long as the disk is."""
     if not path.is_file():
         return b""
     with path.open("rb") as file:
         return file.read(MESSAGE_BYTES)
+
+
+def log_tail(path: Path) -> bytes:
+    """What a container printed last, from its log in the CRI's format."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64 * 1024))
+        lines = file.read().splitlines()
+    parts = [line.split(b" ", 3) for line in lines if line.count(b" ") >= 3]
+    return b"".join(text + (b"" if tag == b"P" else b"\n") for _time, _stream, tag, text in parts)
 
 
 def with_messages(observed: Observed, pod: Pod, message_file: Callable[[str, str], Path], log_tail: Callable[[ContainerView], bytes]) -> Observed:

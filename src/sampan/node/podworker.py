@@ -31,8 +31,9 @@ from sampan.node.env import ConfigProblem, Sources, environment, expanded_comman
 from sampan.node.fieldref import NodeFacts
 from sampan.node.gathering import Gathering
 from sampan.node.images import ImagePuller, ImageWait
-from sampan.node.observe import Observed, Observer, with_messages
+from sampan.node.observe import Observed, Observer, log_tail, with_messages
 from sampan.node.probes.manager import Prober, Subject
+from sampan.node.probes.state import has_probes
 from sampan.node.references import References
 from sampan.node.resources import cgroup_path, pod_resources
 from sampan.node.runtimes.base import Runtime
@@ -188,7 +189,9 @@ class PodWorker:
         self._probe(pod, observed)
         view = self._view(pod, observed)
         actions = decide(view)
-        self._waiting = {name: why for name, why in self._waiting.items() if name in self._wanting(actions)}
+        if self._waiting:
+            wanting = {start.container.name for start in actions.starts}
+            self._waiting = {name: why for name, why in self._waiting.items() if name in wanting}
         self._unsaid = view, {**self._waiting, **actions.waiting}
         if node.gathering is not None and (actions.create_sandbox or actions.starts):
             node.gathering.begin(self.uid, self._report)
@@ -203,9 +206,8 @@ class PodWorker:
             await node.runtime.stop_sandbox(observed.sandbox.id)
             self._wake.set()
         if actions.create_sandbox:
-            await self._create_sandbox(pod, actions, observed)
             # the containers follow at once, as in upstream's SyncPod
-            observed = await self._observe(pod)
+            observed = await self._create_sandbox(pod, actions, observed)
             actions = decide(self._view(pod, observed))
         if actions.starts and observed.sandbox is not None:
             again = _sooner(again, await self._start_all(pod, actions, observed))
@@ -216,21 +218,22 @@ class PodWorker:
         return False, again
 
     async def _observe(self, pod: Pod) -> Observed:
-        return with_messages(await self._node.observer.observe(self.uid), pod, self._message_file, self._log_tail)
-
-    @staticmethod
-    def _wanting(actions: Actions) -> set[str]:
-        return {start.container.name for start in actions.starts}
+        observed = await self._node.observer.observe(self.uid)
+        if not self._node.settings.files:  # there are none that a message could be in
+            return observed
+        return with_messages(observed, pod, self._message_file, self._log_tail)
 
     def _view(self, pod: Pod, observed: Observed) -> PodView:
-        own = {condition.type for condition in self._status.conditions}
-        gates = {gate.conditionType for gate in pod.spec.readinessGates}
-        # the conditions of others come from the API, ours from what we last said
-        foreign = {c.type: c for c in pod.status.conditions if c.type not in own or c.type in gates}
-        if foreign:
-            conditions = {c.type: c for c in self._status.conditions} | foreign
-            self._status = replace(self._status, conditions=list(conditions.values()))
-        known = Pod(metadata=pod.metadata, spec=pod.spec, status=self._status, kind=pod.kind, apiVersion=pod.apiVersion)
+        known = pod
+        if pod.status is not self._status:
+            own = {condition.type for condition in self._status.conditions}
+            gates = {gate.conditionType for gate in pod.spec.readinessGates}
+            # the conditions of others come from the API, ours from what we last said
+            foreign = {c.type: c for c in pod.status.conditions if c.type not in own or c.type in gates}
+            if foreign:
+                conditions = {c.type: c for c in self._status.conditions} | foreign
+                self._status = replace(self._status, conditions=list(conditions.values()))
+            known = Pod(metadata=pod.metadata, spec=pod.spec, status=self._status, kind=pod.kind, apiVersion=pod.apiVersion)
         return PodView(pod=known, now=self._node.clock.now(), sandbox=observed.sandbox, containers=observed.containers,
                        backoff=self._backoff, verdict=self._node.prober.verdict)
 
@@ -249,7 +252,7 @@ class PodWorker:
 
     # sandbox
 
-    async def _create_sandbox(self, pod: Pod, actions: Actions, observed: Observed) -> None:
+    async def _create_sandbox(self, pod: Pod, actions: Actions, observed: Observed) -> Observed:
         node = self._node
         for old in observed.old_sandboxes:
             await node.runtime.remove_sandbox(old)
@@ -262,8 +265,11 @@ class PodWorker:
         if node.settings.files:
             Path(spec.log_directory).mkdir(parents=True, exist_ok=True)
         async with node.starting:
-            await node.runtime.run_sandbox(spec)
+            made = await node.runtime.run_sandbox(spec)
         self._wake.set()
+        if observed.sandbox is None and not observed.containers:
+            return await node.observer.begun(self.uid, made)
+        return await self._observe(pod)
 
     def _sandbox_spec(self, pod: Pod, attempt: int) -> PodSandboxSpec:
         if self._sandbox is not None and self._sandbox.attempt == attempt:
@@ -390,14 +396,7 @@ class PodWorker:
         return self._node.volumes.pod_folder(self.uid) / "containers" / container / attempt
 
     def _log_tail(self, view: ContainerView) -> bytes:
-        path = self._node.settings.log_root / log_folder(self._pod) / view.name / f"{view.attempt}.log"
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64 * 1024))
-            lines = file.read().splitlines()
-        parts = [line.split(b" ", 3) for line in lines if line.count(b" ") >= 3]
-        return b"".join(text + (b"" if tag == b"P" else b"\n") for _time, _stream, tag, text in parts)
+        return log_tail(self._node.settings.log_root / log_folder(self._pod) / view.name / f"{view.attempt}.log")
 
     async def _post_start(self, pod: Pod, container: Container, container_id: str, observed: Observed) -> None:
         assert container.lifecycle is not None
@@ -417,7 +416,9 @@ class PodWorker:
     # probes and kills
 
     def _probe(self, pod: Pod, observed: Observed) -> None:
-        specs = {c.name: c for c in [*pod.spec.initContainers, *(pod.spec.containers or ())]}
+        specs = {c.name: c for c in [*pod.spec.initContainers, *(pod.spec.containers or ())] if has_probes(c)}
+        if not specs and not self._probed:
+            return
         running = set()
         for name, views in observed.containers.items():
             for view in views:

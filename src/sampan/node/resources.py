@@ -42,14 +42,14 @@ def oom_score_adj(pod: Pod, container: Container, node_memory_bytes: int) -> int
 def container_resources(pod: Pod, container: Container, node_memory_bytes: int) -> Resources:
     """Limits of one container."""
     requests, limits = container.resources.requests, container.resources.limits
-    cpu = quantity.milli(requests.get("cpu", limits.get("cpu", "0")))
+    cpu = _cpu(limits)
     return Resources(
-        cpu_shares=cpu_shares(cpu),
-        cpu_quota=cpu_quota(quantity.milli(limits.get("cpu", "0"))),
+        cpu_shares=cpu_shares(_cpu(requests) if "cpu" in requests else cpu),
+        cpu_quota=cpu_quota(cpu),
         cpu_period=PERIOD_MICROSECONDS,
-        memory_bytes=quantity.integer(limits.get("memory", "0")),
+        memory_bytes=_memory(limits),
         oom_score_adj=oom_score_adj(pod, container, node_memory_bytes),
-        hugepages=_hugepages(limits),
+        hugepages=_hugepages(limits) if limits else {},
     )
 
 
@@ -64,19 +64,24 @@ def _hugepages(limits: Mapping[str, str]) -> dict[str, int]:
 
 def pod_resources(pod: Pod) -> Resources:
     """Limits of the pod's own cgroup: sums, where every container has the limit."""
-    containers = list(pod.spec.containers or ())
-    request = sum(quantity.milli(c.resources.requests.get("cpu", "0")) for c in containers)
-    memory = [quantity.integer(c.resources.limits.get("memory", "0")) for c in containers]
-    cpu = [quantity.milli(c.resources.limits.get("cpu", "0")) for c in containers]
-    overhead = pod.spec.overhead
-    extra_memory = quantity.integer(overhead.get("memory", "0"))
-    extra_cpu = quantity.milli(overhead.get("cpu", "0"))
+    containers = pod.spec.containers or ()
+    request = sum([_cpu(c.resources.requests) for c in containers])
+    memory, cpu = [_memory(c.resources.limits) for c in containers], [_cpu(c.resources.limits) for c in containers]
+    extra_memory, extra_cpu = _memory(pod.spec.overhead), _cpu(pod.spec.overhead)
     return Resources(
         cpu_shares=cpu_shares(request + extra_cpu),
         cpu_quota=cpu_quota(sum(cpu) + extra_cpu) if all(cpu) else 0,
         cpu_period=PERIOD_MICROSECONDS,
         memory_bytes=sum(memory) + extra_memory if all(memory) else 0,
     )
+
+
+def _cpu(amounts: Mapping[str, str]) -> int:
+    return quantity.milli(amounts["cpu"]) if "cpu" in amounts else 0
+
+
+def _memory(amounts: Mapping[str, str]) -> int:
+    return quantity.integer(amounts["memory"]) if "memory" in amounts else 0
 
 
 def cgroup_path(root: str, pod: Pod) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -115,8 +116,6 @@ def _state(seen: ContainerView | None, waiting: tuple[str, str] | None, runtime:
 
 
 def _time(moment: object) -> Time | None:
-    from datetime import datetime
-
     return Time.of(moment) if isinstance(moment, datetime) else None
 
 

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from typing import Any
 
+from msgspec.structs import astuple
+
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api import codec
@@ -109,23 +111,24 @@ class StatusWriter:
 
 
 def difference(old: PodStatus, new: PodStatus) -> dict[str, Any]:
-    """The strategic patch from one status to another; a field that went is null. Lists with a merge key replace whole."""
+    """The strategic patch from one status to another, for the encoder; a field that went is null. Lists with a merge key replace whole."""
     out: dict[str, Any] = {}
-    for name in PodStatus.__struct_fields__:
-        was, now = getattr(old, name), getattr(new, name)
+    for name, was, now in zip(PodStatus.__struct_fields__, astuple(old), astuple(new), strict=True):
         if was == now or name in FOREIGN:
             continue
         if name == "conditions":
             before = {condition.type: condition for condition in was}
-            # a reason or message that went is null: what a merge is not told it keeps
-            out[name] = [_members(before.get(condition.type)) | codec.to_builtins(condition)
-                         for condition in now if before.get(condition.type) != condition]
+            out[name] = [_told(before.get(condition.type), condition) for condition in now if before.get(condition.type) != condition]
         elif name in ("podIPs", "hostIPs") and now:
-            out[name] = [{"$patch": "replace"}, *codec.to_builtins(now)]
+            out[name] = [{"$patch": "replace"}, *now]
         else:
-            out[name] = codec.to_builtins(now) if now else None
+            out[name] = now or None
     return out
 
 
-def _members(condition: PodCondition | None) -> dict[str, Any]:
-    return {} if condition is None else dict.fromkeys(codec.to_builtins(condition))
+def _told(before: PodCondition | None, now: PodCondition) -> Any:
+    """A condition in a patch; a reason or message that went is null, since a merge keeps what it is not told."""
+    if before is None:
+        return now
+    went = [name for name, was, there in zip(PodCondition.__struct_fields__, astuple(before), astuple(now), strict=True) if was and not there]
+    return codec.to_builtins(now) | dict.fromkeys(went) if went else now

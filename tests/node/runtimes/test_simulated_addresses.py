@@ -25,3 +25,8 @@ def test_another_range_follows() -> None:
     addresses = PodAddresses("10.0.0.0/24")
     addresses.move("10.1.0.0/24,fd00::/64")
     assert addresses.take() == "10.1.0.2"
+
+
+def test_addresses_of_ipv6_are_written_as_rfc_5952_says() -> None:
+    addresses = PodAddresses("fd00:10:244::/64")
+    assert [addresses.take(), addresses.take()] == ["fd00:10:244::2", "fd00:10:244::3"]

@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 
+from sampan.aio.tasks import Tasks
 from sampan.node.runtimes.base import Channel, Frame
 from sampan.node.runtimes.programs import Pipe
-from sampan.node.runtimes.simulated_streams import QUEUED_FRAMES, MemorySession, exit_status
+from sampan.node.runtimes.simulated_streams import (
+    QUEUED_EVENTS,
+    QUEUED_FRAMES,
+    RELIST,
+    EventQueue,
+    MemorySession,
+    exit_status,
+)
+from sampan.node.runtimes.status import EventKind, RuntimeEvent
 from sampan.testing import waiting
 
 
@@ -59,4 +68,27 @@ def test_a_pipe_holds_its_writer_back_and_ends() -> None:
         assert [await pipe.read(), await pipe.read()] == [b"more", b""]
         await pipe.write(b"nobody")
         assert await pipe.read() == b""
+    waiting.run(body())
+
+
+def test_events_come_in_their_order_and_who_is_too_slow_is_told_to_list_again() -> None:
+    async def body() -> None:
+        queue = EventQueue()
+        told = [RuntimeEvent(EventKind.STARTED, str(number)) for number in range(QUEUED_EVENTS + 1)]
+        async with Tasks() as tasks:
+            # given one who waits
+            first = tasks.start(queue.get(), "first")
+            await asyncio.sleep(0)
+            # when as many come as may wait
+            for event in told[:QUEUED_EVENTS]:
+                queue.put(event)
+            # then
+            assert await first is told[0]
+            assert [await queue.get() for _ in told[1:QUEUED_EVENTS]] == told[1:QUEUED_EVENTS]
+        # when there are more
+        for event in told:
+            queue.put(event)
+        # then
+        assert await queue.get() is RELIST
+
     waiting.run(body())

@@ -41,6 +41,11 @@ def initial(probe: Probe) -> ProbeState:
     return ProbeState(failure_threshold=probe.failureThreshold or 3, success_threshold=probe.successThreshold or 1)
 
 
+def has_probes(container: Container) -> bool:
+    """Whether a container has any."""
+    return container.startupProbe is not None or container.livenessProbe is not None or container.readinessProbe is not None
+
+
 def probes_of(container: Container) -> dict[Purpose, Probe]:
     """The probes that a container has."""
     pairs = ((Purpose.STARTUP, container.startupProbe), (Purpose.LIVENESS, container.livenessProbe),

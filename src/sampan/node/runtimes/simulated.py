@@ -30,7 +30,7 @@ from sampan.node.runtimes.errors import (
 from sampan.node.runtimes.programs import OutOfMemory, Process, Program, built_in, run_built_in
 from sampan.node.runtimes.simulated_addresses import PodAddresses
 from sampan.node.runtimes.simulated_images import ImageStore, SimulatedImages
-from sampan.node.runtimes.simulated_streams import MemoryForward, MemorySession, pipe_for
+from sampan.node.runtimes.simulated_streams import RELIST, EventQueue, MemoryForward, MemorySession, pipe_for
 from sampan.node.runtimes.spec import ContainerSpec, Namespace, PodSandboxSpec, Resources
 from sampan.node.runtimes.status import (
     Container,
@@ -50,7 +50,6 @@ from sampan.node.runtimes.status import (
 from sampan.node.specs import POD_UID
 
 LOG_BYTES = 1 << 20
-QUEUED_EVENTS = 256
 MOST_OUTPUT = 16 << 20
 KILLED, TERMINATED = 137, 143
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,7 +105,7 @@ class SimulatedRuntime(ImageStore):
         self._logs: dict[str, _Log] = {}
         self._names: set[tuple[str, str, int]] = set()
         self._addresses = addresses or PodAddresses(pod_cidr)
-        self._subscribers: list[asyncio.Queue[RuntimeEvent]] = []
+        self._subscribers: list[EventQueue] = []
         self._tasks = Tasks()
 
     async def version(self) -> RuntimeVersion:
@@ -248,10 +247,10 @@ class SimulatedRuntime(ImageStore):
         self._container(container_id).resources = resources
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
-        queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue(maxsize=QUEUED_EVENTS)
+        queue = EventQueue()
         self._subscribers.append(queue)
         try:
-            yield RuntimeEvent(EventKind.RELIST)
+            yield RELIST
             while True:
                 yield await queue.get()
         finally:
@@ -425,8 +424,8 @@ class SimulatedRuntime(ImageStore):
 
     def _among(self, labels: Mapping[str, str] | None) -> list[_Sandbox]:
         """Those that may carry the labels: of one pod, if they name it."""
-        uid = (labels or {}).get(POD_UID)
-        return list(self._sandboxes.values() if uid is None else self._of_pods.get(uid, ()))
+        uid = labels.get(POD_UID) if labels else None
+        return list(self._sandboxes.values()) if uid is None else self._of_pods.get(uid, [])
 
     def _sandbox(self, sandbox_id: str) -> _Sandbox:
         if (found := self._sandboxes.get(sandbox_id)) is None:
@@ -461,20 +460,15 @@ class SimulatedRuntime(ImageStore):
         self._names.add((uid, name, attempt))
 
     def _id(self) -> str:
-        return f"{self._identity.rng.getrandbits(256):064x}"
+        return f"{self._identity.chance.getrandbits(256):064x}"
 
     def _tell(self, kind: EventKind, id: str, sandbox_id: str) -> None:
         for queue in self._subscribers:
-            if queue.full():
-                while not queue.empty():
-                    queue.get_nowait()
-                queue.put_nowait(RuntimeEvent(EventKind.RELIST))
-            else:
-                queue.put_nowait(RuntimeEvent(kind, id, sandbox_id))
+            queue.put(RuntimeEvent(kind, id, sandbox_id))
 
 
 def _carries(labels: Mapping[str, str], wanted: Mapping[str, str] | None) -> bool:
-    return all(labels.get(name) == value for name, value in (wanted or {}).items())
+    return not wanted or wanted.items() <= labels.items()
 
 
 def _seen_sandbox(found: _Sandbox) -> Sandbox:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_ntop
 
 from sampan.node.runtimes.errors import RuntimeFault
 
@@ -16,7 +17,9 @@ class PodAddresses:
 
     def move(self, cidr: str) -> None:
         """Give out addresses of another range from now on."""
-        self._range, self._next = ip_network(cidr.partition(",")[0], strict=False), 2
+        self._range = ip_network(cidr.partition(",")[0], strict=False)
+        self._first, self._size, self._next = int(self._range.network_address), self._range.num_addresses, 2
+        self._family, self._bytes = (AF_INET, 4) if self._range.version == 4 else (AF_INET6, 16)
 
     def take(self) -> str:
         """One that nobody has.
@@ -24,11 +27,10 @@ class PodAddresses:
         Raises:
             RuntimeFault: All are taken.
         """
-        size = self._range.num_addresses
-        for _ in range(size):
-            if self._next >= size - 1:
+        for _ in range(self._size):
+            if self._next >= self._size - 1:
                 self._next = 2
-            ip = str(self._range[self._next])
+            ip = inet_ntop(self._family, (self._first + self._next).to_bytes(self._bytes, "big"))
             self._next += 1
             if ip not in self._taken:
                 self._taken.add(ip)

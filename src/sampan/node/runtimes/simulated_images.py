@@ -25,6 +25,8 @@ class SimulatedImages:
 
     def find(self, name: str) -> Program | None:
         """The program of an image, by the name as written or in full."""
+        if not self.programs:
+            return None if self.strict else self.default
         found = self.programs.get(name) or self.programs.get(full_name(name))
         if found is None:
             found = next((program for said, program in self.programs.items() if full_name(said) == full_name(name)), None)

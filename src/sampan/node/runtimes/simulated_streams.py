@@ -1,16 +1,42 @@
-"""Streams into simulated containers: sessions and forwarded connections made of pipes."""
+"""Streams into simulated containers: sessions and forwarded connections made of pipes. What is told of them: a queue of events."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from sampan.aio.tasks import Tasks
 from sampan.node.runtimes.base import ByteStream, Channel, Frame
 from sampan.node.runtimes.programs import Connection, Handler, Pipe, Process
+from sampan.node.runtimes.status import EventKind, RuntimeEvent
 
 QUEUED_FRAMES = 64
+QUEUED_EVENTS = 256
+RELIST = RuntimeEvent(EventKind.RELIST)
+
+
+class EventQueue:
+    """The events that wait for one who follows them; where they are too many, one tells to list everything again."""
+
+    def __init__(self) -> None:
+        self._events: deque[RuntimeEvent] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, event: RuntimeEvent) -> None:
+        if len(self._events) >= QUEUED_EVENTS:
+            self._events.clear()
+            event = RELIST
+        self._events.append(event)
+        if len(self._events) == 1:
+            self._news.set()
+
+    async def get(self) -> RuntimeEvent:
+        while not self._events:
+            self._news.clear()
+            await self._news.wait()
+        return self._events.popleft()
 
 
 def pipe_for(wanted: bool) -> Pipe | None:

@@ -32,8 +32,7 @@ from sampan.node.volumes.payload import TokenWanted, payload, wanted_tokens
 
 log = logging.getLogger(__name__)
 
-PLUGINS = {"configMap": "configmap", "secret": "secret", "downwardAPI": "downward-api", "projected": "projected",
-           "emptyDir": "empty-dir"}
+PROPAGATION = {"HostToContainer": Propagation.HOST_TO_CONTAINER, "Bidirectional": Propagation.BIDIRECTIONAL}
 
 
 class MountProblem(Exception):
@@ -48,7 +47,10 @@ class _Token:
 
     def due(self, now: datetime) -> bool:
         """Whether to ask for a new one: after 80 % of its life or a day."""
-        return now >= min(self.issued + (self.expires - self.issued) * 0.8, self.issued + timedelta(hours=24))
+        return now >= self.renewal()
+
+    def renewal(self) -> datetime:
+        return min(self.issued + (self.expires - self.issued) * 0.8, self.issued + timedelta(hours=24))
 
 
 class VolumeManager:
@@ -57,7 +59,7 @@ class VolumeManager:
     def __init__(self, client: Client, sources: Sources, settings: NodeSettings, *, clock: AsyncClock,
                  facts: Callable[[], NodeFacts]) -> None:
         self._client, self._sources, self._settings, self._clock, self._facts = client, sources, settings, clock, facts
-        self._tokens: dict[tuple[str, str, str], _Token] = {}
+        self._tokens: dict[str, dict[tuple[str, str], _Token]] = {}  # by the pod's uid, then audience and seconds
         self._versions = 0
 
     def pod_folder(self, uid: str) -> Path:
@@ -72,8 +74,7 @@ class VolumeManager:
         """The same as text: to make paths of pods that are records only takes longer than anything else about their volumes."""
         if volume.hostPath is not None:
             return str(Path(volume.hostPath.path))
-        kind = next((plugin for name, plugin in PLUGINS.items() if getattr(volume, name) is not None), "empty-dir")
-        return f"{self._settings.root}/pods/{pod.metadata.uid}/volumes/kubernetes.io~{kind}/{volume.name}"
+        return f"{self._settings.root}/pods/{pod.metadata.uid}/volumes/kubernetes.io~{_plugin(volume) or 'empty-dir'}/{volume.name}"
 
     async def set_up(self, pod: Pod) -> None:
         """Make every volume true; called before the first container and whenever a referred object changed.
@@ -96,7 +97,7 @@ class VolumeManager:
             check_host_path(volume.hostPath)
         elif volume.emptyDir is not None:
             self._empty_dir(pod, folder, volume.emptyDir)
-        elif any(getattr(volume, name) is not None for name in PLUGINS):
+        elif _plugin(volume):
             tokens = {wanted.path: await self._token(pod, wanted) for wanted in wanted_tokens(volume)}
             files = payload(pod, volume, self._sources, self._facts(), tokens)
             self._versions += 1
@@ -108,12 +109,12 @@ class VolumeManager:
 
     def _look_up(self, pod: Pod, volume: Volume) -> None:
         """Only whether it could be set up: its objects are there."""
-        if any(getattr(volume, name) is not None for name in PLUGINS) and volume.emptyDir is None:
+        if volume.emptyDir is None and _plugin(volume):
             payload(pod, volume, self._sources, self._facts(), {wanted.path: b"" for wanted in wanted_tokens(volume)})
 
     async def _token(self, pod: Pod, wanted: TokenWanted) -> bytes:
-        key, now = (pod.metadata.uid, wanted.audience, str(wanted.expiration_seconds)), self._clock.now()
-        token = self._tokens.get(key)
+        key, now = (wanted.audience, str(wanted.expiration_seconds)), self._clock.now()
+        token = self._tokens.get(pod.metadata.uid, {}).get(key)
         if token is None or token.due(now):
             request = TokenRequest(spec=TokenRequestSpec(
                 audiences=[wanted.audience] if wanted.audience else [],
@@ -123,15 +124,14 @@ class VolumeManager:
                                                name=pod.spec.serviceAccountName or "default", subresource="token")
             if not isinstance(answer, TokenRequest) or answer.status.expirationTimestamp is None:
                 raise ConfigProblem("the API server's token answer has no token")
-            token = self._tokens[key] = _Token(answer.status.token, answer.status.expirationTimestamp.moment(), now)
+            token = _Token(answer.status.token, answer.status.expirationTimestamp.moment(), now)
+            self._tokens.setdefault(pod.metadata.uid, {})[key] = token
         return token.text.encode()
 
     def next_refresh_seconds(self, pod: Pod) -> float | None:
         """When `set_up` is due again for the sake of tokens."""
-        now = self._clock.now()
-        due = [min(t.issued + (t.expires - t.issued) * 0.8, t.issued + timedelta(hours=24))
-               for (uid, *_), t in self._tokens.items() if uid == pod.metadata.uid]
-        return max(1.0, (min(due) - now).total_seconds()) if due else None
+        tokens = self._tokens.get(pod.metadata.uid)
+        return max(1.0, (min(t.renewal() for t in tokens.values()) - self._clock.now()).total_seconds()) if tokens else None
 
     def _empty_dir(self, pod: Pod, folder: Path, source: EmptyDirVolumeSource) -> None:
         fresh = not folder.exists()
@@ -162,20 +162,17 @@ class VolumeManager:
             sub = expand(wanted.subPathExpr, env) if wanted.subPathExpr else wanted.subPath
             if sub:
                 host = str(_subpath(Path(host), sub, wanted.name) if self._settings.files else Path(host) / sub)
-            only_read = wanted.readOnly or any(getattr(volume, kind) is not None for kind in ("configMap", "secret", "downwardAPI", "projected"))
+            only_read = wanted.readOnly or _plugin(volume) not in ("", "empty-dir")
             out.append(Mount(
                 container_path=wanted.mountPath, host_path=host, readonly=only_read,
                 recursive_readonly=wanted.recursiveReadOnly in ("Enabled", "IfPossible") and only_read,
-                propagation={"HostToContainer": Propagation.HOST_TO_CONTAINER, "Bidirectional": Propagation.BIDIRECTIONAL}.get(
-                    wanted.mountPropagation or "", Propagation.PRIVATE)))
+                propagation=PROPAGATION.get(wanted.mountPropagation or "", Propagation.PRIVATE)))
         return out
 
     def tear_down(self, uid: str) -> None:
         """Unmount and delete everything of a pod."""
-        folder = self.pod_folder(uid)
-        for key in [key for key in self._tokens if key[0] == uid]:
-            del self._tokens[key]
-        if not self._settings.files or not folder.exists():
+        self._tokens.pop(uid, None)
+        if not self._settings.files or not (folder := self.pod_folder(uid)).exists():
             return
         if self._settings.manage_mounts:
             unmount_below(folder)
@@ -185,6 +182,19 @@ class VolumeManager:
         """The uids of pods that have something on disk."""
         pods = self._settings.root / "pods"
         return {entry.name for entry in pods.iterdir()} if pods.is_dir() else set()
+
+
+def _plugin(volume: Volume) -> str:
+    """The plugin whose volume it is, of those that are served here by making files; empty for all others."""
+    if volume.projected is not None:
+        return "projected"
+    if volume.configMap is not None:
+        return "configmap"
+    if volume.secret is not None:
+        return "secret"
+    if volume.downwardAPI is not None:
+        return "downward-api"
+    return "empty-dir" if volume.emptyDir is not None else ""
 
 
 def _fs_group(pod: Pod) -> int | None:
