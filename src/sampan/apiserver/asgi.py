@@ -149,15 +149,16 @@ class _Body:
             Timeout: It did not come in time.
             BadRequest: The client left before it had sent it: nothing must be done with a part of a request.
         """
-        length = self._info.headers.get("content-length", "")
-        if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
+        headers = self._info.headers
+        length = headers.get("content-length", "")
+        if length and length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > LARGEST_BODY_BYTES):
             raise _too_large()
         body = self._exchange.whole_body() if self._exchange is not None else None
         if body is None:
             body = await (self._whole() if self._seconds is None else self._within(self._seconds))
         elif len(body) > LARGEST_BODY_BYTES:
             raise _too_large()
-        if self._info.headers.get("content-encoding") == "gzip":
+        if headers.get("content-encoding") == "gzip":
             body = _gunzip(body)
         return body
 

@@ -18,10 +18,7 @@ _FALSE = ("false", "0")
 
 
 @remembered(maxsize=2048)
-def parse_query(query: bytes) -> Mapping[str, list[str]]:
-    """Names to values in their order; shared between requests, so read-only."""
-    if not query:
-        return _NOTHING
+def _parse_query(query: bytes) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     for part in query.decode("latin-1").split("&"):
         if not part or ";" in part:
@@ -29,6 +26,11 @@ def parse_query(query: bytes) -> Mapping[str, list[str]]:
         key, _, value = part.partition("=")
         found.setdefault(_plain(key), []).append(_plain(value))
     return found
+
+
+def parse_query(query: bytes) -> Mapping[str, list[str]]:
+    """Names to values in their order; shared between requests, so read-only."""
+    return _parse_query(query) if query else _NOTHING
 
 
 def _plain(text: str) -> str:
@@ -65,36 +67,37 @@ def exact_name(selector: str) -> str:
 
 def parse(method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]) -> RequestInfo:
     """What the request is about."""
-    info = RequestInfo(method, path, query, headers, method.lower())
+    info = RequestInfo(method, path, query, headers, "")
     parts = path.strip("/").split("/")
-    if len(parts) < 3 or parts[0] not in ("api", "apis"):
-        return info
-    if parts[0] == "apis":
-        if len(parts) < 4:
-            return info
+    count = len(parts)
+    if count > 2 and parts[0] == "api":
+        info.version, parts = parts[1], parts[2:]
+    elif count > 3 and parts[0] == "apis":
         info.group, info.version, parts = parts[1], parts[2], parts[3:]
     else:
-        info.version, parts = parts[1], parts[2:]
-    _resource(info, parts)
+        parts = []
+    info.is_resource = bool(parts) and _resource(info, parts)
+    if not info.is_resource:
+        info.verb = method.lower()
     return info
 
 
-def _resource(info: RequestInfo, parts: list[str]) -> None:
-    info.is_resource = True
+def _resource(info: RequestInfo, parts: list[str]) -> bool:
+    """What the part of the path after the version names; whether it does."""
+    count = len(parts)
     verb = _VERBS.get(info.method, "")
     if parts[0] in ("watch", "proxy"):
-        if len(parts) < 2:
-            info.is_resource = False
-            return
-        verb, parts = parts[0], parts[1:]
-    if parts[0] == "namespaces" and len(parts) > 1:
+        if count < 2:
+            return False
+        verb, parts, count = parts[0], parts[1:], count - 1
+    if parts[0] == "namespaces" and count > 1:
         info.namespace = parts[1]
-        if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
-            parts = parts[2:]
+        if count > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
+            parts, count = parts[2:], count - 2
     info.resource = parts[0]
-    if len(parts) > 1:
+    if count > 1:
         info.name = parts[1]
-    if len(parts) > 2:
+    if count > 2:
         info.subresource = parts[2]
         info.subpath = "/".join(parts[3:])
     if not info.name and verb == "get":
@@ -106,3 +109,4 @@ def _resource(info: RequestInfo, parts: list[str]) -> None:
         if selector and "metadata.name" in selector[0]:
             info.selected_name = exact_name(selector[0])
     info.verb = verb
+    return True

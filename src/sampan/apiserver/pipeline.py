@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Api, RequestInfo, Served, Body], Awaitable[Response]]
 Route = Callable[[RequestInfo], Awaitable[Response]]
 
+_HAS_HEADERS = Answer | Stream
 LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "proxy", "log", "portforward"))
 
 
@@ -116,7 +117,7 @@ class Pipeline:
             response = error_answer(InternalError(
                 f"Internal error occurred: the request {info.method} {info.path} failed; the server's log says why",
                 details={"causes": [{"message": "unexpected error"}]}))
-        if isinstance(response, Answer | Stream):
+        if isinstance(response, _HAS_HEADERS):
             if info.warnings:
                 response.headers.extend(warning_headers(info.warnings))
             if info.flow_headers:
@@ -128,7 +129,8 @@ class Pipeline:
     async def _handle(self, info: RequestInfo, body: Body) -> Response:
         if "timeout" in info.query and not _long_running(info):
             check_timeout(first(info.query, "timeout"))
-        info.user = info.authenticated = await self._who(info)
+        # who calls in this process has been trusted before
+        info.user = info.authenticated = info.trusted_user or await self._who(info)
         if info.trusted_user is None and self._impersonation is not None and _impersonates(info.headers):
             info.user = await decided(partial(self._impersonation.impersonate, info))
         flow = self._flow
@@ -147,8 +149,6 @@ class Pipeline:
                 flow.leave(ticket)
 
     async def _who(self, info: RequestInfo) -> User:
-        if info.trusted_user is not None:
-            return info.trusted_user
         user = await self._authenticator.authenticate(info)
         if user is not None:
             return user
