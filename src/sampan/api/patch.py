@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from sampan.api import codec, goprint, jsonsyntax, strategic, strict
@@ -282,25 +283,30 @@ class MergingPatch(ABC):
     """A patch that is an object with the members it changes. Applying takes it apart: every time one of its own."""
 
     def __init__(self, body: bytes, tree: dict[str, Any], problems: list[str], ways: Callable[[dict[str, Any]], Way]) -> None:
-        self.body, self.problems = body, problems
-        self._way, self._fresh = ways(tree), [tree]
+        self.body, self.problems, self._ways, self._fresh = body, problems, ways, [tree]
         self._names, self._meta = frozenset(tree), tree.get("metadata")
+        self._into = [name for name, value in tree.items() if isinstance(value, dict)]
 
     def only(self, part: str, uid: str) -> bool:
         """Whether it changes nothing but that object within an object; that it names the `uid` besides changes nothing."""
         names = self._names
-        return (len(names) == 1 or (len(names) == 2 and self._meta == {"uid": uid})) and part in names and self._way.get(part) is not None
+        return (len(names) == 1 or (len(names) == 2 and self._meta == {"uid": uid})) and part in self._into
 
     def apply_to(self, part: str, text: bytes) -> Any:
         """That part alone, of which `text` is the JSON, after the patch; None where it takes it away. As `apply`."""
-        below = self._way[part]
-        assert below is not None, "only a patch that goes into the part can be applied to it alone"
+        assert part in self._into, "only a patch that goes into the part can be applied to it alone"
+        tree = codec.loads(text) if len(text) < WORTH_OPENING_BYTES else opened(text, self._way[part] or {})
         patch = self.patch()
         patch.pop("metadata", None)
-        return self._merged({part: codec.loads(text) if len(text) < WORTH_OPENING_BYTES else opened(text, below)}, patch).get(part)
+        return self._merged({part: tree}, patch).get(part)
 
     def apply(self, tree: dict[str, Any]) -> Any:
         return self._merged(tree, self.patch())
+
+    @cached_property
+    def _way(self) -> Way:
+        """Where it goes in an object."""
+        return self._ways(self._fresh[0] if self._fresh else codec.loads(self.body) or {})
 
     @abstractmethod
     def _merged(self, tree: dict[str, Any], patch: dict[str, Any]) -> Any:

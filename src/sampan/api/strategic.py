@@ -136,17 +136,31 @@ def _directive(patch: Tree) -> Tree:
 
 
 def _set(original: Tree, key: str, value: Any) -> None:
-    kept, keep = _without_directives(_without_nulls(value))
-    if keep:
-        original[key] = kept
-    else:
+    kept = _pruned(value) if isinstance(value, dict | list) else value
+    if kept is _NOTHING:
         original.pop(key, None)
+    else:
+        original[key] = kept
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+_NOTHING = object()
+
+
+def _pruned(value: Tree | list[Any]) -> Any:
+    """A value without members that are null and parts that carry a directive; `_NOTHING`: it carries one itself."""
+    if isinstance(value, list):
+        items = [_pruned(inner) if isinstance(inner, dict | list) else inner for inner in value]
+        return [inner for inner in items if inner is not _NOTHING]
+    if value.get(DIRECTIVE) is not None:
+        return _NOTHING
+    found: Tree = {}
+    for key, inner in value.items():
+        if inner is None:
+            continue
+        kept = _pruned(inner) if isinstance(inner, dict | list) else inner
+        if kept is not _NOTHING:
+            found[key] = kept
+    return found
 
 
 def _without_directives(value: Any) -> tuple[Any, bool]:
@@ -305,7 +319,7 @@ def _names(items: Sequence[Any], merge_key: str) -> list[str] | None:
         names = [item[merge_key] for item in items]
     except (KeyError, TypeError):
         return None
-    return names if all(type(name) is str for name in names) else None
+    return names if not names or {*map(type, names)} == {str} else None
 
 
 def _keys_of(items: Sequence[Any], merge_key: str) -> Sequence[Hashable]:
