@@ -67,16 +67,20 @@ class Index(Generic[T]):
         """Take `old` out and `new` in (the informer calls this)."""
         before = self._function(old) if old is not None else ()
         after = self._function(new) if new is not None else ()
-        if before != after:  # mostly an object stays where it is
-            after = set(after)
-            for value in set(before) - after:
-                bucket = self._buckets[value]
-                del bucket[key]
-                if not bucket:
-                    del self._buckets[value]
+        buckets = self._buckets
+        if before == after and new is not None:  # mostly an object stays where it is
+            for value in after:
+                buckets[value][key] = new
+            return
+        after = set(after)
+        for value in set(before) - after:
+            bucket = buckets[value]
+            del bucket[key]
+            if not bucket:
+                del buckets[value]
         if new is not None:
             for value in after:
-                self._buckets.setdefault(value, {})[key] = new
+                buckets.setdefault(value, {})[key] = new
 
 
 class Informer(Generic[T]):
@@ -138,7 +142,7 @@ class Informer(Generic[T]):
         """
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
-            self._call(handler, None, obj)
+            self._tell((handler,), None, obj)
 
     def when(self, revision: int, call: Callable[[], None]) -> None:
         """Call once as soon as the cache has seen `revision` (at once if it has)."""
@@ -171,7 +175,7 @@ class Informer(Generic[T]):
                 log.log(logging.WARNING if failures > 1 else logging.INFO, "list or watch failed",
                         extra=self._about(error))
             if failures:
-                await self._clock.sleep(RETRY.delay_seconds(failures) * (0.5 + self._identity.rng.random()))
+                await self._clock.sleep(RETRY.delay_seconds(failures) * (0.5 + self._identity.chance.random()))
 
     async def _list(self) -> None:
         found: dict[Key, T] = {}
@@ -220,19 +224,20 @@ class Informer(Generic[T]):
             self._objects[key] = obj
         for index in self._indexes.values():
             index.move(key, old, obj)
-        for handler in self._handlers:
-            self._call(handler, old, obj)
+        self._tell(self._handlers, old, obj)
 
-    def _call(self, handler: Handler[T], old: T | None, new: T | None) -> None:
-        try:
-            handler(old, new)
-        except Exception:
-            # one component's mistake must not stop the cache of all others
-            log.exception("an informer's handler failed", extra={"resource": self.resource.group_resource})
+    def _tell(self, handlers: Iterable[Handler[T]], old: T | None, new: T | None) -> None:
+        for handler in handlers:
+            try:
+                handler(old, new)
+            except Exception:
+                # one component's mistake must not stop the cache of all others
+                log.exception("an informer's handler failed", extra={"resource": self.resource.group_resource})
 
     def _reached(self, version: str) -> None:
         self._version = version
-        self.revision = max(self.revision, int(version)) if version.isdigit() else self.revision
+        if version.isdigit() and (revision := int(version)) > self.revision:
+            self.revision = revision
         while self._waiting and self._waiting[0][0] <= self.revision:
             heapq.heappop(self._waiting)[2]()
 

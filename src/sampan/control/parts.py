@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from sampan.control.informer import Handler, IndexFunction, Informer
@@ -68,21 +68,22 @@ class Parts(Generic[T]):
         """Tell of what has, gets and loses this value; what there is at once, as added."""
         self._handlers.setdefault(value, []).append(handler)
         for obj in self._index.get(value):
-            self._call(handler, None, obj)
+            _call((handler,), None, obj)
 
     def _changed(self, old: T | None, new: T | None) -> None:
-        before = set(self._function(old)) if old is not None else set()
-        after = set(self._function(new)) if new is not None else set()
-        for value in before - after:
-            self._tell(value, old, None)
+        had = self._function(old) if old is not None else ()
+        has = self._function(new) if new is not None else ()
+        after = set(has)
+        before = after if had == has else set(had)  # mostly an object stays where it is
+        if before is not after:
+            for value in before - after:
+                _call(self._handlers.get(value, ()), old, None)
         for value in after:
-            self._tell(value, old if value in before else None, new)
+            _call(self._handlers.get(value, ()), old if value in before else None, new)
 
-    def _tell(self, value: Hashable, old: T | None, new: T | None) -> None:
-        for handler in self._handlers.get(value, ()):
-            self._call(handler, old, new)
 
-    def _call(self, handler: Handler[T], old: T | None, new: T | None) -> None:
+def _call(handlers: Iterable[Handler[T]], old: T | None, new: T | None) -> None:
+    for handler in handlers:
         try:
             handler(old, new)
         except Exception:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 KUBELET_VERSION = "v1.36.3"
 MOST_IMAGES = 50
+BY_SIZE = attrgetter("size_bytes")
 FOREIGN = frozenset(("volumesAttached", "config", "features", "declaredFeatures"))  # written by others
 RENEW_JITTER = 0.04
 """Of the time between two heartbeats: nodes that began together don't stay together."""
@@ -156,6 +158,8 @@ class Registration:
         self._capacity = dict(settings.capacity) or machine_capacity(settings.root)
         self.runtime_name, self._runtime_version = "", ""
         self.node: Node | None = None
+        self._listed: Sequence[Image] = ()
+        self._images: tuple[Image, ...] = ()
 
     @property
     def capacity(self) -> Mapping[str, int]:
@@ -190,14 +194,15 @@ class Registration:
 
     async def _look(self) -> Seen:
         runtime: RuntimeStatus | None = None
-        images: list[Image] = []
+        images: Sequence[Image] = ()
         problem = ""
         try:
-            runtime, images = await self._runtime.status(), list(await self._runtime.list_images())
+            runtime, images = await self._runtime.status(), await self._runtime.list_images()
         except RuntimeFault as error:
             problem = f"container runtime is down: {error}"
-        images.sort(key=lambda image: image.size_bytes, reverse=True)
-        return Seen(runtime, problem, tuple(images[:MOST_IMAGES]), dict(self._pressure()))
+        if images is not self._listed:  # a list that is the same again is in order already
+            self._listed, self._images = images, tuple(sorted(images, key=BY_SIZE, reverse=True)[:MOST_IMAGES])
+        return Seen(runtime, problem, self._images, dict(self._pressure()))
 
     def _status(self, old: Node | None, seen: Seen) -> NodeStatus:
         settings = self._settings
@@ -223,7 +228,7 @@ class Registration:
 
     async def run(self) -> None:
         """Renew the lease every quarter of its time, report the status when it changed or every few minutes."""
-        clock, rng = self._clock, self._identity.rng
+        clock, rng = self._clock, self._identity.chance
         reported, told = clock.monotonic(), await self._look()
         lease: Lease | None = None
         while True:

@@ -78,13 +78,13 @@ class PodView(Struct, frozen=True):
 
     def latest(self, name: str) -> ContainerView | None:
         """The newest attempt, if there is one."""
-        attempts = self.containers.get(name, ())
+        attempts = self.containers.get(name)
         return attempts[0] if attempts else None
 
     def current(self, name: str) -> ContainerView | None:
         """The newest attempt in the sandbox that is there now."""
-        latest = self.latest(name)
-        return latest if latest is not None and self.sandbox is not None and latest.sandbox_id == self.sandbox.id else None
+        attempts = self.containers.get(name)
+        return attempts[0] if attempts and self.sandbox is not None and attempts[0].sandbox_id == self.sandbox.id else None
 
     def running(self) -> Iterator[ContainerView]:
         """Every container that runs, of whatever sandbox."""
@@ -222,15 +222,16 @@ class _Sync:
         for ephemeral in spec.ephemeralContainers:
             if self.view.latest(ephemeral.name) is None:
                 self.starts.append(Start(as_container(ephemeral), 0, "ephemeral"))
-        main = list(spec.containers or ())
-        initialized = any(self.view.current(c.name) is not None for c in main)
-        if not self._init_containers(initialized=initialized):
+        main = spec.containers or []
+        if spec.initContainers and not self._init_containers(initialized=any(self.view.current(c.name) is not None for c in main)):
             for container in main:
                 self.waiting.setdefault(container.name, ("PodInitializing", ""))
             return
+        over = True
         for container in main:
             self._keep_running(container, "container")
-        self.done = all(self._is_over(c) for c in main)
+            over = over and self._is_over(container)
+        self.done = over
         if self.done:
             self._stop_sidecars()
 
@@ -294,6 +295,8 @@ class _Sync:
         self.starts.append(Start(container, 0 if latest is None else latest.attempt + 1, role))
 
     def _check_probes(self, container: Container, seen: ContainerView) -> None:
+        if container.startupProbe is None and container.livenessProbe is None:
+            return
         for purpose in (Purpose.STARTUP, Purpose.LIVENESS):
             if self.view.verdict(purpose, seen.id) is False:
                 probe = container.startupProbe if purpose is Purpose.STARTUP else container.livenessProbe

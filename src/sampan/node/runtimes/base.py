@@ -129,7 +129,9 @@ class Runtime(Protocol):
         """
         ...
 
-    async def list_images(self) -> Sequence[Image]: ...
+    async def list_images(self) -> Sequence[Image]:
+        """All that are stored. What was returned never changes: another answer is another object."""
+        ...
 
     async def remove_image(self, image: str) -> None:
         """Drop the image with all its tags."""

@@ -40,6 +40,7 @@ class ImageStore:
         self._clock = clock
         self.images = images
         self._pulled: dict[str, Image] = {}
+        self._listed: tuple[Image, ...] | None = None  # as `list_images` says it, until it is something else
         self.faults: dict[str, list[RuntimeFault]] = {}
 
     def _fault(self, method: str) -> None:
@@ -62,14 +63,18 @@ class ImageStore:
         if program.pull_seconds:
             await self._clock.sleep(program.pull_seconds)
         id = "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+        self._listed = None
         self._pulled[name] = self._pulled[id] = Image(id, (name,), (f"{name.rpartition(':')[0]}@{id}",), program.size_bytes)
         return id
 
     async def list_images(self) -> Sequence[Image]:
-        return list({image.id: image for image in self._pulled.values()}.values())
+        if self._listed is None:
+            self._listed = tuple({image.id: image for image in self._pulled.values()}.values())
+        return self._listed
 
     async def remove_image(self, image: str) -> None:
         found = await self.image_status(image)
+        self._listed = None
         self._pulled = {name: kept for name, kept in self._pulled.items() if kept is not found}
 
     async def image_filesystem(self) -> Sequence[FilesystemStats]:
