@@ -28,23 +28,31 @@ def overlap_warnings(spec: PodSpec) -> Iterator[str]:
 
 def _all(spec: PodSpec) -> Iterator[str]:
     for volume in spec.volumes:
-        told = f"volume {quote(volume.name)}"
-        if volume.configMap is not None:
-            yield from _overlaps(f"{told} (ConfigMap {quote(volume.configMap.name)})", _items(volume.configMap.items, ""))
-        if volume.secret is not None:
-            yield from _overlaps(f"{told} (Secret {quote(volume.secret.secretName)})", _items(volume.secret.items, ""))
-        if volume.downwardAPI is not None:
-            yield from _overlaps(f"{told} (DownwardAPI)", _items(volume.downwardAPI.items, ""))
-        if volume.projected is not None:
-            yield from _projected(f"{told} (Projected)", volume.projected.sources or ())
+        config_map, secret, downward, projected = volume.configMap, volume.secret, volume.downwardAPI, volume.projected
+        if config_map is not None and config_map.items:
+            yield from _overlaps(f"volume {quote(volume.name)} (ConfigMap {quote(config_map.name)})", _items(config_map.items, ""))
+        if secret is not None and secret.items:
+            yield from _overlaps(f"volume {quote(volume.name)} (Secret {quote(secret.secretName)})", _items(secret.items, ""))
+        if downward is not None and downward.items:
+            yield from _overlaps(f"volume {quote(volume.name)} (DownwardAPI)", _items(downward.items, ""))
+        if projected is not None:
+            yield from _projected(f"volume {quote(volume.name)} (Projected)", projected.sources or ())
 
 
 def _projected(told: str, sources: Sequence[VolumeProjection]) -> Iterator[str]:
+    listed = [_files(source) for source in sources]
+    if all(listed) and _are_apart([path for files in listed for path, _ in files]):
+        return
     known = _Known()
-    for source in sources:
+    for source, files in zip(sources, listed, strict=True):
         if source == VolumeProjection():
             yield f"{told} has no sources provided"
-        yield from _overlaps(told, _files(source), known)
+        yield from _overlaps(told, files, known)
+
+
+def _are_apart(paths: Sequence[str]) -> bool:
+    """Whether no two can hide one another, as is seen at a glance: as a rule they are all different and in no folder."""
+    return len({*paths}) == len(paths) and "/" not in "".join(paths)
 
 
 def _files(source: VolumeProjection) -> list[File]:

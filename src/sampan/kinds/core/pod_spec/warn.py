@@ -5,9 +5,10 @@ Source: kubernetes `pkg/api/pod/warnings.go`, `pkg/api/node/util.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
+from operator import attrgetter
 
 from sampan.api import addresses, names, quantity
 from sampan.api.core.v1 import (
@@ -51,6 +52,7 @@ _VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_old_sources = attrgetter(*_VOLUMES)
 _MATCHES_NOTHING = "a null labelSelector results in matching no pod"
 _BYTES = ("memory", "ephemeral-storage")
 
@@ -162,6 +164,8 @@ def _pod_affinity(affinity: Affinity, path: str) -> Iterator[str]:
 
 def _volumes(spec: PodSpec, path: str) -> Iterator[str]:
     for index, volume in enumerate(spec.volumes):
+        if volume.ephemeral is None and _old_sources(volume).count(None) == len(_VOLUMES):
+            continue
         claim = volume.ephemeral.volumeClaimTemplate if volume.ephemeral is not None else None
         for name, words in _VOLUMES.items():
             if name == "cephfs" and claim is not None:  # upstream's order
@@ -257,7 +261,15 @@ class _Ports:
         return (self._all[number] for number in merge(same, other, self._addressed.get(0, ())))
 
 
+def _differ(values: Sequence[object]) -> bool:
+    return len({*values}) == len(values)
+
+
 def _ports(spec: PodSpec, path: str) -> Iterator[str]:
+    ports = [port for container, _ in every_container(spec, path) for port in container.ports]
+    if not any(port.hostIP for port in ports) and _differ([(port.containerPort, port.protocol) for port in ports]) \
+            and _differ([port.name for port in ports if port.name]):
+        return
     known: dict[tuple[int, str], _Ports] = {}
     for container, where in every_container(spec, path):
         for index, port in enumerate(container.ports):
