@@ -122,7 +122,9 @@ def repeats(body: bytes, tree: Any = ABSENT) -> bool:
         return True
     if tree is not ABSENT:
         return body.count(b'"') != codec.encode(tree).count(b'"')
-    return _quotes(body.strip(), LEVELS_APART) < 0
+    text = body.strip()
+    # what controllers make of one template is the same to the letter
+    return (_BELOW[LEVELS_APART](text) if len(text) > WORTH_PARTING_BYTES else _quotes(text, LEVELS_APART)) < 0
 
 
 def _quotes(text: bytes, levels: int) -> int:
@@ -152,7 +154,7 @@ WORTH_PARTING_BYTES = 1024
 _NESTED = (b"{", b"[")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-_BELOW = [remembered(maxsize=256, longest=4096)(partial(_quotes, levels=levels)) for levels in range(LEVELS_APART)]
+_BELOW = [remembered(maxsize=256, longest=4096)(partial(_quotes, levels=levels)) for levels in range(LEVELS_APART + 1)]
 
 
 def repeated_fields(body: bytes, tree: Any = ABSENT) -> list[str]:

@@ -36,7 +36,7 @@ def check(body: bytes, owned: Sequence[bytes] = (), shape: Shape | None = None) 
     else:
         # what stands beside the sets of fields is no deeper than it has brackets
         beside = _at_most(body) - sum(_at_most(one) - 1 for one in owned)
-    if beside <= MOST and all(_of_set(one) + _ABOVE_OWNED <= MOST for one in owned):
+    if beside <= MOST and max(map(_of_set, owned), default=0) + _ABOVE_OWNED <= MOST:
         return
     if _levels(body) > MOST:
         raise BadRequest(TOO_DEEP)
