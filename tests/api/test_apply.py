@@ -36,7 +36,7 @@ class Live:
 
     def update(self, name: str, tree: dict[str, Any]) -> None:
         difference = typed.compare(self.shape, self.tree, tree)
-        self.managed = apply.update(self.managed, Manager(name, "Update", "v1"), "v1", difference, keep, "2026-01-01T00:00:00Z")
+        self.managed = apply.update(self.managed, Manager(name, "Update", "v1"), "v1", difference, "2026-01-01T00:00:00Z")
         self.tree = tree
 
     def owned(self, by: Manager) -> Any:
@@ -166,7 +166,8 @@ def test_what_is_written_is_the_writer_s_and_what_is_gone_is_nobody_s(mine: Any,
               ((here, mine if there else ()), (other, others), (elsewhere, others)) if owns}
     sets = [fieldset.of_paths(*found) for found in (added, modified - added, removed - added - modified)]
     # when
-    after = apply.update(before, here, "v1", typed.Difference(*sets), lambda fields: fieldset.without(fields, fieldset.of_paths(("status",))), "now")
+    written = apply.filtered(typed.Difference(*sets), lambda fields: fieldset.without(fields, fieldset.of_paths(("status",))))
+    after = apply.update(before, here, "v1", written, "now")
     # then
     changed, gone = (paths(fieldset.of_paths(*(path for path in found if path[0] != "status"))) for found in (modified | added, removed - added - modified))
     had = {manager: paths(one.fields) for manager, one in before.items()}

@@ -58,6 +58,17 @@ def test_a_set_that_loses_nothing_stays_what_it_was(left: frozenset[tuple[str, .
     assert (fieldset.without(a, b) is a) == (not any(below(path, right) for path in left))
 
 
+@given(models, models, st.sampled_from([("", ""), ("f:a", "f:\\u0061"), ('"y', '"\\u0079'), ("f:a", "f:<\\/")]))
+def test_a_text_that_can_t_meet_a_set_does_not(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]], other: tuple[str, str]) -> None:
+    # given a text that may be written as others write it
+    raw = fieldset.encode(build(left)).decode().replace(*other).encode() if other[0] else fieldset.encode(build(left))
+    # then
+    meets = model(fieldset.decode(raw)) & right
+    assert fieldset.may_meet(raw, build(right)) or not meets
+    # and it is seen where nothing of the set is in the text
+    assert not (fieldset.may_meet(fieldset.encode(build(left)), build(right)) and {path[0] for path in right}.isdisjoint(element for path in left for element in path))
+
+
 @given(models)
 def test_an_encoded_set_reads_back(paths: frozenset[tuple[str, ...]]) -> None:
     fields = build(paths)

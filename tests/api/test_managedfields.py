@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
-from sampan.api import codec, fieldset, managedfields, schema, typed
+from sampan.api import apply, codec, fieldset, managedfields, schema, typed
 from sampan.api.apply import Manager
 from sampan.api.meta.v1 import ManagedFieldsEntry
 from sampan.api.resourceinfo import Resource
@@ -137,6 +138,26 @@ def test_a_claim_of_a_volume_has_fields_and_a_nameless_secret_a_key() -> None:
     spec = volume.fields["spec"].shape
     assert not spec.fields["claimRef"].shape.atomic
     assert pods.fields["spec"].shape.fields["imagePullSecrets"].shape.items.key_defaults == {"name": ""}  # type: ignore[union-attr]
+
+
+owns = st.frozensets(st.sampled_from([("metadata", "labels", "x"), ("spec",), ("spec", "a"), ("spec", "b"), ("status",), ("status", "a")]), max_size=4)
+
+
+@given(st.lists(owns, max_size=12), st.integers(0, 12), owns, owns, st.booleans())
+def test_entries_become_what_their_owners_do(owners: list[Any], number: int, changed: Any, removed: Any, escaped: bool) -> None:
+    # given entries, some of them empty, applied or as another server writes them
+    def text(paths: Any) -> bytes:
+        raw = fieldset.encode(fieldset.of_paths(*paths))
+        return raw.replace(b"f:spec", b"f:\\u0073pec") if escaped else raw
+
+    entries = [ManagedFieldsEntry(manager=f"m{index}", operation="Apply" if index % 3 == 2 else "Update", apiVersion="v1", fieldsType="FieldsV1",
+                                  time=Time(f"2026-01-02T03:04:{index:02}Z"), fieldsV1=Raw(text(paths))) for index, paths in enumerate(owners)]
+    by, now = Manager(f"m{number}", "Update", "v1"), Time("2026-01-02T03:05:00Z")
+    difference = Difference(fieldset.of_paths(*changed), {}, fieldset.of_paths(*(removed - changed)))
+    # when
+    found = managedfields.updated(entries, by, difference, lambda fields: fields, now)
+    # then
+    assert found == managedfields.encode(managedfields.cap(apply.update(managedfields.decode(entries), by, "v1", difference, now)))
 
 
 def test_an_entry_that_nothing_happens_to_is_shared_and_the_order_is_that_of_times() -> None:

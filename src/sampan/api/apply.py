@@ -93,9 +93,8 @@ def filtered(difference: Difference, keep: Filter) -> Difference:
     return Difference(added and keep(added), modified and keep(modified), removed and keep(removed))
 
 
-def update(managed: Managed, by: Manager, version: str, difference: Difference, keep: Filter, now: str) -> Managed:
-    """Owners after a write that is no apply: what it changed belongs to `by` now."""
-    difference = filtered(difference, keep)
+def update(managed: Managed, by: Manager, version: str, difference: Difference, now: str) -> Managed:
+    """Owners after a write that is no apply: what it changed (as far as the endpoint may own it: `filtered`) belongs to `by` now."""
     changed = fieldset.union(difference.modified, difference.added)
     own, previous = strip(changed), managed.get(by)
     if own is changed and own and previous is not None and _goes_on(previous, own, version, difference):

@@ -51,7 +51,9 @@ def _check(tree: Any) -> None:
         for key, below in fields.items():
             if key[:2] not in _KINDS and key != MEMBER:
                 raise BadFieldSet(f"{goprint.quote(key)} is not a path element")
-            if below != LEAF:
+            if below == LEAF:
+                fields[key] = LEAF  # one for all
+            else:
                 left.append(below)
 
 
@@ -111,6 +113,16 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
         if found is not None:
             out[key] = found
     return out
+
+
+def may_meet(raw: bytes, fields: FieldSet) -> bool:
+    """Whether a text in FieldsV1 may have a path of a set in it; False only where, of each, a name on the way stands nowhere in the text."""
+    # written otherwise than `encode` does
+    return b"\\u" in raw or b"\\/" in raw or _may_meet(raw, fields)
+
+
+def _may_meet(raw: bytes, fields: FieldSet) -> bool:
+    return any(key == MEMBER or (codec.encode(key) in raw and (not below or _may_meet(raw, below))) for key, below in fields.items())
 
 
 def holds(fields: FieldSet, part: FieldSet) -> bool:

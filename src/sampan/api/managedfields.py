@@ -54,23 +54,26 @@ def decode(entries: Sequence[ManagedFieldsEntry]) -> Managed:
     Raises:
         BadEntry: One of them is wrong.
     """
-    managed: Managed = {}
-    for index, entry in enumerate(entries):
-        if entry.operation not in ("Apply", "Update"):
-            raise BadEntry("operation must be `Apply` or `Update`")
-        if not entry.apiVersion:
-            raise BadEntry("apiVersion must not be empty")
-        if entry.fieldsType != "FieldsV1":
-            raise BadEntry(f"missing fieldsType in managed fields entry {index}" if not entry.fieldsType
-                           else f'invalid fieldsType "{entry.fieldsType}" in managed fields entry {index}')
-        raw = bytes(entry.fieldsV1) or b"{}"
-        try:
-            fields = fieldset.decode(raw)
-        except fieldset.BadFieldSet as error:
-            raise BadEntry(str(error)) from None
-        manager = Manager(entry.manager, entry.operation, "" if entry.operation == "Apply" else entry.apiVersion, entry.subresource)
-        managed[manager] = Owned(fields, entry.apiVersion, entry.time, raw)
-    return managed
+    return {_manager(entry, index): _owned(entry) for index, entry in enumerate(entries)}
+
+
+def _manager(entry: ManagedFieldsEntry, index: int) -> Manager:
+    if entry.operation not in ("Apply", "Update"):
+        raise BadEntry("operation must be `Apply` or `Update`")
+    if not entry.apiVersion:
+        raise BadEntry("apiVersion must not be empty")
+    if entry.fieldsType != "FieldsV1":
+        raise BadEntry(f"missing fieldsType in managed fields entry {index}" if not entry.fieldsType
+                       else f'invalid fieldsType "{entry.fieldsType}" in managed fields entry {index}')
+    return Manager(entry.manager, entry.operation, "" if entry.operation == "Apply" else entry.apiVersion, entry.subresource)
+
+
+def _owned(entry: ManagedFieldsEntry) -> Owned:
+    raw = bytes(entry.fieldsV1) or b"{}"
+    try:
+        return Owned(fieldset.decode(raw), entry.apiVersion, entry.time, raw)
+    except fieldset.BadFieldSet as error:
+        raise BadEntry(str(error)) from None
 
 
 def encode(managed: Managed) -> list[ManagedFieldsEntry]:
@@ -129,13 +132,23 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
     Raises:
         BadEntry: One of them is wrong.
     """
-    managed = decode(entries)
-    left = apply.update(managed, by, by.version, difference, keep, now)
+    difference = apply.filtered(difference, keep)
+    before = {_manager(entry, index): entry for index, entry in enumerate(entries)}
+    # as many as may have to be joined are all taken apart
+    managed = {manager: _owned(entry) for manager, entry in before.items()
+               if manager == by or len(entries) >= MAX_UPDATERS or _may_meet(entry, difference)}
+    left = apply.update(managed, by, by.version, difference, now)
     if len(left) > MAX_UPDATERS:
         left = cap(left)
-    before = dict(zip(managed, entries, strict=False)) if len(managed) == len(entries) else {}
-    out = [before[manager] if manager in before and owned is managed[manager] else _entry(manager, owned) for manager, owned in left.items()]
+    out = [entry for manager, entry in before.items() if manager not in managed]
+    out += [before[manager] if owned is managed.get(manager) else _entry(manager, owned) for manager, owned in left.items()]
     return sorted(out, key=_place) if len(out) > 1 else out
+
+
+def _may_meet(entry: ManagedFieldsEntry, difference: Difference) -> bool:
+    """Whether something of the difference may be in the entry. What others own is mostly somewhere else, and then is not decoded."""
+    raw = bytes(entry.fieldsV1)
+    return len(raw) <= len(b"{}") or any(fieldset.may_meet(raw, fields) for fields in difference if fields)
 
 
 def _place(entry: ManagedFieldsEntry) -> tuple[str, ...]:

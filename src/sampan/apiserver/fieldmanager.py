@@ -125,7 +125,7 @@ class FieldManager:
         except typed.TypedError:
             return
         elsewhere = _elsewhere(served, managed, old, new)
-        managed = ssa.update(managed, by, by.version, difference, keep, now)
+        managed = ssa.update(managed, by, by.version, ssa.filtered(difference, keep), now)
         for version, changed in elsewhere:
             managed, _ = ssa.take(managed, by, version, ssa.filtered(changed, keep))
         _put_entries(new, managedfields.encode(managedfields.cap(managed)))
@@ -217,7 +217,7 @@ class FieldManager:
             return managed
         by = Manager(managedfields.BEFORE_FIRST_APPLY, "Update", served.resource.group_version)
         difference = managedfields.difference(shape_of(served), _empty(served), codec.encode(old))
-        return ssa.update({}, by, by.version, difference, _filter(served, ""), now)
+        return ssa.update({}, by, by.version, ssa.filtered(difference, _filter(served, "")), now)
 
     @staticmethod
     def _object(served: Served, tree: dict[str, Any], managed: Managed) -> Any:
