@@ -156,7 +156,7 @@ def _parse_json(body: bytes) -> JsonPatch:
     prefix = "error decoding patch: json: cannot unmarshal"
     if not isinstance(operations, list):
         raise BadRequest(f"{prefix} {word(operations)} into Go value of type []handlers.jsonPatchOp")
-    problems = strict.repeated_fields(body)
+    problems = strict.repeated_fields(body, operations)
     for index, operation in enumerate(operations):
         if operation is None:
             continue

@@ -124,7 +124,7 @@ def repeats(body: bytes, tree: Any = ABSENT) -> bool:
         return body.count(b'"') != codec.encode(tree).count(b'"')
     text = body.strip()
     # what controllers make of one template is the same to the letter
-    return (_BELOW[LEVELS_APART](text) if len(text) > WORTH_PARTING_BYTES else _quotes(text, LEVELS_APART)) < 0
+    return (_of_body(text) if len(text) > WORTH_PARTING_BYTES else _quotes(text, LEVELS_APART)) < 0
 
 
 def _quotes(text: bytes, levels: int) -> int:
@@ -154,7 +154,8 @@ WORTH_PARTING_BYTES = 1024
 _NESTED = (b"{", b"[")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-_BELOW = [remembered(maxsize=256, longest=4096)(partial(_quotes, levels=levels)) for levels in range(LEVELS_APART + 1)]
+_BELOW = [remembered(maxsize=256, longest=4096)(partial(_quotes, levels=levels)) for levels in range(LEVELS_APART)]
+_of_body = remembered(maxsize=32, longest=4096)(partial(_quotes, levels=LEVELS_APART))
 
 
 def repeated_fields(body: bytes, tree: Any = ABSENT) -> list[str]:
