@@ -158,6 +158,14 @@ class PodIndex:
         for term, weight in shape.preferred:
             self.preferred.add(term, row, amount * weight)
 
+    def leaving(self, shape: Shape, row: int) -> None:
+        """The deletion of a pod of this shape was asked for."""
+        klass: PodClass = shape.klass
+        _count(klass.live, row, -1)
+        for counter in klass.counters:
+            if counter.live:
+                counter.rows.add(row, -1)
+
     def namespaces_changed(self) -> None:
         """Labels of a namespace are others now: what depends on them is computed again."""
         for table in (self.anti, self.required, self.preferred):

@@ -24,7 +24,7 @@ from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
 from sampan.api.core.v1 import Pod
 from sampan.scheduler.plugins.base import Change
-from sampan.scheduler.shape import Shape
+from sampan.scheduler.shape import Shape, same_shape
 
 BACKOFF = Backoff(first_seconds=1.0, most_seconds=10.0)
 LEFTOVER_SECONDS = 300.0
@@ -50,6 +50,7 @@ class Waiting:
     state: State = State.ACTIVE
     attempts: int = 0
     shape: Shape | None = None  # of the last attempt
+    read: Shape | None = None  # of `pod` as it is, once somebody has asked
     plugins: frozenset[str] = field(default=frozenset())
     nominated: int = -1
     due: float = 0.0  # when its back-off ends
@@ -103,6 +104,9 @@ class SchedulingQueue:
             self._activate(uid)
             return
         before, known.pod = known.pod, pod
+        if same_shape(before, pod):
+            return
+        known.read = None
         changed = before.spec != pod.spec or before.metadata.labels != pod.metadata.labels
         if changed and known.state is State.REFUSED:
             self._move(uid)

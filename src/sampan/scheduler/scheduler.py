@@ -278,7 +278,8 @@ class Scheduler:
         pod = waiting.pod
         profile = self._profiles[pod.spec.schedulerName or DEFAULT.name]
         kept = self.snapshot.unnominate(pod.metadata.uid)
-        return pod, profile, self.snapshot.shape(pod), kept.row if kept is not None else -1
+        waiting.read = shape = waiting.read or self.snapshot.shape(pod)
+        return pod, profile, shape, kept.row if kept is not None else -1
 
     def _finish(self, pod: Pod, shape: Shape, profile: Profile, found: Filtered, nominated: int, tasks: Tasks,
                 extra: Float | None = None) -> None:

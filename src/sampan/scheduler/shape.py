@@ -21,6 +21,7 @@ from sampan.scheduler.world import CLASS_PREFIX
 
 # what a container that asks for nothing counts as when nodes are compared
 MISSING = {"cpu": 100, "memory": 200 * 1024 * 1024}
+PENDING_RESIZE = "PodResizePending"
 RESTART_ALL = "RestartAllContainersOnContainerExits"
 NamespaceLabels = Callable[[str], Mapping[str, str]]
 
@@ -114,8 +115,18 @@ def shape_key(pod: Pod, *, assigned: bool = False) -> bytes:
         len(spec.initContainers), volumes, (meta.name, meta.uid) if any(one.ephemeral is not None for one in volumes) else "",
         sorted(_features(pod)), spec.resourceClaims, status.resourceClaimStatuses if spec.resourceClaims else (),
         (owner.kind, owner.name) if owner is not None else None, resized, whole,
-        [one.reason for one in status.conditions if one.type == "PodResizePending"] if resized or whole else (),
+        [one.reason for one in status.conditions if one.type == PENDING_RESIZE] if resized or whole else (),
     ))
+
+
+def same_shape(before: Pod, after: Pod) -> bool:
+    """Whether a pod that has changed has the key that it had, as far as that shows without making it: most news of a pod is of its status."""
+    old, new = before.status, after.status
+    return (
+        before.metadata.labels == after.metadata.labels and before.spec == after.spec and before.metadata.ownerReferences == after.metadata.ownerReferences
+        and old.containerStatuses == new.containerStatuses and old.initContainerStatuses == new.initContainerStatuses
+        and old.resources == new.resources and old.allocatedResources == new.allocatedResources and old.resourceClaimStatuses == new.resourceClaimStatuses
+        and not any(one.type == PENDING_RESIZE for one in (*old.conditions, *new.conditions)))
 
 
 def _terms(pod: Pod) -> tuple[tuple[Term, ...], tuple[Term, ...], tuple[tuple[Term, int], ...]]:

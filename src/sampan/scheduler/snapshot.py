@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sampan.api.core.v1 import Node, Pod, Taint
 from sampan.kinds.core.pod import amounts
 from sampan.scheduler.podindex import PodIndex
-from sampan.scheduler.shape import Shape, shape_key
+from sampan.scheduler.shape import Shape, same_shape, shape_key
 from sampan.scheduler.world import World
 
 Mask = npt.NDArray[np.bool_]
@@ -282,10 +282,13 @@ class Snapshot:
     def put_pod(self, pod: Pod) -> None:
         """A pod that has a node is new or changed."""
         uid, node = pod.metadata.uid, pod.spec.nodeName
-        shape, row = self.shape(pod, assigned=True), self.rows.get(node)
-        known = self.assigned.get(uid)
-        if known is not None and known.row == row and known.shape is shape and known.live == (pod.metadata.deletionTimestamp is None):
-            known.pod = pod  # nothing that counts has changed
+        known, row = self.assigned.get(uid), self.rows.get(node)
+        shape = known.shape if known is not None and same_shape(known.pod, pod) else self.shape(pod, assigned=True)
+        leaves = pod.metadata.deletionTimestamp is not None
+        if known is not None and known.row == row and known.shape is shape and (known.live or leaves):
+            known.pod = pod  # nothing else that counts has changed
+            if known.live and leaves:
+                self._leaving(known)
             return
         self.remove_pod(uid)
         if row is None:
@@ -315,6 +318,14 @@ class Snapshot:
         self._move(one, 1)
         for protocol, address, port in shape.ports:
             self.ports.setdefault((protocol, port), {}).setdefault(row, []).append(address)
+
+    def _leaving(self, one: Assigned) -> None:
+        """A pod's deletion was asked for: it is there as before, but those who count what stays do not count it, and it is the last of its row."""
+        one.live = False
+        there = self.pods_on[one.row]
+        there[one.pod.metadata.uid] = there.pop(one.pod.metadata.uid)
+        self._touch(one.row)
+        self.index.leaving(one.shape, one.row)
 
     def _unassign(self, uid: str) -> None:
         one = self.assigned.pop(uid)
