@@ -72,6 +72,14 @@ class World:
         body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}}
         return self._tasks.start(self.ask(user, "POST", MAPS, body, gate=self.let_go, headers=more), name, keep_going=True)
 
+    async def everybody_may_do_everything(self) -> None:
+        rbac = "/apis/rbac.authorization.k8s.io/v1"
+        everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+        await self.must("POST", f"{rbac}/clusterroles", {"metadata": {"name": "all"}, "rules": [everything]})
+        await self.must("POST", f"{rbac}/clusterrolebindings", {
+            "metadata": {"name": "all"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}]})
+
     async def level(self, response: Any, *, shares: int = 5, by: str = "ByUser") -> None:
         """A level for everybody who is no administrator. With five shares of two hundred and fifty it has twelve seats of 600."""
         await self.must("POST", f"{GROUP}/prioritylevelconfigurations", {"metadata": {"name": "mine"}, "spec": {"type": "Limited", "limited": {
@@ -94,12 +102,7 @@ def with_world(test: Callable[[World], Awaitable[None]], *, flow: FlowSettings =
         clock = VirtualClock()
         async with asyncio.timeout(PATIENCE_SECONDS), running_server(clock=clock, settings=settings) as server, Tasks() as tasks:
             world = World(server, clock, tasks)
-            rbac = "/apis/rbac.authorization.k8s.io/v1"
-            everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-            await world.must("POST", f"{rbac}/clusterroles", {"metadata": {"name": "all"}, "rules": [everything]})
-            await world.must("POST", f"{rbac}/clusterrolebindings", {
-                "metadata": {"name": "all"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all"},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}]})
+            await world.everybody_may_do_everything()
             await test(world)
 
     asyncio.run(whole())

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from sampan.aio.tasks import Tasks
 from sampan.api.coordination.v1 import Lease
 from sampan.api.core.v1 import Node
 from sampan.api.resources import LEASES, NODES
-from sampan.client.inprocess import InProcessClient
+from sampan.apiserver.flowcontrol.inflight import too_many
+from sampan.apiserver.request import ADMIN
+from sampan.client.inprocess import AsgiApp, InProcessClient, Message
 from sampan.lib.clock import Identity
 from sampan.node.config import NodeSettings
 from sampan.node.registration import RENEW_JITTER, TICK_SECONDS, Registration, next_beat_seconds
@@ -29,6 +32,7 @@ class World:
     def __init__(self, client: InProcessClient, clock: VirtualClock) -> None:
         identity = Identity(random.Random(3))
         self.client, self.clock = client, clock
+        self.busy: Busy | None = None
         self.runtime = SimulatedRuntime(clock, identity)
         self.registration = Registration(client, self.runtime, NodeSettings("n1", Path("/nowhere")), clock=clock, identity=identity)
 
@@ -39,11 +43,26 @@ class World:
         return await self.client.get(NODES, "n1")
 
 
+class Busy:
+    """A server that asks the next ones who write leases to come back later."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app, self.told = app, list[int]()
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["method"] == "PUT" and self.told:
+            await send({"response": too_many(self.told.pop())})
+        else:
+            await self._app(scope, receive, send)
+
+
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
     clock = VirtualClock()
     async with running_server(clock=clock) as server, Tasks() as tasks:
-        made = World(server.client, clock)
+        busy = Busy(server.app)
+        made = World(InProcessClient(busy, ADMIN, clock=clock), clock)
+        made.busy = busy
         await made.registration.register()
         tasks.start(made.registration.run(), "registration")
         await clock.turns(20)
@@ -96,6 +115,23 @@ def test_a_lease_that_somebody_else_wrote_or_deleted_is_renewed_at_the_same_beat
             await made.clock.advance(12)
             # then
             assert (await made.lease()).metadata.uid != lease.metadata.uid
+
+    waiting.run(check())
+
+
+def test_a_heartbeat_that_had_to_wait_is_followed_by_one_that_tells_the_time() -> None:
+    async def check() -> None:
+        async with world() as made:
+            assert made.busy is not None
+            # given a server that lets the next heartbeat wait for longer than there is between two
+            made.busy.told = [25]
+            # when
+            await made.clock.advance(10.4 + 25 + 1)
+            # then the lease tells of now, not of when the server was asked first
+            renewed = (await made.lease()).spec.renewTime
+            assert made.busy.told == []
+            assert renewed is not None
+            assert (made.clock.now() - renewed.moment()).total_seconds() < 2
 
     waiting.run(check())
 

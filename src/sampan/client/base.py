@@ -63,7 +63,8 @@ class DeleteOptions:
 
 class Client(Protocol):
     """Every method raises the `ApiError` that the server answered with, and `ServiceUnavailable` when the
-    server can't be reached. `namespace` is taken from the object where it has one.
+    server can't be reached. `namespace` is taken from the object where it has one. Where the server asks to come back later
+    (429 and 5xx with `Retry-After`), the request waits and is made again, ten times at most (`sampan.client.retrying`); `raw` never is.
     """
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "", *, subresource: str = "") -> T: ...

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from sampan.aio.clock import AsyncClock
 from sampan.api.errors import InternalError
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import Answer, Listing, WatchEvent
+from sampan.client.retrying import insist, wait_seconds
 from sampan.client.verbs import Verbs
 
 T = TypeVar("T")
@@ -24,8 +26,10 @@ AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message
 class InProcessClient(Verbs):
     """A `Client` on an ASGI application. With `user` None the application authenticates by `headers` instead."""
 
-    def __init__(self, app: AsgiApp, user: Any, *, agent: str = "sampan", headers: Mapping[str, str] | None = None) -> None:
-        self._app, self._user = app, user
+    def __init__(self, app: AsgiApp, user: Any, *, agent: str = "sampan", headers: Mapping[str, str] | None = None,
+                 clock: AsyncClock | None = None) -> None:
+        """`clock`: whose time is waited where the server asks to come back later; without one it is an error at once."""
+        self._app, self._user, self._clock = app, user, clock
         self._headers = [(b"user-agent", agent.encode())] + [
             (key.lower().encode(), value.encode()) for key, value in (headers or {}).items()]
 
@@ -53,10 +57,18 @@ class InProcessClient(Verbs):
         await self._app(scope, receive, send)
         return found[0]
 
-    async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
+    async def _served(self, method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
+        """The answer of a request that was not refused, asked again where the server wants that."""
         answer = await self._ask(method, target, body, kind)
         if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.joined())
+            if self._clock is not None:
+                answer = await insist(answer, lambda: self._ask(method, target, body, kind), _asked, self._clock)
+            if answer.code >= 300:
+                raise requests.error_of(answer.code, answer.joined())
+        return answer
+
+    async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
+        answer = await self._served(method, target, body, kind)
         if answer.entry is not None:
             return answer.entry.object
         if answer.result is not None and (isinstance(answer.result, wire) or not isinstance(answer.result, dict)):
@@ -64,9 +76,7 @@ class InProcessClient(Verbs):
         return requests.decoded(wire, answer.joined())
 
     async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
-        answer = await self._ask(method, target, body, kind)
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.joined())
+        await self._served(method, target, body, kind)
 
     async def list(
         self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
@@ -74,10 +84,7 @@ class InProcessClient(Verbs):
     ) -> Listing[T]:
         target = requests.path(resource, namespace) + requests.query(
             labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=resource_version, **{"continue": continue_})
-        answer = await self._ask("GET", target)
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.joined())
-        found = answer.result
+        found = (await self._served("GET", target)).result
         return Listing([getattr(one, "object", one) if hasattr(one, "revision") else one for one in found.objects],
                        found.revision, found.continue_)
 
@@ -88,10 +95,7 @@ class InProcessClient(Verbs):
         target = requests.path(resource, namespace) + requests.query(
             watch=True, resourceVersion=since, labelSelector=labels, fieldSelector=fields, timeoutSeconds=timeout_seconds,
             allowWatchBookmarks=True)
-        stream = await self._ask("GET", target)
-        if stream.code >= 300:
-            raise requests.error_of(stream.code, stream.joined())
-        events = stream.events
+        events = (await self._served("GET", target)).events
         try:
             async for batch in events:
                 for kind, obj, revision in batch:
@@ -113,3 +117,8 @@ class InProcessClient(Verbs):
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _asked(answer: Any) -> int | None:
+    told = next((value for name, value in answer.headers if name == b"retry-after"), b"")
+    return wait_seconds(answer.code, told.decode("latin-1"))

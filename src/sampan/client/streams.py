@@ -29,6 +29,7 @@ class Stream(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.code = 0
+        self.retry_after = ""
         self._transport: asyncio.Transport | None = None
         self._parser: Any = httptools.HttpResponseParser(self)
         self._pieces: deque[bytes] = deque()
@@ -119,7 +120,10 @@ class Stream(asyncio.Protocol):
     # the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._framed = self._framed or name.lower() in (b"content-length", b"transfer-encoding")
+        name = name.lower()
+        self._framed = self._framed or name in (b"content-length", b"transfer-encoding")
+        if name == b"retry-after":
+            self.retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if (code := self._parser.get_status_code()) >= 200:  # others come before the answer

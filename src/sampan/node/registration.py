@@ -244,12 +244,19 @@ class Registration:
                 log.warning("node status not written", extra={"error": str(error)})
 
     async def _renew(self, lease: Lease | None) -> Lease | None:
-        """One heartbeat, tried a few times; None where the lease has to be read anew."""
+        """One heartbeat, tried a few times; None where the lease has to be read anew.
+
+        One that the server made wait tells of a time that is long past: another follows it.
+        """
+        clock, most_seconds = self._clock, self._settings.lease_seconds / 4
         for attempt in range(RENEW_TRIES):
             if attempt:
-                await self._clock.sleep(RENEW_RETRY_SECONDS)
+                await clock.sleep(RENEW_RETRY_SECONDS)
+            began = clock.monotonic()
             try:
-                return await self._beat(lease)
+                lease = await self._beat(lease)
+                if clock.monotonic() - began < most_seconds:
+                    return lease
             except (Conflict, NotFound):
                 lease = None
             except ApiError as error:
