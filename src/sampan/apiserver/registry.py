@@ -160,7 +160,7 @@ class Registry:
             user = write.user
             kind.requested_by(obj, user.name, user.uid, user.groups, user.extra)
         hook = self.hooks.get(resource.group_resource)
-        claim = hook.create(obj, dry_run=write.dry_run) if hook else Claim()
+        claim = hook.create(obj, dry_run=write.dry_run) if hook else None
         try:
             await self.current(served)
             meta = metadata.meta_of(obj)
@@ -169,18 +169,17 @@ class Registry:
             write.warnings += warnings
             await self.gate.validate(request)
             key = served.key(meta.namespace, meta.name)
-            if write.dry_run:
-                if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
-                    raise self._taken(served, meta.namespace, meta.name)
-                return Written(obj, codec.encode(obj), 0, created=True)
             if self.readers.of(served.stored).get(meta.namespace, meta.name) is not None:
                 raise self._taken(served, meta.namespace, meta.name)
+            if write.dry_run:
+                return Written(obj, codec.encode(obj), 0, created=True)
             put = Put(key, await self.encoded(served, obj), ttl_seconds=kind.ttl_seconds, volatile=volatile(key))
-            revision = await self._write(served, put, Compare(key, 0), claim)
+            revision = await self._write(put, Compare(key, 0), claim)
         except CompareFailed:
             raise self._taken(served, meta.namespace, meta.name) from None
         finally:
-            claim.release()
+            if claim is not None:
+                claim.release()
         return await self._answer(served, obj, meta.namespace, meta.name, revision, created=True)
 
     @staticmethod
@@ -236,7 +235,7 @@ class Registry:
         new = request.object
         found = self._prepare(served, new, old, write)
         hook = self.hooks.get(resource.group_resource) if not write.subresource else None
-        claim = hook.update(new, old, dry_run=write.dry_run) if hook else Claim()
+        claim = hook.update(new, old, dry_run=write.dry_run) if hook else None
         try:
             found += self._validate(served, new, old, write)
             self._refuse(served, entry.name, found)
@@ -245,7 +244,8 @@ class Registry:
             await self.gate.validate(request)
             return await self._swap(served, entry, new, old, write, claim)
         finally:
-            claim.release()
+            if claim is not None:
+                claim.release()
 
     def _produced(self, served: Served, entry: Entry, old: Any, produce: Produce, write: Write) -> Any:
         """The new object as the client wants it, with its owners; it may be asked for again."""
@@ -303,7 +303,7 @@ class Registry:
                                          built_in=served.custom is None, again=(sub or kind).metadata)
         return [*found, *(sub.validate(new, old) if sub is not None else kind.update_findings(new, old))]
 
-    async def _swap(self, served: Served, entry: Entry, new: Any, old: Any, write: Write, claim: Claim) -> Written:
+    async def _swap(self, served: Served, entry: Entry, new: Any, old: Any, write: Write, claim: Claim | None) -> Written:
         key = served.key(entry.namespace, entry.name)
         meta = metadata.meta_of(new)
         if write.subresource in ("", "finalize") and deletion.gone_after_update(meta, metadata.meta_of(old)) and self._may_go(served, new):
@@ -320,7 +320,7 @@ class Registry:
             return Written(new, body, entry.revision)
         value = await self.encoded(served, new)
         put = Put(key, value, ttl_seconds=served.kind.ttl_seconds, volatile=volatile(key))
-        revision = await self._write(served, put, Compare(key, entry.revision), claim)
+        revision = await self._write(put, Compare(key, entry.revision), claim)
         return await self._answer(served, new, entry.namespace, entry.name, revision)
 
     @staticmethod
@@ -421,11 +421,13 @@ class Registry:
             obj = served.outward(entry.object)
         return Written(obj, codec.encode(obj), revision, created=created)
 
-    async def _write(self, served: Served, put: Put, compare: Compare, claim: Claim) -> int:
+    async def _write(self, put: Put, compare: Compare, claim: Claim | None) -> int:
         """Write what was claimed, then the object; take back what was claimed when the object was surely not written.
 
         Where the store leaves that open, the claim stays: an object that has its address is better than two that share one.
         """
+        if claim is None:
+            return await self.transact([put], [compare])
         taken: list[Put] = []
         try:
             for one in claim.before:
