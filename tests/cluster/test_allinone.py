@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sampan.cluster import allinone, config
+from sampan.cluster import allinone, config, fleetaccess
 from sampan.cluster.allinone import UpOptions, children, configure, status, up, why_simulated
-from sampan.cluster.config import ClusterConfig, load
+from sampan.cluster.config import APART_NODES, ClusterConfig, load
 from sampan.lib.errors import ConfigError, SampanError
 from sampan.testing import require
 
@@ -97,8 +97,11 @@ def test_the_agent_starts_when_its_credentials_are_there(tmp_path: Path) -> None
     assert agent.after == tmp_path / "nodes" / agent.name / "kubeconfig"
 
 
-def test_several_simulated_nodes_are_no_processes(tmp_path: Path) -> None:
-    assert [child.name for child in children(ClusterConfig("x", nodes=5000, simulated=True), tmp_path)] == ["control-plane"]
+def test_several_simulated_nodes_live_in_the_control_plane_and_many_in_one_process_of_their_own(tmp_path: Path) -> None:
+    assert [child.name for child in children(ClusterConfig("x", nodes=APART_NODES - 1, simulated=True), tmp_path)] == ["control-plane"]
+    control, fleet = children(ClusterConfig("x", nodes=APART_NODES, simulated=True), tmp_path)
+    assert (control.after, fleet.name) == (None, "fleet")
+    assert fleet.after == fleetaccess.path(tmp_path)
 
 
 def test_a_simulated_cluster_comes_up_and_goes(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_every_node_registers_and_runs_its_pods(tmp_path: Path) -> None:
 
             def client_for(node: str) -> Client:
                 return server.client_as(User(f"system:node:{node}", groups=("system:nodes",)))
-            fleet = Fleet(FleetSettings(NAMES, tmp_path, 10250, "10.244.0.0/16"), client_for, informers, clock=clock, identity=server.identity)
+            fleet = Fleet(FleetSettings(NAMES, tmp_path, 10250, "10.244.0.0/16"), client_for, informers, watcher=server.client,
+                          clock=clock, identity=server.identity)
             tasks.start(informers.run(), "informers")
             tasks.start(fleet.run(), "fleet")
             while not fleet.ready.is_set():

@@ -22,6 +22,7 @@ COMMANDS = {
     "server": "run the API server alone, in the foreground",
     "controllers": "run the controllers, in the foreground",
     "scheduler": "run the scheduler, in the foreground",
+    "fleet": "run controllers, scheduler and simulated nodes of a large fleet, in the foreground",
     "certs": "show when certificates end, or have them made anew",
     "why": "tell why a pod waits for a node, and what would help",
     "agent": "run a node agent, in the foreground",

@@ -34,6 +34,32 @@ TOKEN_SECONDS = 60.0
 """How long a token file's content is kept: it is rewritten long before the token in it ends."""
 
 
+class Way:
+    """How a server is reached: by one client, or by several that share it."""
+
+    def __init__(self, access: Access) -> None:
+        self.access, self.tls = access, tls_context(access)
+        self._connections: Connections | None = None
+
+    @property
+    def connections(self) -> Connections:
+        """Those that requests go over now."""
+        if self._connections is None:
+            self._connections = Connections(self.access.server, self.tls, self.access.server_name)
+        return self._connections
+
+    def renew(self, access: Access) -> None:
+        """Use this access from now on."""
+        self.access, self.tls = access, tls_context(access)
+        self.end()  # a connection shows the certificate that it was made with: none is used again
+
+    def end(self) -> None:
+        """Use none of the connections again."""
+        if self._connections is not None:
+            self._connections.close()
+        self._connections = None
+
+
 class RemoteClient(Verbs):
     """A `Client` for one API server. Make it inside a running loop, `close` it at the end.
 
@@ -42,30 +68,36 @@ class RemoteClient(Verbs):
     kube-scheduler `app/server.go`, the transform of their informers.
     """
 
-    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False) -> None:
-        self.access, self._trim = access, trim
-        self._tls = tls_context(access)
+    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False, way: Way | None = None) -> None:
+        """`way`: another client's connections, which stay when this one is closed."""
+        self._trim, self._borrowed = trim, way is not None
+        self._way = way or Way(access)
         self._headers = {"User-Agent": agent, "Accept": requests.JSON}
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"
         self._token_read = float("-inf")
-        self._connections: Connections | None = None
         self._sessions: list[aiohttp.ClientSession] = []  # of WebSockets, which may outlive the access that they began with
+
+    @property
+    def access(self) -> Access:
+        """What it was made with, or renewed to."""
+        return self._way.access
+
+    def naming(self, user: str, group: str = "") -> RemoteClient:
+        """A client of another user, over the connections of this one, which shows the certificate of a front proxy: such a one
+        says for whom it asks. It follows this one's renewals.
+
+        Source: Kubernetes documentation, "Authenticating Proxy".
+        """
+        return NamedClient(self.access, user, group, trim=self._trim, way=self._way)
 
     async def renew(self, access: Access) -> None:
         """Use this access for every request from now on; what is under way ends as it began."""
-        self._tls = tls_context(access)
-        self.access, self._token_read = access, float("-inf")
+        self._way.renew(access)
+        self._token_read = float("-inf")
         self._headers.pop("Authorization", None)
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"
-        # a connection shows the certificate that it was made with: none is used again
-        self._end_connections()
-
-    def _end_connections(self) -> None:
-        if self._connections is not None:
-            self._connections.close()
-        self._connections = None
 
     async def _own_headers(self) -> dict[str, str]:
         """The headers of every request, with the token as the file has it now."""
@@ -83,14 +115,9 @@ class RemoteClient(Verbs):
         if body:
             sent.setdefault("Content-Type", kind)
         try:
-            return await self._connected().ask(method, target, sent, body, REQUEST_SECONDS)
+            return await self._way.connections.ask(method, target, sent, body, REQUEST_SECONDS)
         except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
-
-    def _connected(self) -> Connections:
-        if self._connections is None:
-            self._connections = Connections(self.access.server, self._tls, self.access.server_name)
-        return self._connections
 
     def _unreachable(self, error: BaseException) -> ServiceUnavailable:
         return ServiceUnavailable(f"{self.access.server} can't be reached: {str(error) or type(error).__name__}")
@@ -126,7 +153,7 @@ class RemoteClient(Verbs):
             allowWatchBookmarks=True)
         headers = await self._own_headers()
         try:
-            stream = await self._connected().stream(target, headers)
+            stream = await self._way.connections.stream(target, headers)
             try:
                 if stream.code >= 300:
                     raise requests.error_of(stream.code, await stream.refusal())
@@ -150,7 +177,7 @@ class RemoteClient(Verbs):
         import yarl
 
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls), cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._way.tls), cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS))
         self._sessions.append(session)  # it ends with us: when the caller closes the WebSocket, nobody tells us
         try:
@@ -163,10 +190,21 @@ class RemoteClient(Verbs):
             raise self._unreachable(error) from error
 
     async def close(self) -> None:
-        """End all connections."""
-        self._end_connections()
+        """End all connections that are its own."""
+        if not self._borrowed:
+            self._way.end()
         while self._sessions:
             await self._sessions.pop().close()
+
+
+class NamedClient(RemoteClient):
+    """One of several that a front proxy asks for (`RemoteClient.naming`)."""
+
+    def __init__(self, access: Access, user: str, group: str, *, trim: bool, way: Way) -> None:
+        super().__init__(access, trim=trim, way=way)
+        self._headers["X-Remote-User"] = user
+        if group:
+            self._headers["X-Remote-Group"] = group
 
 
 class _Page(msgspec.Struct):

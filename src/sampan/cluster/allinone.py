@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sampan.cluster import processes
-from sampan.cluster.config import ClusterConfig, check_name, clusters_root, free_index, load, release, save
+from sampan.cluster.config import FLEET, ClusterConfig, check_name, clusters_root, free_index, load, release, save
 from sampan.cluster.supervisor import Child, Supervisor, sampan_command
 from sampan.lib.errors import ConfigError, SampanError
 
@@ -125,6 +125,9 @@ def children(config: ClusterConfig, folder: Path) -> list[Child]:
     control = sampan_command("control-plane", "--data", str(folder))
     out = [Child("control-plane", control)]
     for index, name in enumerate(config.processes):
+        if config.fleet:
+            out.append(Child(name, sampan_command("fleet", "--data", str(folder)), after=folder / FLEET / "kubeconfig"))
+            continue
         credentials = folder / "nodes" / name
         command = sampan_command("agent", "--data", str(folder), "--node", str(index), "--kubeconfig", str(credentials / "kubeconfig"))
         out.append(Child(name, command, after=credentials / "kubeconfig"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,18 @@ class SchedulerConfig(ComponentConfig):
 
 
 @dataclass(frozen=True)
-class _Process:
+class Process:
     """What a component is made with."""
 
     tasks: Tasks
-    client: Client
+    client: RemoteClient
     elections: Client
     """With connections of its own: who leads must not wait for a turn behind other requests."""
     clock: SystemClock
     identity: Identity
 
 
-Start = Callable[[_Process], None]
+Start = Callable[[Process], None]
 
 
 def run_controllers(config: ControllersConfig) -> int:
@@ -77,9 +77,9 @@ def run_controllers(config: ControllersConfig) -> int:
     from sampan.control.leader import ElectionSettings, LeaderElector
     from sampan.controllers.manager import Manager
 
-    def start(here: _Process) -> None:
+    def start(here: Process) -> None:
         manager = Manager(lambda _user: here.client, config.settings, clock=here.clock, identity=here.identity, entries=ALL)
-        here.tasks.start(_follow_files(config, here.clock), "files of keys")
+        here.tasks.start(follow_files(config.settings, config.files, here.clock, config.look_seconds), "files of keys")
         if not config.leader_elect:
             here.tasks.start(manager.run(), "controllers")
             return
@@ -87,16 +87,16 @@ def run_controllers(config: ControllersConfig) -> int:
         elector = LeaderElector(here.elections, election, clock=here.clock, identity=here.identity)
         here.tasks.start(elector.run(manager.run), "controllers")
 
-    return _run(config, start)
+    return run_component(config, start)
 
 
-async def _follow_files(config: ControllersConfig, clock: AsyncClock) -> None:
-    """Renew the controllers' certificates and keys when their files change."""
-    now = config.settings
+async def follow_files(now: ManagerSettings, files: Mapping[str, Path], clock: AsyncClock, look_seconds: float = LOOK_SECONDS) -> None:
+    """Renew the controllers' certificates and keys when their files change; `files` by the settings that they hold."""
+    renewals = now.renewals
     while True:
-        await clock.sleep(config.look_seconds)
+        await clock.sleep(look_seconds)
         try:
-            read: dict[str, Any] = {name: path.read_bytes() for name, path in config.files.items()}
+            read: dict[str, Any] = {name: path.read_bytes() for name, path in files.items()}
         except OSError as error:
             log.warning("a certificate or key can't be read, going on with what it was: %s", error)
             continue
@@ -105,7 +105,7 @@ async def _follow_files(config: ControllersConfig, clock: AsyncClock) -> None:
             continue  # the other half is being written
         if found != now:
             now = found
-            config.settings.renewals.renew(now)
+            renewals.renew(now)
 
 
 def run_scheduler(config: SchedulerConfig) -> int:
@@ -121,7 +121,7 @@ def run_scheduler(config: SchedulerConfig) -> int:
 
     settings = read_settings(config.config) if config.config is not None else None
 
-    def start(here: _Process) -> None:
+    def start(here: Process) -> None:
         informers = Informers(here.client, clock=here.clock, identity=here.identity)
         recorder = EventRecorder(here.client, "default-scheduler", clock=here.clock, identity=here.identity)
         scheduler = Scheduler(here.client, informers, clock=here.clock, event=recorder.record, settings=settings)
@@ -130,10 +130,11 @@ def run_scheduler(config: SchedulerConfig) -> int:
         here.tasks.start(recorder.run(), "events")
         here.tasks.start(scheduler.run(), "scheduler")
 
-    return _run(config, start)
+    return run_component(config, start)
 
 
-def _run(config: ComponentConfig, start: Start) -> int:
+def run_component(config: ComponentConfig, start: Start) -> int:
+    """Run what `start` begins until a signal; the exit code."""
     logs.configure(config.log_level)
     access = kubeconfig.read(config.kubeconfig)
 
@@ -146,7 +147,7 @@ def _run(config: ComponentConfig, start: Start) -> int:
                 tasks.start(heap.keep(clock), "heap", keep_going=True)
                 for each in clients:
                     tasks.start(Follower(each, config.kubeconfig, clock, seconds=config.look_seconds).run(), "kubeconfig")
-                start(_Process(tasks, client, elections, clock, Identity()))
+                start(Process(tasks, client, elections, clock, Identity()))
                 await until_signalled(tasks.wait)
         finally:
             for each in clients:

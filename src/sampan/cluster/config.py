@@ -21,6 +21,9 @@ DEFAULT_NAME = "default"
 MOST_CLUSTERS = 10
 RUN = Path("/run/sampan")  # one folder a cluster with real nodes: sockets need short paths
 AGENT_PORT, AGENT_PORT_STEP = 10250, 100
+FLEET = "fleet"  # the process of a large one
+APART_NODES = 500
+"""A fleet of so many nodes has a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,20 @@ class ClusterConfig:
 
     @property
     def fleet(self) -> bool:
-        """Whether the nodes live in the control plane's process: several simulated ones do."""
+        """Whether all nodes live in one process: several simulated ones do."""
         return self.simulated and self.nodes > 1
 
     @property
+    def apart(self) -> bool:
+        """Whether that is a process of its own, and controllers and scheduler are in it, too: else it is the control plane's."""
+        return self.fleet and self.nodes >= APART_NODES
+
+    @property
     def processes(self) -> list[str]:
-        """The nodes that are a process each."""
-        return [] if self.fleet else [self.node_name(index) for index in range(self.nodes)]
+        """What runs beside the control plane: a process for each node, or one for a large fleet."""
+        if self.fleet:
+            return [FLEET] if self.apart else []
+        return [self.node_name(index) for index in range(self.nodes)]
 
     def node_name(self, index: int) -> str:
         """The first node has the machine's name, as a node agent's would."""

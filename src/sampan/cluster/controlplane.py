@@ -1,13 +1,14 @@
 """The control plane as one process: the API server, and beside it the controllers and the scheduler in process.
 
 What `sampan up` runs. The in-process clients are trusted to be the users that they say; everybody else comes over
-HTTPS and is authenticated and authorized.
+HTTPS and is authenticated and authorized. Beside a large fleet it is the API server alone (`simulation`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -17,23 +18,17 @@ from sampan.aio.tasks import Tasks
 from sampan.apiserver.request import User
 from sampan.client.base import Client
 from sampan.client.inprocess import InProcessClient
-from sampan.cluster import addons, merged, server
-from sampan.cluster.agent import own_address, tls_context
+from sampan.cluster import addons, fleetaccess, merged, server
+from sampan.cluster.agent import own_address
 from sampan.cluster.config import ClusterConfig
-from sampan.cluster.controllers import ALL
 from sampan.cluster.credentials import CredentialFlags, Current
 from sampan.cluster.provision import Folder, NodeIdentity, provision
 from sampan.cluster.security import SecurityFlags
-from sampan.control.events import EventRecorder
 from sampan.control.informer import Informers
-from sampan.controllers.manager import Manager, select
 from sampan.controllers.settings import ManagerSettings
 from sampan.lib.errors import SampanError
-from sampan.scheduler.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
-
-SCHEDULER_USER = "system:kube-scheduler"
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,8 @@ def user(name: str) -> User:
     if name.startswith("system:serviceaccount:"):
         namespace = name.split(":")[2]
         return User(name, groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"))
-    return User(name, groups=("system:authenticated",))
+    group = fleetaccess.group_of(name)
+    return User(name, groups=(group, "system:authenticated") if group else ("system:authenticated",))
 
 
 def serve(config: ControlPlaneConfig) -> int:
@@ -63,10 +59,13 @@ def serve(config: ControlPlaneConfig) -> int:
     Raises:
         ConfigError: A controller that nobody knows.
     """
-    select(ALL, config.controllers)
-    cluster = config.cluster
+    cluster, security = config.cluster, config.security
+    if cluster.apart:
+        security = replace(security, headers=fleetaccess.trusting(config.folder))
+    else:
+        _check(config.controllers)
     wanted = server.ServerConfig(data=config.folder, port=cluster.port, bind=config.bind, advertise=_address(cluster),
-                                 service_cidr=cluster.service_range, log_level=config.log_level, security=config.security,
+                                 service_cidr=cluster.service_range, log_level=config.log_level, security=security,
                                  credentials=config.credentials)
 
     async def beside(parts: server.Parts) -> None:
@@ -80,59 +79,53 @@ async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
     await addons.ensure(InProcessClient(parts.api.app, server.ADMIN), config.cluster.dns_ip)
     async with Tasks() as tasks:
         tasks.start(_keep_provisioned(config, parts), "nodes' certificates")
-        informers = start(parts, tasks, config.controllers)
-        if config.cluster.fleet:
-            _start_fleet(config, parts, tasks, informers)
+        if config.cluster.apart:
+            await _let_fleet_in(config, parts)
+        else:
+            informers = start(parts, tasks, config.controllers)
+            if config.cluster.fleet:
+                _start_nodes(config, parts, tasks, informers)
         await tasks.wait()
 
 
 def start(parts: server.Parts, tasks: Tasks, controllers: tuple[str, ...], *, scheduling: bool = True) -> Informers:
     """Run controllers and scheduler beside the API server; the informers that they share."""
-    def client_for(name: str) -> Client:
-        return InProcessClient(parts.api.app, user(name))
+    from sampan.cluster import management  # not there beside a large fleet
 
-    clock, identity = parts.clock, parts.identity
-    informers = Informers(client_for("system:kube-controller-manager"), clock=clock, identity=identity)
     settings = replace(_manager_settings(parts, parts.credentials.current), controllers=controllers)
 
     async def renewed(current: Current) -> None:
         settings.renewals.renew(_manager_settings(parts, current))
 
     parts.credentials.on_change(renewed)
-    manager = Manager(client_for, settings, clock=clock, identity=identity, entries=ALL, informers=informers)
-    tasks.start(informers.run(), "informers")
-    tasks.start(manager.run(), "controllers")
-    if not scheduling:
-        return informers
-    recorder = EventRecorder(client_for(SCHEDULER_USER), "default-scheduler", clock=clock, identity=identity)
-    scheduler = Scheduler(client_for(SCHEDULER_USER), informers, clock=clock, event=recorder.record)
-    recorder.give_way(scheduler.busy)
-    tasks.start(recorder.run(), "scheduler events")
-    tasks.start(scheduler.run(), "scheduler")
-    return informers
+    return management.start(_clients(parts), settings, tasks, clock=parts.clock, identity=parts.identity, scheduling=scheduling)
 
 
-def _start_fleet(config: ControlPlaneConfig, parts: server.Parts, tasks: Tasks, informers: Informers) -> None:
-    """The simulated nodes, and a file that says when all of them are there."""
-    from sampan.cluster.fleet import Fleet, FleetSettings
+def _clients(parts: server.Parts) -> Callable[[str], Client]:
+    return lambda name: InProcessClient(parts.api.app, user(name))
 
-    cluster, ready = config.cluster, config.folder / "run" / "fleet.ready"
-    ready.unlink(missing_ok=True)
-    names = [cluster.node_name(index) for index in range(cluster.nodes)]
 
-    def client_for(node: str) -> Client:
-        return InProcessClient(parts.api.app, User(f"system:node:{node}", groups=("system:nodes", "system:authenticated")))
+def _check(controllers: tuple[str, ...]) -> None:
+    from sampan.cluster.controllers import ALL
+    from sampan.controllers.manager import select
 
-    fleet = Fleet(FleetSettings(names, config.folder / "nodes", cluster.agent_port, cluster.pod_range, cluster.dns_ip, cluster.domain),
-                  client_for, informers, clock=parts.clock, identity=parts.identity)
+    select(ALL, controllers)
 
-    async def tell() -> None:
-        await fleet.ready.wait()
-        ready.parent.mkdir(parents=True, exist_ok=True)
-        ready.touch()
 
-    tasks.start(fleet.run(tls_context(config.folder / "nodes" / names[0])), "simulated nodes")
-    tasks.start(tell(), "simulated nodes are ready")
+def _start_nodes(config: ControlPlaneConfig, parts: server.Parts, tasks: Tasks, informers: Informers) -> None:
+    from sampan.cluster import simulation
+
+    simulation.start_nodes(simulation.SimulationConfig(config.folder, config.cluster), _clients(parts), informers, tasks,
+                           clock=parts.clock, identity=parts.identity)
+
+
+async def _let_fleet_in(config: ControlPlaneConfig, parts: server.Parts) -> None:
+    """Give the fleet's process its access, now and whenever it is another one."""
+    async def renewed(current: Current) -> None:
+        await asyncio.to_thread(fleetaccess.allow, config.folder, config.cluster.port, current)
+
+    parts.credentials.on_change(renewed)
+    await renewed(parts.credentials.current)
 
 
 def _manager_settings(parts: server.Parts, current: Current) -> ManagerSettings:
@@ -176,7 +169,7 @@ def _provision(config: ControlPlaneConfig, parts: server.Parts, current: Current
     cluster, ip = config.cluster, _address(config.cluster)
     ca, again = replace(current.keys.ca, bundle=current.trusted), list[datetime]()
     # the nodes of a fleet share the first one's port
-    for name in cluster.processes or [cluster.node_name(0)]:
+    for name in [cluster.node_name(0)] if cluster.fleet else cluster.processes:
         again.append(provision(Folder(config.folder / "nodes" / name, parts.config.credentials.lifetimes), ca,
                                f"https://127.0.0.1:{cluster.port}", NodeIdentity(name, (ip,)), parts.clock))
     return min(again, default=current.keys.renew_after())

@@ -91,10 +91,10 @@ class Fleet:
     """Make it, keep `run()` running; `ready` is set once every node has registered."""
 
     def __init__(self, settings: FleetSettings, client_for: Callable[[str], Client], informers: Informers, *,
-                 clock: AsyncClock, identity: Identity) -> None:
-        """`client_for` gives a client that is trusted to be that node (`system:node:NAME`)."""
+                 watcher: Client, clock: AsyncClock, identity: Identity) -> None:
+        """`client_for` gives a client that is trusted to be that node (`system:node:NAME`); `watcher` may read what any of them may."""
         self.ready = asyncio.Event()
-        self._settings, self._client_for, self._informers = settings, client_for, informers
+        self._settings, self._client_for, self._informers, self._watcher = settings, client_for, informers, watcher
         self._clock, self._identity = clock, identity
         self._addresses = PodAddresses(settings.pod_range)
         self._parts = Parts(informers.of(PODS), by_node)
@@ -105,7 +105,7 @@ class Fleet:
         """Work until cancelled. Without a context the nodes have no port."""
         names = self._settings.names
         async with Tasks() as tasks:
-            watches = ObjectWatches(self._client_for(names[0]), tasks, clock=self._clock, identity=self._identity)
+            watches = ObjectWatches(self._watcher, tasks, clock=self._clock, identity=self._identity)
             common = watches, Gathering(tasks, clock=self._clock, seconds=GATHER_SECONDS)
             if context is not None:
                 tasks.start(NodeServer(self._served.get, clock=self._clock).run("0.0.0.0", self._settings.port, context), "nodes' port")

@@ -14,8 +14,10 @@ from urllib.parse import unquote
 
 from sampan.apiserver.auth.tokens import BadCredentials
 from sampan.apiserver.request import RequestInfo, User
+from sampan.lib import pki
 from sampan.lib.clock import Clock
 from sampan.lib.errors import ConfigError
+from sampan.lib.memo import remembered
 
 MOST_CERTIFICATES = 4096
 
@@ -64,6 +66,11 @@ class Authority:
         return known
 
 
+@remembered(maxsize=256, longest=8192)
+def _facts(der: bytes) -> pki.Facts:
+    return pki.facts_of(der)
+
+
 def _issued(authorities: list[Any], der: bytes) -> bool:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
@@ -105,9 +112,7 @@ class HeaderUsers:
         return User(name, uid, groups, self._extras(request))
 
     def _check(self, der: bytes) -> None:
-        from sampan.lib import pki
-
-        facts = pki.facts_of(der)
+        facts = _facts(der)
         if not facts.not_before <= self._clock.now() <= facts.not_after:
             raise BadCredentials("x509: certificate has expired or is not yet valid")
         if self._settings.names and facts.names.common_name not in self._settings.names:
