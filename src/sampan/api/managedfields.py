@@ -148,7 +148,12 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
 def _may_meet(entry: ManagedFieldsEntry, difference: Difference) -> bool:
     """Whether something of the difference may be in the entry. What others own is mostly somewhere else, and then is not decoded."""
     raw = bytes(entry.fieldsV1)
-    return len(raw) <= len(b"{}") or any(fieldset.may_meet(raw, fields) for fields in difference if fields)
+    added, modified, removed = difference
+    return (raw in _NONE or (bool(added) and fieldset.may_meet(raw, added)) or (bool(modified) and fieldset.may_meet(raw, modified))
+            or (bool(removed) and fieldset.may_meet(raw, removed)))
+
+
+_NONE = (b"", b"{}")
 
 
 def _place(entry: ManagedFieldsEntry) -> tuple[str, ...]:
