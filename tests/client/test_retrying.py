@@ -7,17 +7,21 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from apiserver.flowworld import World, with_world
+from apiserver.flowworld import USERS, World, with_world
 from sampan.aio.clock import VirtualClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import TooManyRequests
 from sampan.api.resources import CONFIG_MAPS
 from sampan.apiserver.flowcontrol.inflight import FlowSettings
+from sampan.apiserver.server import Settings
 from sampan.client.base import Client
 from sampan.client.inprocess import InProcessClient
+from sampan.client.kubeconfig import Access
+from sampan.client.remote import RemoteClient
 from sampan.client.retrying import MOST_RETRIES, MOST_WAIT_SECONDS, insist, wait_seconds
 from sampan.testing import waiting
 from sampan.testing.client import config_map
+from sampan.testing.https import served
 
 SMALL = FlowSettings(reads=20, writes=0)
 
@@ -140,6 +144,34 @@ def test_every_verb_in_process_waits_out_flow_control(verb: str) -> None:
             asked.result()
 
     with_world(test, flow=SMALL)
+
+
+def test_every_verb_over_the_network_waits_out_flow_control() -> None:
+    async def body() -> None:
+        clock = VirtualClock()
+        settings = Settings(bootstrap_rbac=False, users=USERS, flow=SMALL)
+        async with served(settings=settings) as (running, access), Tasks() as tasks:
+            world = World(running, clock, tasks)
+            await world.everybody_may_do_everything()
+            await world.level({"type": "Reject"})
+            await running.client.create(CONFIG_MAPS, config_map("there"))
+            client = RemoteClient(Access(access.server, access.ca, token="quiet"), clock=clock)
+            for verb, ask in VERBS.items():
+                # given that the level's only seat is taken
+                world.let_go = asyncio.Event()
+                taken = world.slow("noisy", verb)
+                await clock.turns(20)
+                # when
+                asked = tasks.start(_awaited(ask(client)), verb)
+                await waiting.until(lambda: clock.next_due_seconds() is not None, f"{verb} does not wait")
+                world.let_go.set()
+                await taken
+                await clock.advance(1)
+                # then
+                await asked
+            await client.close()
+
+    waiting.run(body())
 
 
 async def _awaited(what: Awaitable[object]) -> object:

@@ -1,7 +1,8 @@
 """The client over HTTPS: kubeconfig or service account, streaming watches, WebSockets for exec and port-forward.
 
 Requests go over `connections`, watches over a connection each, WebSockets over aiohttp, which few processes load. Reconnecting is the
-callers' (informers list and watch again); a request that never reached the server is `ServiceUnavailable`.
+callers' (informers list and watch again); a request that never reached the server is `ServiceUnavailable`, one that
+the server wants later is made again (`retrying`).
 Source: client-go `rest`, `tools/watch`.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from sampan.aio.clock import AsyncClock, SystemClock
 from sampan.api import codec
 from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, from_status
 from sampan.api.resourceinfo import Resource
@@ -21,6 +23,8 @@ from sampan.client import requests
 from sampan.client.base import Answer, Listing, WatchEvent
 from sampan.client.connections import CONNECT_SECONDS, Connections
 from sampan.client.kubeconfig import Access
+from sampan.client.retrying import insist, wait_seconds
+from sampan.client.streams import Stream
 from sampan.client.tls import tls_context
 from sampan.client.verbs import Verbs
 
@@ -68,8 +72,11 @@ class RemoteClient(Verbs):
     kube-scheduler `app/server.go`, the transform of their informers.
     """
 
-    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False, way: Way | None = None) -> None:
-        """`way`: another client's connections, which stay when this one is closed."""
+    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False, way: Way | None = None, clock: AsyncClock | None = None) -> None:
+        """`way`: another client's connections, which stay when this one is closed. `clock`: whose time is waited where the server asks
+        to come back later; the system's unless given.
+        """
+        self._clock = clock or SystemClock()
         self._trim, self._borrowed = trim, way is not None
         self._way = way or Way(access)
         self._headers = {"User-Agent": agent, "Accept": requests.JSON}
@@ -89,7 +96,7 @@ class RemoteClient(Verbs):
 
         Source: Kubernetes documentation, "Authenticating Proxy".
         """
-        return NamedClient(self.access, user, group, trim=self._trim, way=self._way)
+        return NamedClient(self.access, user, group, trim=self._trim, way=self._way, clock=self._clock)
 
     async def renew(self, access: Access) -> None:
         """Use this access for every request from now on; what is under way ends as it began."""
@@ -119,19 +126,23 @@ class RemoteClient(Verbs):
         except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
 
+    async def _served(self, method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Answer:
+        """The answer of a request that was not refused, asked again where the server wants that."""
+        answer = await self._ask(method, target, body, kind)
+        if answer.code >= 300:
+            answer = await insist(answer, lambda: self._ask(method, target, body, kind), _asked, self._clock)
+            if answer.code >= 300:
+                raise requests.error_of(answer.code, answer.body)
+        return answer
+
     def _unreachable(self, error: BaseException) -> ServiceUnavailable:
         return ServiceUnavailable(f"{self.access.server} can't be reached: {str(error) or type(error).__name__}")
 
     async def _object(self, wire: type[Any], method: str, target: str, body: bytes = b"", kind: str = requests.JSON) -> Any:
-        answer = await self._ask(method, target, body, kind)
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.body)
-        return requests.decoded(wire, answer.body)
+        return requests.decoded(wire, (await self._served(method, target, body, kind)).body)
 
     async def _done(self, method: str, target: str, body: bytes, kind: str = requests.JSON) -> None:
-        answer = await self._ask(method, target, body, kind)
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.body)
+        await self._served(method, target, body, kind)
 
     async def list(
         self, resource: Resource[T], namespace: str = "", *, labels: str = "", fields: str = "",
@@ -139,10 +150,7 @@ class RemoteClient(Verbs):
     ) -> Listing[T]:
         target = requests.path(resource, namespace) + requests.query(
             labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=resource_version, **{"continue": continue_})
-        answer = await self._ask("GET", target)
-        if answer.code >= 300:
-            raise requests.error_of(answer.code, answer.body)
-        return listing(resource, answer.body, trim=self._trim)
+        return listing(resource, (await self._served("GET", target)).body, trim=self._trim)
 
     async def watch(
         self, resource: Resource[T], namespace: str = "", *, since: str = "", labels: str = "", fields: str = "",
@@ -151,18 +159,29 @@ class RemoteClient(Verbs):
         target = requests.path(resource, namespace) + requests.query(
             watch=True, resourceVersion=since, labelSelector=labels, fieldSelector=fields, timeoutSeconds=timeout_seconds,
             allowWatchBookmarks=True)
-        headers = await self._own_headers()
         try:
-            stream = await self._way.connections.stream(target, headers)
+            stream = await self._opened(target)
             try:
-                if stream.code >= 300:
-                    raise requests.error_of(stream.code, await stream.refusal())
                 async for line in _lines(stream):
                     yield event_of(resource, line, trim=self._trim)
             finally:
                 stream.close()
         except (TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
+
+    async def _opened(self, target: str) -> Stream:
+        async def ask() -> tuple[Stream, bytes]:
+            stream = await self._way.connections.stream(target, await self._own_headers())
+            try:
+                return stream, await stream.refusal() if stream.code >= 300 else b""
+            except BaseException:
+                stream.close()
+                raise
+
+        stream, refusal = await insist(await ask(), ask, lambda found: wait_seconds(found[0].code, found[0].retry_after), self._clock)
+        if stream.code >= 300:
+            raise requests.error_of(stream.code, refusal)
+        return stream
 
     async def raw(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         return await self._ask(method, path, body, headers=headers)
@@ -200,11 +219,15 @@ class RemoteClient(Verbs):
 class NamedClient(RemoteClient):
     """One of several that a front proxy asks for (`RemoteClient.naming`)."""
 
-    def __init__(self, access: Access, user: str, group: str, *, trim: bool, way: Way) -> None:
-        super().__init__(access, trim=trim, way=way)
+    def __init__(self, access: Access, user: str, group: str, *, trim: bool, way: Way, clock: AsyncClock) -> None:
+        super().__init__(access, trim=trim, way=way, clock=clock)
         self._headers["X-Remote-User"] = user
         if group:
             self._headers["X-Remote-Group"] = group
+
+
+def _asked(answer: Answer) -> int | None:
+    return wait_seconds(answer.code, answer.headers.get("Retry-After", ""))
 
 
 class _Page(msgspec.Struct):

@@ -76,7 +76,7 @@ def serve(config: ControlPlaneConfig) -> int:
 
 async def _beside(config: ControlPlaneConfig, parts: server.Parts) -> None:
     _provision(config, parts, parts.credentials.current)
-    await addons.ensure(InProcessClient(parts.api.app, server.ADMIN), config.cluster.dns_ip)
+    await addons.ensure(InProcessClient(parts.api.app, server.ADMIN, clock=parts.clock), config.cluster.dns_ip)
     async with Tasks() as tasks:
         tasks.start(_keep_provisioned(config, parts), "nodes' certificates")
         if config.cluster.apart:
@@ -102,7 +102,7 @@ def start(parts: server.Parts, tasks: Tasks, controllers: tuple[str, ...], *, sc
 
 
 def _clients(parts: server.Parts) -> Callable[[str], Client]:
-    return lambda name: InProcessClient(parts.api.app, user(name))
+    return lambda name: InProcessClient(parts.api.app, user(name), clock=parts.clock)
 
 
 def _check(controllers: tuple[str, ...]) -> None:

@@ -118,7 +118,7 @@ async def _serve_on(listening: socket.socket, config: ServerConfig, beside: Besi
             nodes=NodeAccess(str(now.keys.kubelet_client.certificate), str(now.keys.kubelet_client.key), str(now.trusted)),
             aggregation=_aggregation(config, now)))
         await api.start()
-        await addons.allow_rotation(InProcessClient(api.app, ADMIN))
+        await addons.allow_rotation(InProcessClient(api.app, ADMIN, clock=clock))
         write_access(config, now)
         Collector(clock).settle()
         listened = listener.configure(api.app, certificate=str(now.certificate), key=str(now.key), client_ca=str(handshake_ca(config.security, now.trusted, data)))
