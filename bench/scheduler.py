@@ -26,7 +26,7 @@ import common
 from sampan.aio.clock import SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.api.errors import TooManyRequests
-from sampan.api.resources import NAMESPACES, NODES, PODS, PRIORITY_CLASSES
+from sampan.api.resources import NAMESPACES, NODES, PODS, PRIORITY_CLASSES, REPLICA_SETS
 from sampan.client import kubeconfig
 from sampan.client.remote import RemoteClient
 from sampan.control.events import EventRecorder
@@ -36,9 +36,10 @@ from sampan.lib.collector import Collector
 from sampan.scheduler.scheduler import Scheduler
 from sampan.testing.server import running_server
 
-SCENARIOS = ("basic", "node-affinity", "topology-spread", "anti-affinity", "affinity", "preemption")
+SCENARIOS = ("basic", "owned", "node-affinity", "topology-spread", "anti-affinity", "affinity", "preemption")
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 PORT = 17443
+GROUPS = 10  # of pods that belong together
 
 
 def node(number: int) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def pods_of(scenario: str, count: int, nodes: int) -> list[dict[str, Any]]:
     for number in range(count):
         name = f"pod-{number}"
         # anti-affine pods come in groups that are as large as half of the nodes
-        group = {"group": f"g{number // max(nodes // 2, 1)}"} if scenario == "anti-affinity" else {"group": f"g{number % 10}"}
+        group = {"group": f"g{number // max(nodes // 2, 1)}"} if scenario == "anti-affinity" else {"group": f"g{number % GROUPS}"}
         if scenario == "node-affinity":
             terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["zone-0", "zone-1"]}]}]
             more = {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}
@@ -77,8 +78,19 @@ def pods_of(scenario: str, count: int, nodes: int) -> list[dict[str, Any]]:
             more = {"priorityClassName": "high"}
         else:
             more = {}
-        out.append(pod(name, "3" if scenario == "preemption" else "10m", labels=group, **more))
+        made = pod(name, "3" if scenario == "preemption" else "10m", labels=group, **more)
+        if scenario == "owned":  # by what a ReplicaSet selects pods are spread that ask for nothing of the kind
+            owner = group["group"]
+            made["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": True}]
+        out.append(made)
     return out
+
+
+def replica_sets() -> list[dict[str, Any]]:
+    return [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": f"g{number}"},
+             "spec": {"replicas": 0, "selector": {"matchLabels": {"group": f"g{number}"}}, "template": {
+                 "metadata": {"labels": {"group": f"g{number}"}}, "spec": {"containers": [{"name": "c", "image": "registry.example/app:1"}]}}}}
+            for number in range(GROUPS)]
 
 
 def victims(nodes: int) -> list[dict[str, Any]]:
@@ -117,6 +129,8 @@ async def load(client: Any, scenario: str, nodes: int, pods: int) -> None:
     await all_of([untaint(f"node-{number}") for number in range(nodes)])
     if scenario == "preemption":
         await all_of([create(PODS, one, "bench") for one in victims(nodes)])
+    if scenario == "owned":
+        await all_of([create(REPLICA_SETS, one, "bench") for one in replica_sets()])
     await all_of([create(PODS, one, "bench") for one in pods_of(scenario, pods, nodes)])
 
 
