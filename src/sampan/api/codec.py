@@ -7,7 +7,7 @@ every path as upstream does.
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -59,9 +59,9 @@ def decode(wire: type[T], body: bytes | str) -> T:
         msgspec.ValidationError: A field has the wrong type or is not known (a subclass of DecodeError).
         msgspec.DecodeError: It is not JSON.
     """
-    if wire is dict:
-        return cast("T", _loose.decode(body))
-    return cast("T", _decoder(cast("Any", wire)).decode(body))
+    known: Any = wire
+    found: T = (_loose if known is dict else _decoder(known)).decode(body)
+    return found
 
 
 def loads(body: bytes | str) -> Any:
@@ -98,9 +98,11 @@ def spread(value: T) -> T:
     """A copy of a Struct whose own parts are copies as well (metadata, spec, status). All below is shared: put something in its place,
     change nothing of it.
     """
-    out = cast("Any", value).__copy__()
+    old: Any = value
+    out = old.__copy__()
     for name in out.__struct_fields__:
-        part = getattr(out, name)
+        part: Any = getattr(out, name)
         if isinstance(part, msgspec.Struct):
-            setattr(out, name, cast("Any", part).__copy__())
-    return cast("T", out)
+            setattr(out, name, part.__copy__())  # type: ignore[attr-defined]
+    made: T = out
+    return made

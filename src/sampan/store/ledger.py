@@ -8,7 +8,8 @@ thread, no file and no clock. `undo` of decisions, newest first, restores exactl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from sampan.store.base import Change, Compare, Delete, Put
 from sampan.store.expiry import deadline
@@ -17,19 +18,18 @@ from sampan.store.sqliterows import Row, revision_of, row_id
 RESERVED_AT_ONCE = 10_000
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct):
     """One transaction, decided: what is to be written, and what there was before."""
 
     revision: int
-    changes: list[Change] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    meta: list[tuple[str, int]] = field(default_factory=list)
-    superseded: list[int] = field(default_factory=list)  # rows that are history once this is written
-    deadlines: list[tuple[float, str]] = field(default_factory=list)
+    changes: list[Change] = []
+    rows: list[Row] = []
+    meta: list[tuple[str, int]] = []
+    superseded: list[int] = []  # rows that are history once this is written
+    deadlines: list[tuple[float, str]] = []
     volatile: bool = False  # the changes leave no rows
-    newest_before: list[tuple[str, tuple[int, int] | None]] = field(default_factory=list)
-    marks_before: list[tuple[str, int | None]] = field(default_factory=list)
+    newest_before: list[tuple[str, tuple[int, int] | None]] = []
+    marks_before: list[tuple[str, int | None]] = []
     reserved_before: int = 0
 
 

@@ -14,8 +14,9 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from sampan.store import sqliterows as rows
 from sampan.store.base import StoreError, StoreUnavailable
@@ -28,13 +29,12 @@ CHECKPOINT_BYTES = 8 << 20
 WAL_MOST_FRAMES = 16_384  # 64 MiB
 
 
-@dataclass
-class Job:
+class Job(msgspec.Struct):
     """What one transaction writes."""
 
     rows: Sequence[rows.Row] = ()
     meta: Sequence[tuple[str, int]] = ()
-    remove: Sequence[int] = field(default=())
+    remove: Sequence[int] = ()
 
 
 class _Mark:
