@@ -86,6 +86,15 @@ def test_a_value_that_is_there_on_one_side_alone_is_told_whole() -> None:
         assert structdiff.whole(shape, value, leaf=False) == typed.nodes(shape, ABSENT, codec.to_builtins(value))[0]
 
 
+def test_fields_that_don_t_count_may_be_all_but_one_or_all() -> None:
+    assert SERVICE is not None
+    service = codec.convert(SERVICES.wire, {"spec": {"type": "NodePort"}})
+    everything = frozenset(("kind", "apiVersion", "metadata", "spec", "status"))
+    assert structdiff.plan(SERVICES.wire, SERVICE, everything).values(service) == ()
+    assert structdiff.plan(SERVICES.wire, SERVICE, everything - {"spec"}).values(service) == (service.spec,)
+    assert structdiff.since_fresh(SERVICE, SERVICES.wire(), service, everything) == (({}, {}, {}), ())
+
+
 def conditions(*found: tuple[str, str]) -> dict[str, Any]:
     return {"status": {"conditions": [{"type": kind, "status": status} for kind, status in found]}}
 

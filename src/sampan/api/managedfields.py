@@ -29,6 +29,7 @@ W = TypeVar("W", bound=Wire)
 MAX_UPDATERS = 10
 ANCIENT = "ancient-changes"
 _NOBODY_S = frozenset(("kind", "apiVersion"))
+_APART = _NOBODY_S | {"metadata"}
 BEFORE_FIRST_APPLY = "before-first-apply"
 UNKNOWN = "unknown"
 
@@ -259,26 +260,21 @@ def change(shape: Shape, old: W, new: W) -> Difference:
         TypedError: An item of a keyed list has no key.
     """
     sets: structdiff.Sets = ({}, {}, {})
-    plan = structdiff.plan(type(new), shape)
+    plan = structdiff.plan(type(new), shape, _APART)
     for row, was, now in zip(plan.rows, plan.values(old), plan.values(new), strict=True):
-        if was is now or was == now or row.name in _NOBODY_S:
-            continue
-        if row.name == "metadata":
-            put(sets, row.key, _meta_change(row.shape, was, now))
-        else:
+        if was is not now and was != now:
             structdiff.note(sets, row, was, now)
+    _note_metadata(sets, shape, old, new)
     return Difference(*sets)
 
 
 def creation(shape: Shape, new: Wire) -> Difference:
     """As `change` from a fresh object. Raises the same."""
-    sets, others = structdiff.since_fresh(shape, _fresh(type(new)), new, _NOBODY_S)
+    fresh = _fresh(type(new))
+    sets, others = structdiff.since_fresh(shape, fresh, new, _APART)
     for row in others:
-        now = getattr(new, row.name)
-        was = getattr(_fresh(type(new)), row.name)
-        if row.name == "metadata":
-            put(sets, row.key, _meta_change(row.shape, was, now))
-        elif row.leaf or not isinstance(now, Wire) or was is None:
+        was, now = getattr(fresh, row.name), getattr(new, row.name)
+        if row.leaf or not isinstance(now, Wire) or was is None:
             structdiff.note(sets, row, was, now)
         elif structdiff.plan(type(now), row.shape).flat:
             leaves, below = structdiff.since_fresh(row.shape, was, now)
@@ -288,6 +284,7 @@ def creation(shape: Shape, new: Wire) -> Difference:
         else:
             # what comes from a template comes again and again
             put(sets, row.key, _field_difference(row.shape, _fresh_text(type(now)), codec.encode(now)))
+    _note_metadata(sets, shape, fresh, new)
     return Difference(*sets)
 
 
@@ -301,15 +298,15 @@ def _fresh_text(wire: type[Wire]) -> bytes:
     return codec.encode(wire())
 
 
-def _meta_change(shape: Shape, was: ObjectMeta, now: ObjectMeta) -> Nodes:
-    left, right = _owned_values(was), _owned_values(now)
+def _note_metadata(sets: structdiff.Sets, shape: Shape, old: Any, new: Any) -> None:
+    left, right = _owned_values(old.metadata), _owned_values(new.metadata)
     if left == right:
-        return structdiff.SAME
-    sets: structdiff.Sets = ({}, {}, {})
-    for row, one, other in zip(_owned_of_metadata(shape), left, right, strict=True):
+        return
+    below: structdiff.Sets = ({}, {}, {})
+    for row, one, other in zip(_owned_of_metadata(typed.child(shape, "metadata")), left, right, strict=True):
         if one != other:
-            put(sets, row.key, structdiff.changed(row.shape, *(value if _is_written(value) else ABSENT for value in (one, other)), leaf=row.leaf))
-    return sets[0] or None, sets[1] or None, sets[2] or None
+            put(below, row.key, structdiff.changed(row.shape, *(value if _is_written(value) else ABSENT for value in (one, other)), leaf=row.leaf))
+    put(sets, "f:metadata", (below[0] or None, below[1] or None, below[2] or None))
 
 
 @cache

@@ -53,21 +53,21 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def plan(wire: type[Wire], shape: Shape) -> Plan:
-    """The plan for the Structs of a class where they have this shape."""
+def plan(wire: type[Wire], shape: Shape, skipped: frozenset[str] = frozenset()) -> Plan:
+    """The plan for the Structs of a class where they have this shape. `skipped`: fields that don't count."""
     rows = []
     for one in msgspec.structs.fields(wire):
+        if one.name in skipped:
+            continue
         below = typed.child(shape, one.encode_name)
         empty = one.default_factory if one.default_factory in (list, dict) else None
         rows.append(Row(one.name, f"f:{one.encode_name}", one.default, empty, below, _is_leaf(below)))
+    return Plan(tuple(rows), _values(*(row.name for row in rows)), all(row.leaf for row in rows))
+
+
+def _values(*names: str) -> Any:
     # a getter of one name gives no tuple
-    names = [row.name for row in rows] or ["__class__"]
-    values = attrgetter(*names) if len(names) > 1 else _single(names[0])
-    return Plan(tuple(rows), values, all(row.leaf for row in rows))
-
-
-def _single(name: str) -> Any:
-    return lambda value: (getattr(value, name),)
+    return attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _is_leaf(shape: Shape) -> bool:
@@ -92,7 +92,7 @@ def since_fresh(shape: Shape, fresh: Wire, new: Wire, skipped: frozenset[str] = 
     """How a Struct differs from a fresh one as far as its leaves go, in sets for the caller alone; and the other fields that differ.
     `skipped`: fields that don't count.
     """
-    values = plan(type(new), shape).values
+    values = plan(type(new), shape, skipped).values
     added, modified, others = _told(type(new), shape, tuple(map(ne, values(fresh), values(new))), skipped)
     return (dict(added), dict(modified), {}), others
 
@@ -103,12 +103,10 @@ def _told(wire: type[Wire], shape: Shape, differs: tuple[bool, ...], skipped: fr
     sets: Sets = ({}, {}, {})
     others = []
     fresh = wire()
-    for row, differ in zip(plan(wire, shape).rows, differs, strict=True):
-        if not differ or row.name in skipped:
-            continue
-        if row.leaf and row.shape.form not in _GROWING:
+    for row, differ in zip(plan(wire, shape, skipped).rows, differs, strict=True):
+        if differ and row.leaf and row.shape.form not in _GROWING:
             sets[1 if row.is_written(getattr(fresh, row.name)) else 0][row.key] = LEAF
-        else:
+        elif differ:
             others.append(row)
     return sets[0], sets[1], tuple(others)
 
