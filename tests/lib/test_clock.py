@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 
 from sampan.lib.clock import Identity
 
@@ -29,3 +30,11 @@ def test_suffixes_are_of_upstreams_alphabet_and_only_uids_ask_the_system() -> No
 
 def test_two_identities_of_one_process_say_different_things() -> None:
     assert [Identity().suffix(10) for _ in range(2)] != [Identity().suffix(10) for _ in range(2)]
+
+
+def test_uids_are_of_version_4() -> None:
+    # given
+    identity, numbers = Identity(random.Random(3)), random.Random(3)
+    # then
+    for _ in range(50):
+        assert identity.uid() == str(uuid.UUID(int=numbers.getrandbits(128), version=4))

@@ -12,10 +12,13 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sampan.aio.clock import AsyncClock
 from sampan.aio.tasks import Tasks
@@ -77,8 +80,7 @@ class _Similar:
     last: float = 0.0
 
 
-@dataclass(frozen=True)
-class Correlated:
+class Correlated(Struct, frozen=True):
     """An event ready to be written; `repeats`: one of that name was there before. `key`: what the correlator knows it by."""
 
     event: Event

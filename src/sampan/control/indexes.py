@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from sampan.api.meta.v1 import LabelSelector
+from sampan.api.meta.v1 import LabelSelector, ObjectMeta
 from sampan.control.informer import Index
 from sampan.control.key import key_of, meta_of, uid_of
 
@@ -34,10 +34,17 @@ def by_controller(obj: Any) -> Iterable[Hashable]:
     return [ref.uid for ref in meta_of(obj).ownerReferences if ref.controller]
 
 
+def _is_managed(meta: ObjectMeta) -> bool:
+    for ref in meta.ownerReferences:  # a loop: this is asked of every pod for each of its changes, by several indexes  # noqa: SIM110
+        if ref.controller:
+            return True
+    return False
+
+
 def orphans(obj: Any) -> Iterable[Hashable]:
     """By namespace, only objects that nobody manages."""
     meta = meta_of(obj)
-    return () if any(ref.controller for ref in meta.ownerReferences) else (meta.namespace,)
+    return () if _is_managed(meta) else (meta.namespace,)
 
 
 def by_node(pod: Any) -> Iterable[Hashable]:
@@ -54,7 +61,7 @@ def by_label(obj: Any) -> Iterable[Hashable]:
 def orphans_by_label(obj: Any) -> Iterable[Hashable]:
     """By (namespace, key, value) of each label, only objects that nobody manages."""
     meta = meta_of(obj)
-    if any(ref.controller for ref in meta.ownerReferences):
+    if _is_managed(meta):
         return ()
     return [(meta.namespace, key, value) for key, value in meta.labels.items()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -33,7 +32,9 @@ class Identity:
 
     def uid(self) -> str:
         """A version 4 UUID as text."""
-        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        bits = self.rng.getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62  # RFC 9562: version 4, variant 10
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def suffix(self, length: int = 5) -> str:
         """The random end of a generated name."""

@@ -137,7 +137,7 @@ class NodeAgent:
             references=references, sources=sources,
             writer=StatusWriter(self._client, tasks, clock=self._clock),
             gathering=self._shared.gathering if self._shared is not None else None,
-            facts=self.facts, host_dns=self._resolver.read, event=self._event,
+            facts=self.facts, host_dns=self._resolver.read if settings.files else DNSConfig, event=self._event,
             starting=asyncio.Semaphore(settings.start_at_once),
             cgroups=Cgroups() if settings.manage_cgroups else None,
             runtime_scheme=self.registration.runtime_name,

@@ -6,7 +6,8 @@ Source: kubelet `pkg/kubelet/kuberuntime/{kuberuntime_sandbox,kuberuntime_contai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sampan.api.core.v1 import Container, Pod, PodSecurityContext, SecurityContext
 from sampan.node.config import NodeSettings
@@ -136,8 +137,7 @@ def check_user(pod: Pod, container: Container, image_uid: int | None, image_user
         raise NotRunnable(f"container has runAsNonRoot and image will run as root {about}")
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """What had to be looked up, pulled or mounted before a container can be made."""
 
     image: str

@@ -6,10 +6,10 @@ Source: kubelet `pkg/kubelet/kubelet_pods.go` (getPhase, convertStatusToAPIStatu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 
 from sampan.api.core.v1 import (
     Container,
@@ -29,8 +29,7 @@ from sampan.node.probes.state import Purpose
 from sampan.node.sync import ContainerView, PodView, as_container, is_sidecar, should_restart, should_restart_init
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """Why a pod ended as a whole: evicted, past its deadline, refused."""
 
     reason: str

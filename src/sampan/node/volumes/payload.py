@@ -6,7 +6,8 @@ Source: kubelet `pkg/volume/{configmap,secret,downwardapi,projected}`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sampan.api.core.v1 import (
     ConfigMap,
@@ -22,8 +23,7 @@ from sampan.node.env import ConfigProblem, Sources
 from sampan.node.fieldref import NodeFacts, UnknownField, field_value, resource_value
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True, gc=False):
     """One file of a volume; `uid` owns it where the pod asks for that (token files of a non-root container)."""
 
     data: bytes
@@ -31,8 +31,7 @@ class File:
     uid: int | None = None
 
 
-@dataclass(frozen=True)
-class TokenWanted:
+class TokenWanted(Struct, frozen=True, gc=False):
     """A service account token that a projected volume wants at `path`."""
 
     path: str
