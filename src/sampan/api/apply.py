@@ -117,7 +117,8 @@ _NOBODY = Manager("", "")
 def _goes_on(previous: Owned, own: FieldSet, version: str, difference: Difference) -> bool:
     """Whether a manager owned before all that it owns now and lost nothing, as in most writes: values change, fields don't."""
     fields = previous.fields
-    return previous.version == version and fieldset.holds(fields, own) and fieldset.difference(fields, difference.removed) is fields
+    return (previous.version == version and fieldset.holds(fields, own)
+            and (not difference.removed or fieldset.difference(fields, difference.removed) is fields))
 
 
 def apply(shape: Shape, live: dict[str, Any], applied: dict[str, Any], managed: Managed, by: Manager, version: str,

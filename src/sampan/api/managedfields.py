@@ -91,10 +91,10 @@ def _entry(manager: Manager, owned: Owned) -> ManagedFieldsEntry:
 
 def is_reset(entries: Sequence[ManagedFieldsEntry]) -> bool:
     """Whether a client asks to forget all owners: one empty entry."""
-    return len(entries) == 1 and entries[0] == _NO_ENTRY
+    return entries == _RESET
 
 
-_NO_ENTRY = ManagedFieldsEntry()
+_RESET = [ManagedFieldsEntry()]
 
 
 def cap(managed: Managed) -> Managed:

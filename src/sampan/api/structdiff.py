@@ -67,7 +67,7 @@ def plan(wire: type[Wire], shape: Shape, skipped: frozenset[str] = frozenset()) 
 
 def _values(*names: str) -> Any:
     # a getter of one name gives no tuple
-    return attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
+    return attrgetter(*names) if len(names) > 1 else (lambda value: (getattr(value, names[0]),)) if names else lambda _: ()
 
 
 def _is_leaf(shape: Shape) -> bool:
@@ -113,16 +113,14 @@ def _told(wire: type[Wire], shape: Shape, differs: tuple[bool, ...], skipped: fr
 
 def note(sets: Sets, row: Row, was: Any, now: Any) -> None:
     """Put how a field's value that is not what it was has changed into the sets."""
-    if row.leaf and row.shape.form not in _GROWING:
-        # most are: neither has parts
-        key = row.key
-        if not row.is_written(was):
-            if row.is_written(now):
-                sets[0][key] = LEAF
-        else:
-            sets[1 if row.is_written(now) else 2][key] = LEAF
-        return
-    put(sets, row.key, changed(row.shape, was if row.is_written(was) else ABSENT, now if row.is_written(now) else ABSENT, leaf=row.leaf))
+    had, has = row.is_written(was), row.is_written(now)
+    if not row.leaf or row.shape.form in _GROWING:
+        put(sets, row.key, changed(row.shape, was if had else ABSENT, now if has else ABSENT, leaf=row.leaf))
+    elif had:
+        # most are such: neither has parts
+        sets[1 if has else 2][row.key] = LEAF
+    elif has:
+        sets[0][row.key] = LEAF
 
 
 def put(sets: Sets, key: str, found: Nodes) -> None:

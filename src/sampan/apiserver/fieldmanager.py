@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from sampan.api import apply as ssa
@@ -311,14 +311,14 @@ def _filter(served: Served, subresource: str) -> Filter:
 def _endpoint_filter(group_resource: str, subresource: str, has_status: bool, *, custom: bool) -> Filter:
     if only := _ONLY.get((group_resource, subresource)):
         kept = fieldset.of_paths(*only)
-        return lambda fields: fieldset.within(fields, kept)
+        return partial(fieldset.within, kept=kept)
     if (always := _RESET.get((group_resource, subresource))) is not None:
         reset = fieldset.of_paths(*always)
     elif subresource:
         reset = fieldset.of_paths(("spec",), *((("metadata",),) if custom else _RESET_BY_STATUS.get(group_resource, ())))
     else:
         reset = fieldset.of_paths(("status",)) if has_status else {}
-    return lambda fields: fieldset.without(fields, reset)
+    return partial(fieldset.without, right=reset)
 
 
 def _elsewhere(served: Served, managed: Managed, old: Any, new: Any) -> list[tuple[str, Difference]]:
