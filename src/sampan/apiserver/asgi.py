@@ -171,16 +171,19 @@ class _Body:
 
     async def _whole(self) -> bytes:
         parts: list[bytes] = []
-        total, more = 0, True
-        while more:
+        total = 0
+        while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise BadRequest("unexpected EOF")
-            parts.append(message.get("body", b""))
-            total, more = total + len(parts[-1]), message.get("more_body", False)
+            part = message.get("body", b"")
+            total += len(part)
             if total > LARGEST_BODY_BYTES:
                 raise _too_large()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if not message.get("more_body", False):
+                break
+            parts.append(part)
+        return b"".join((*parts, part)) if parts else part
 
 
 def _too_large() -> RequestEntityTooLarge:

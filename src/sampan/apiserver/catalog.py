@@ -61,6 +61,8 @@ class Served:
     """What the CRD machinery keeps about a custom resource; None for built-in ones."""
     subresources: frozenset[str] = field(init=False)
     prefix: str = field(init=False)
+    virtual: bool = field(init=False)
+    """Whether nothing is stored."""
 
     @cached_property
     def kind(self) -> Kind[Any]:
@@ -70,11 +72,7 @@ class Served:
     def __post_init__(self) -> None:
         self.subresources = frozenset(sub.name for sub in self.resource.subresources)
         self.prefix = key_prefix(self.stored)
-
-    @property
-    def virtual(self) -> bool:
-        """Whether nothing is stored."""
-        return self.custom is None and self.resource.plural in VIRTUAL
+        self.virtual = self.custom is None and self.resource.plural in VIRTUAL
 
     def key(self, namespace: str, name: str) -> str:
         """Where the object is stored."""

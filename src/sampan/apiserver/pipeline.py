@@ -135,14 +135,14 @@ class Pipeline:
             info.user = await decided(partial(self._impersonation.impersonate, info))
         flow = self._flow
         if flow is None or (_long_running(info) and info.verb != "watch"):
-            return await self._permitted(info, body)
+            return await self._dispatch(info, body)
         ticket = flow.enter(info)
         if ticket is None or (flow.waits(ticket) and not await flow.turn(ticket)):
             return flow.refusal(info)
         if info.verb == "watch":
             info.begun = partial(flow.leave, ticket)
         try:
-            return await self._permitted(info, body)
+            return await self._dispatch(info, body)
         finally:
             # a watch that has begun keeps its seat until its first events are out
             if info.verb != "watch" or info.begun is not None:
@@ -156,20 +156,20 @@ class Pipeline:
             raise Unauthorized
         return ANONYMOUS
 
-    async def _permitted(self, info: RequestInfo, body: Body) -> Response:
-        if info.trusted_user is None:
-            attributes = info.attributes()
-            try:
-                decision = self._api.authorizer.authorize(attributes)
-            except Undecided as question:
-                decision = await decided(partial(self._api.authorizer.authorize, attributes), question)
-            info.audit_annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
-            info.audit_annotations["authorization.k8s.io/reason"] = decision.reason
-            if not decision.allowed:
-                raise refusal(attributes, decision)
-        return await self._dispatch(info, body)
+    async def _authorize(self, info: RequestInfo) -> None:
+        attributes = info.attributes()
+        try:
+            decision = self._api.authorizer.authorize(attributes)
+        except Undecided as question:
+            decision = await decided(partial(self._api.authorizer.authorize, attributes), question)
+        info.audit_annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
+        info.audit_annotations["authorization.k8s.io/reason"] = decision.reason
+        if not decision.allowed:
+            raise refusal(attributes, decision)
 
     async def _dispatch(self, info: RequestInfo, body: Body) -> Response:
+        if info.trusted_user is None:
+            await self._authorize(info)
         if self._aggregator is not None and (remote := self._aggregator.find(info)) is not None:
             return await self._aggregator.pass_on(remote, info, body)
         if not info.is_resource:
