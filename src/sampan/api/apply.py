@@ -7,7 +7,10 @@ Source: structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from sampan.api import fieldset, goprint, typed
 from sampan.api.errors import Conflict
@@ -19,7 +22,7 @@ Filter = Callable[[FieldSet], FieldSet]
 """Leaves the fields that an endpoint may own (not status on the main one, only status on that of status)."""
 
 
-class Manager(NamedTuple):
+class Manager(msgspec.Struct, frozen=True, order=True, gc=False):
     """Who owns fields. Appliers are the same whatever version they apply, so theirs is empty."""
 
     name: str
@@ -34,7 +37,7 @@ class Manager(NamedTuple):
         return f"{shown} using {self.version}" if self.operation == "Update" else shown
 
 
-class Owned(NamedTuple):
+class Owned(msgspec.Struct, frozen=True, gc=False):
     """What a manager owns, in the version in which it said so; `time` is RFC 3339, `raw` the entry's unchanged text."""
 
     fields: FieldSet
@@ -83,7 +86,7 @@ def take(managed: Managed, by: Manager, version: str, difference: Difference) ->
             conflicts[manager] = fieldset.intersection(owned.fields, changed)
         left = fieldset.difference(left, difference.removed)
         if left:
-            out[manager] = owned if left is owned.fields else owned._replace(fields=left, raw=None)
+            out[manager] = owned if left is owned.fields else replace(owned, fields=left, raw=None)
     return out, conflicts
 
 

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from sampan.api import apply, codec, fieldset, structdiff, typed
 from sampan.api.apply import Filter, Managed, Manager, Owned
@@ -123,7 +124,7 @@ def cap(managed: Managed) -> Managed:
         out[bucket] = Owned({}, owned.version, owned.time)
         surplus -= 1
     for bucket, sets in joined.items():
-        out[bucket] = out[bucket]._replace(fields=fieldset.union_all(sets))
+        out[bucket] = replace(out[bucket], fields=fieldset.union_all(sets))
     return out
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from sampan.api import apply as ssa
 from sampan.api import codec, fieldset, managedfields, schema, strict, typed, yamlbody
 from sampan.api.apply import Conflicts, Filter, Managed, Manager
@@ -189,7 +191,7 @@ class FieldManager:
         if tree is None:
             tree = live
         elif by in managed:
-            managed[by] = managed[by]._replace(time=now)
+            managed[by] = replace(managed[by], time=now)
         if manager == KUBECTL:
             _note_applied(tree, applied)
         return self._object(served, tree, managed)

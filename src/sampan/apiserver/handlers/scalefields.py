@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from sampan.api import fieldset, managedfields
 from sampan.api.apply import Managed, Manager, Owned
 from sampan.api.meta.v1 import ManagedFieldsEntry
@@ -45,7 +47,7 @@ def to_parent(parent: Sequence[ManagedFieldsEntry], scale: Sequence[ManagedField
 
 
 def _as_scale(manager: Manager) -> Manager:
-    return manager._replace(version="" if manager.operation == "Apply" else SCALE_VERSION)
+    return replace(manager, version="" if manager.operation == "Apply" else SCALE_VERSION)
 
 
 def _decoded(entries: Sequence[ManagedFieldsEntry]) -> Managed:
