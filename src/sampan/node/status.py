@@ -28,6 +28,8 @@ from sampan.api.scalars import Time
 from sampan.node.probes.state import Purpose
 from sampan.node.sync import ContainerView, PodView, as_container, is_sidecar, should_restart, should_restart_init
 
+OWN_CONDITIONS = frozenset(("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"))
+
 
 class Ended(Struct, frozen=True):
     """Why a pod ended as a whole: evicted, past its deadline, refused."""
@@ -123,8 +125,11 @@ def _container_status(view: PodView, container: Container, waiting: Mapping[str,
     attempts = view.containers.get(container.name, ())
     seen = attempts[0] if attempts else None
     why = waiting.get(container.name)
-    old = next((s for s in [*view.pod.status.containerStatuses, *view.pod.status.initContainerStatuses,
-                            *view.pod.status.ephemeralContainerStatuses] if s.name == container.name), None)
+    said, old = view.pod.status, None
+    for status in (*said.containerStatuses, *said.initContainerStatuses, *said.ephemeralContainerStatuses):
+        if status.name == container.name:
+            old = status
+            break
     default = "PodInitializing" if view.pod.spec.initContainers and not init else "ContainerCreating"
     last = ContainerState()
     if seen is None and old is not None and old.state.terminated is not None and why is None:
@@ -196,29 +201,30 @@ def _conditions(view: PodView, phase: str, init: Sequence[ContainerStatus], main
     old = {condition.type: condition for condition in pod.status.conditions}
     over = phase in ("Succeeded", "Failed")
     unready = [status.name for status in main if not status.ready]
-    sidecars = {c.name for c in pod.spec.initContainers if is_sidecar(c)}
-    # once its containers have been made a pod stays initialized, whatever a later sidecar does
-    initialized = (not pod.spec.initContainers or any(view.latest(c.name) is not None for c in pod.spec.containers or ())
-                   or all(s.started if s.name in sidecars else s.ready for s in init))
-    unready_sidecars = [s.name for s in init if s.name in sidecars and not s.ready]
+    initialized, unready_sidecars = True, list[str]()
+    if init:
+        sidecars = {c.name for c in pod.spec.initContainers if is_sidecar(c)}
+        unready_sidecars = [s.name for s in init if s.name in sidecars and not s.ready]
+        # once its containers have been made a pod stays initialized, whatever a later sidecar does
+        initialized = (any(view.latest(c.name) is not None for c in pod.spec.containers or ())
+                       or all(s.started if s.name in sidecars else s.ready for s in init))
     containers_ready = not unready and not unready_sidecars and not over and bool(main)
     gates = [gate.conditionType for gate in pod.spec.readinessGates
              if old.get(gate.conditionType) is None or old[gate.conditionType].status != "True"]
     why = ("PodCompleted", "") if phase == "Succeeded" else ("PodFailed", "") if phase == "Failed" else (
         "ContainersNotReady", f"containers with unready status: [{' '.join([*unready_sidecars, *unready])}]")
-    incomplete = [s.name for s in init if not s.ready]
     wanted: list[tuple[str, bool, str, str]] = [
         ("PodReadyToStartContainers", view.sandbox is not None and view.sandbox.ready, "", ""),
         ("Initialized", initialized or phase == "Succeeded", *(("PodCompleted", "") if phase == "Succeeded" else ("", "") if initialized else (
-            "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(incomplete)}]"))),
+            "ContainersNotInitialized", f"containers with incomplete status: [{' '.join([s.name for s in init if not s.ready])}]"))),
         ("Ready", containers_ready and not gates, *(("", "") if containers_ready and not gates else why if not containers_ready else (
             "ReadinessGatesNotReady", "; ".join(f'corresponding condition of pod readiness gate "{g}" does not exist.' if g not in old else
                                                 f'the status of pod readiness gate "{g}" is not "True", but {old[g].status}' for g in gates)))),
         ("ContainersReady", containers_ready, *(("", "") if containers_ready else why)),
         ("PodScheduled", True, "", ""),
     ]
-    own, now, generation = {kind for kind, *_ in wanted}, Time.of(view.now), pod.metadata.generation
-    out = [condition for kind, condition in old.items() if kind not in own]
+    now, generation = Time.of(view.now), pod.metadata.generation
+    out = [condition for kind, condition in old.items() if kind not in OWN_CONDITIONS]
     for kind, holds, reason, message in wanted:
         before, status = old.get(kind), "True" if holds else "False"
         since = before.lastTransitionTime if before is not None and before.status == status else now

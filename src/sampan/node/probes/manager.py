@@ -47,11 +47,14 @@ class Prober:
         for purpose, probe in probes_of(subject.container).items():
             key = (subject.container_id, purpose)
             if key not in self._loops:
+                self._started.setdefault(subject.container_id, asyncio.Event())
                 self._loops[key] = self._tasks.start(
                     self._loop(subject, purpose, probe), f"{purpose.value} probe {subject.container_id[:12]}", keep_going=True)
 
     def forget(self, container_id: str) -> None:
         """The container has ended."""
+        if container_id not in self._started:  # it was never watched
+            return
         for purpose in Purpose:
             if (task := self._loops.pop((container_id, purpose), None)) is not None:
                 task.cancel()
@@ -63,7 +66,7 @@ class Prober:
         return self._verdicts.get((container_id, purpose))
 
     async def _loop(self, subject: Subject, purpose: Purpose, probe: Probe) -> None:
-        started = self._started.setdefault(subject.container_id, asyncio.Event())
+        started = self._started[subject.container_id]
         if purpose is not Purpose.STARTUP and subject.container.startupProbe is not None:
             await started.wait()
         state = initial(probe)
