@@ -122,7 +122,7 @@ def may_meet(raw: bytes, fields: FieldSet) -> bool:
 
 
 def _may_meet(raw: bytes, fields: FieldSet) -> bool:
-    return any(key == MEMBER or (codec.encode(key) in raw and (not below or _may_meet(raw, below))) for key, below in fields.items())
+    return any(key == MEMBER or (_sorting.encode(key) in raw and (not below or _may_meet(raw, below))) for key, below in fields.items())
 
 
 def holds(fields: FieldSet, part: FieldSet) -> bool:

@@ -136,9 +136,8 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
     """
     difference = apply.filtered(difference, keep)
     before = {_manager(entry, index): entry for index, entry in enumerate(entries)}
-    # as many as may have to be joined are all taken apart
-    managed = {manager: _owned(entry) for manager, entry in before.items()
-               if manager == by or len(entries) >= MAX_UPDATERS or _may_meet(entry, difference)}
+    few = len(entries) < MAX_UPDATERS  # as many as may have to be joined are all taken apart
+    managed = {manager: _owned(entry) for manager, entry in before.items() if not few or manager == by or _may_meet(entry, difference)}
     left = apply.update(managed, by, by.version, difference, now)
     if len(left) > MAX_UPDATERS:
         left = cap(left)
