@@ -156,20 +156,30 @@ def _most_room(attempt: Attempt) -> Mask:
 
 
 class Remembered:
-    """What was found on each row for pods of one priority that ask for the same; it holds until the row's version moves.
+    """What was found on each row for pods of one priority that ask for the same; it holds until the row changes.
 
     Where a row has a candidate, its `Candidate.rank` stands in columns: the best of hundreds is found without looking at each.
     """
 
     def __init__(self, rows: int) -> None:
-        self.versions = np.full(rows, -1, np.int64)
-        self.states = np.zeros(rows, np.int8)
+        self._moment = -1
+        self.states = np.full(rows, NOT_YET, np.int8)
         self.ranks: Float = np.zeros((5, rows), np.float64)  # whole numbers that a float holds exactly, but for the last
         self.found: list[Candidate | tuple[str, ...]] = [()] * rows
 
-    def put(self, row: int, version: int, found: Candidate | tuple[str, ...]) -> int:
+    def brought_up(self, snapshot: Snapshot) -> Remembered:
+        """Forget what was found on rows that have changed since this was asked for."""
+        changed = snapshot.touched_since(self._moment)
+        if changed is None:
+            self.states[:] = NOT_YET
+        elif changed:
+            self.states[changed] = NOT_YET
+        self._moment = snapshot.moment
+        return self
+
+    def put(self, row: int, found: Candidate | tuple[str, ...]) -> int:
         """Keep what was found; the row's state."""
-        self.versions[row], self.found[row] = version, found
+        self.found[row] = found
         if isinstance(found, Candidate):
             self.ranks[:, row] = found.rank
             state = VIOLATING if found.violations else CLEAN
@@ -209,7 +219,7 @@ def _remembered(attempt: Attempt) -> Remembered:
         known = snapshot.memory["preemption"] = (version, {})
     tables: dict[tuple[int, frozenset[tuple[str, int]]], Remembered] = known[1]
     wanted = (pod.priority, frozenset(pod.requests.items()))
-    found = tables.pop(wanted, None) or Remembered(rows)
+    found = (tables.pop(wanted, None) or Remembered(rows)).brought_up(snapshot)
     tables[wanted] = found  # the last are those that were used last
     if len(tables) > MOST_REMEMBERED:
         del tables[next(iter(tables))]
@@ -245,8 +255,7 @@ def _search(attempt: Attempt, rows: Rows, hopeful: int) -> tuple[Remembered, Row
 
 def _states(attempt: Attempt, known: Remembered, rows: Rows, clean: int, missing: int) -> npt.NDArray[np.int8]:
     """What is known of these rows. Those that are not known are looked at, in order, until there is a clean candidate and none is missing."""
-    versions = attempt.snapshot.row_version
-    states = np.where(known.versions[rows] == versions[rows], known.states[rows], NOT_YET)
+    states = known.states[rows]
     unknown = np.flatnonzero(states == NOT_YET).tolist()
     if unknown:
         cleans, some = clean + np.cumsum(states == CLEAN), np.cumsum(states > NOTHING)
@@ -256,7 +265,7 @@ def _states(attempt: Attempt, known: Remembered, rows: Rows, clean: int, missing
                 break
             row = int(rows[place])
             found = _on_row(attempt, row)
-            states[place] = state = known.put(row, int(versions[row]), found)  # taking pods out and putting them back has moved it
+            states[place] = state = known.put(row, found)
             more_clean, more = more_clean + (state == CLEAN), more + (state > NOTHING)
     return states
 
