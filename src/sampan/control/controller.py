@@ -93,10 +93,12 @@ class ControlLoop:
             if keys is None:
                 add(key_of(old if new is None else new))
                 return
-            for obj in (old, new):
-                if obj is not None:
-                    for key in keys(obj):
-                        add(key)
+            if old is not None:
+                for key in keys(old):
+                    add(key)
+            if new is not None:
+                for key in keys(new):
+                    add(key)
         self.wait_for(informer)
         informer.on_change(changed)
 

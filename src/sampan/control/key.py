@@ -58,7 +58,7 @@ def meta_of(obj: Any) -> ObjectMeta:
 
 def controller_of(obj: Any) -> OwnerReference | None:
     """The owner reference that manages the object (`controller: true`), if any."""
-    for ref in meta_of(obj).ownerReferences:
+    for ref in (meta_of(obj) if isinstance(obj, dict) else obj.metadata).ownerReferences:
         if ref.controller:
             return ref
     return None

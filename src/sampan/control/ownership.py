@@ -83,8 +83,9 @@ def owner_keys(resource: Resource[Any], owners: Informer[Any], selectors: Index[
     That is its managing owner if it is of `resource`, or, for an orphan, every owner whose selector matches.
     """
     def keys(obj: Any) -> list[Key]:
-        ref = controller_of(obj)
-        if ref is not None:
+        for ref in obj.metadata.ownerReferences:  # here, not by a call: several controllers ask this of each change of a pod
+            if not ref.controller:
+                continue
             if ref.kind != resource.kind or ref.apiVersion.partition("/")[0 if resource.group else 2] != resource.group:
                 return []
             key = Key(obj.metadata.namespace, ref.name)
