@@ -27,7 +27,8 @@ class BadFieldSet(ValueError):
     """A text that is no FieldsV1."""
 
 
-@remembered(maxsize=4096, longest=16 * 1024)
+# 5,000 nodes write their leases in turn, and each lease's owners name its node
+@remembered(maxsize=8192, longest=8 * 1024)
 def decode(raw: bytes) -> FieldSet:
     """FieldsV1 to a set (shared: never change it).
 
