@@ -133,7 +133,8 @@ class QueueSet:
             return ticket
         queue = self._choose(entropy)
         ticket.queue = queue
-        if not self.waiting and self.seats_in_use < self.limit and self._fits(ticket.seats):
+        free = self.limit - self.seats_in_use
+        if not self.waiting and free > 0 and (ticket.seats <= free or self._fits(ticket.seats)):
             # nobody waits: what enqueuing and dispatching come to
             queue.next_r = self.r if not queue.executing or queue.next_r < self.r else queue.next_r
             tally.first += 1
