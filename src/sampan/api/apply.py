@@ -105,7 +105,7 @@ def update(managed: Managed, by: Manager, version: str, difference: Difference, 
         out[by] = Owned(previous.fields, version, now, previous.raw)
         return out
     # what the manager held before is treated like any other's, and given back with the rest
-    out, _ = take(managed, _NOBODY, version, difference)
+    out = take(managed, _NOBODY, version, difference)[0] if managed else {}
     if own:
         held = out.get(by)
         fields = fieldset.union(own, held.fields) if held else own
