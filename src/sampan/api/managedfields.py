@@ -1,8 +1,8 @@
 """`metadata.managedFields`: reading and writing the entries, their order, their number, and cheap differences.
 
 A write must cost little: what is the same in two Structs is not even looked into (`change`), texts are split into members of
-which equal ones are skipped without decoding, what a fresh object's field adds is remembered by its text, since most objects come
-from a template, and an entry that a change has nothing to do with is neither taken apart nor made anew.
+which equal ones are skipped without decoding, what a fresh object's field adds, and what its maker owns, is remembered by its text, since
+most objects come from a template, and an entry that a change has nothing to do with is neither taken apart nor made anew.
 Source: apimachinery `util/managedfields/internal/{managedfields,capmanagers,stripmeta,skipnonapplied}.go`.
 """
 
@@ -134,6 +134,10 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
     Raises:
         BadEntry: One of them is wrong.
     """
+    if not entries:
+        text = codec.encode(difference)
+        raw = _made(keep, text) if len(text) <= _CACHED_BYTES else _made.__wrapped__(keep, text)
+        return [_entry(by, Owned({}, by.version, now, raw))] if raw else []
     difference = apply.filtered(difference, keep)
     before = {_manager(entry, index): entry for index, entry in enumerate(entries)}
     few = len(entries) < MAX_UPDATERS  # as many as may have to be joined are all taken apart
@@ -144,6 +148,14 @@ def updated(entries: Sequence[ManagedFieldsEntry], by: Manager, difference: Diff
     out = [entry for manager, entry in before.items() if manager not in managed]
     out += [before[manager] if owned is managed.get(manager) else _entry(manager, owned) for manager, owned in left.items()]
     return sorted(out, key=_place) if len(out) > 1 else out
+
+
+@lru_cache(maxsize=512)
+def _made(keep: Filter, difference: bytes) -> bytes:
+    """The entry's text of who makes an object, empty where there is none. Objects of one template are made again and again."""
+    by = Manager("", "")
+    owners = apply.update({}, by, "", apply.filtered(Difference(*codec.loads(difference)), keep), "")
+    return fieldset.encode(owners[by].fields) if owners else b""
 
 
 def _may_meet(entry: ManagedFieldsEntry, difference: Difference) -> bool:
