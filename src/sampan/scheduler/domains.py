@@ -16,8 +16,8 @@ from sampan.scheduler.snapshot import Float, Int64, Mask, Snapshot
 from sampan.scheduler.taints import untolerated
 
 HOSTNAME = "kubernetes.io/hostname"
-MOST_KEPT = 64  # shapes; each takes some ten bytes a row and constraint
-FEW = 64  # rows; when more have changed it is cheaper to count anew
+MOST_KEPT = 128  # shapes; each takes some eight bytes a row and constraint
+FEW = 64  # rows; more are looked at together
 
 
 class Domains:
@@ -30,10 +30,9 @@ class Domains:
         self.spread, rows = one, len(snapshot.alive)
         column = snapshot.labels.get(one.topology_key)
         self.ids = column.ids if column is not None else np.full(rows, -1, np.intp)
-        self.has: Mask = self.ids >= 0
         self._size = (len(column.values) if column is not None else 0) + 1
         self._counts = _counts(one, snapshot)
-        self._seen = self._counts.array(rows).copy()
+        self._seen = self._counts.array(rows).astype(np.int32)
         self._moment = snapshot.moment
         self._counted = _counted(one, pod, snapshot, among)
         self.sums: Float = np.roll(np.bincount(self.ids[self._counted] + 1, self._seen[self._counted], self._size).astype(np.float64, copy=False), -1)
@@ -44,16 +43,29 @@ class Domains:
     def brought_up(self, snapshot: Snapshot) -> bool:
         """Count what has changed since; whether that could be done."""
         touched = snapshot.touched_since(self._moment)
-        if touched is None or len(touched) > FEW or _counts(self.spread, snapshot) is not self._counts:
+        if touched is None or _counts(self.spread, snapshot) is not self._counts:
             return False
         now = self._counts.array(len(self._seen))
-        for row in touched:
-            if (more := now[row] - self._seen[row]):
-                self._seen[row] += more
-                if self._counted[row]:
-                    self.sums[self.ids[row]] += more
+        if len(touched) > FEW:
+            self._count_anew(np.unique(touched), now)
+        else:
+            for row in touched:
+                if (more := int(now[row]) - int(self._seen[row])):
+                    self._seen[row] += more
+                    if self._counted[row]:
+                        self.sums[self.ids[row]] += more
         self._moment = snapshot.moment
         return True
+
+    def _count_anew(self, rows: npt.NDArray[np.intp], now: Float) -> None:
+        more = np.where(self._counted[rows], now[rows] - self._seen[rows], 0.0)
+        np.add.at(self.sums, self.ids[rows], more)
+        self._seen[rows] = now[rows]
+
+    @property
+    def has(self) -> Mask:
+        """bool[N] of the rows with the label."""
+        return self.ids >= 0
 
     def raw(self, judged: Mask) -> Float:
         """float[N], the less the better: how many pods are in a row's domain, weighed by how many domains these rows are in."""

@@ -54,8 +54,9 @@ class PodTopologySpread(Plugin):
         missing, skewed = np.zeros_like(fits), np.zeros_like(fits)
         for one in spreading(pod, snapshot, spreads, hard=True).parts:
             assert isinstance(one, Domains)
-            missing |= fits & ~one.has
-            fits &= one.has
+            has = one.has
+            missing |= fits & ~has
+            fits &= has
             bad = fits & self._too_many(one, pod, snapshot)
             skewed |= bad
             fits &= ~bad
