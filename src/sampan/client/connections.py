@@ -26,12 +26,12 @@ P = TypeVar("P", bound=asyncio.Protocol)
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0  # servers keep theirs longer, so that they seldom close one that is about to be used
 MOST_AT_ONCE = 32
-"""Requests at a time; more wait their turn. Each has a connection, which costs both sides some 60 KiB."""
+"""Requests at a time, unless said otherwise; more wait their turn. Each has a connection, which costs both sides some 60 KiB."""
 MOST_ANSWER_BYTES = 1 << 30
 REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 INFORMATIONAL = range(100, 200)
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-MOST_BLOCKS = 64
+MOST_BLOCKS = 8192  # a fleet's process asks for so many users
 
 
 class Headers(Mapping[str, str]):
@@ -184,14 +184,14 @@ class Connection(asyncio.Protocol):
 class Connections:
     """As many connections to a server as there are requests at a time; make it inside a running loop."""
 
-    def __init__(self, server: str, tls: ssl.SSLContext, server_name: str = "") -> None:
+    def __init__(self, server: str, tls: ssl.SSLContext, server_name: str = "", at_once: int = MOST_AT_ONCE) -> None:
         """`server`: `https://host:port/prefix`, or http; `server_name`: what its certificate must say instead of the host."""
         parts = urlsplit(server)
         self._tls = tls if parts.scheme == "https" else None
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._prefix, self._name = parts.path.rstrip("/"), server_name or None
         self._idle: deque[Connection] = deque()
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._places = asyncio.Semaphore(at_once)
         self._closed = False
         self._blocks: dict[tuple[tuple[str, str], ...], str] = {}
 

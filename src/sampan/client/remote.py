@@ -21,7 +21,7 @@ from sampan.api.errors import InternalError, OtherStatus, ServiceUnavailable, fr
 from sampan.api.resourceinfo import Resource
 from sampan.client import requests
 from sampan.client.base import Answer, Listing, WatchEvent
-from sampan.client.connections import CONNECT_SECONDS, Connections
+from sampan.client.connections import CONNECT_SECONDS, MOST_AT_ONCE, Connections
 from sampan.client.kubeconfig import Access
 from sampan.client.retrying import insist, wait_seconds
 from sampan.client.streams import Stream
@@ -41,15 +41,16 @@ TOKEN_SECONDS = 60.0
 class Way:
     """How a server is reached: by one client, or by several that share it."""
 
-    def __init__(self, access: Access) -> None:
-        self.access, self.tls = access, tls_context(access)
+    def __init__(self, access: Access, at_once: int = MOST_AT_ONCE) -> None:
+        """`at_once`: how many requests."""
+        self.access, self.tls, self._at_once = access, tls_context(access), at_once
         self._connections: Connections | None = None
 
     @property
     def connections(self) -> Connections:
         """Those that requests go over now."""
         if self._connections is None:
-            self._connections = Connections(self.access.server, self.tls, self.access.server_name)
+            self._connections = Connections(self.access.server, self.tls, self.access.server_name, self._at_once)
         return self._connections
 
     def renew(self, access: Access) -> None:
@@ -72,13 +73,14 @@ class RemoteClient(Verbs):
     kube-scheduler `app/server.go`, the transform of their informers.
     """
 
-    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False, way: Way | None = None, clock: AsyncClock | None = None) -> None:
-        """`way`: another client's connections, which stay when this one is closed. `clock`: whose time is waited where the server asks
-        to come back later; the system's unless given.
+    def __init__(self, access: Access, *, agent: str = "sampan", trim: bool = False, at_once: int = MOST_AT_ONCE, way: Way | None = None,
+                 clock: AsyncClock | None = None) -> None:
+        """`at_once`: how many requests. `way`: another client's connections, which stay when this one is closed. `clock`: whose time is
+        waited where the server asks to come back later; the system's unless given.
         """
         self._clock = clock or SystemClock()
         self._trim, self._borrowed = trim, way is not None
-        self._way = way or Way(access)
+        self._way = way or Way(access, at_once)
         self._headers = {"User-Agent": agent, "Accept": requests.JSON}
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token}"

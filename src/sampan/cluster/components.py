@@ -17,6 +17,7 @@ from sampan.aio.clock import AsyncClock, SystemClock
 from sampan.aio.tasks import Tasks
 from sampan.client import kubeconfig
 from sampan.client.base import Client
+from sampan.client.connections import MOST_AT_ONCE
 from sampan.client.remote import RemoteClient
 from sampan.client.renewal import LOOK_SECONDS, Follower
 from sampan.cluster import heap
@@ -37,6 +38,8 @@ class ComponentConfig:
     log_level: str = "warning"
     look_seconds: float = LOOK_SECONDS
     """How often the files of certificates and keys are looked at."""
+    at_once: int = MOST_AT_ONCE
+    """How many requests."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def run_component(config: ComponentConfig, start: Start) -> int:
     access = kubeconfig.read(config.kubeconfig)
 
     async def work() -> None:
-        client, elections = clients = RemoteClient(access, trim=True), RemoteClient(access)
+        client, elections = clients = RemoteClient(access, trim=True, at_once=config.at_once), RemoteClient(access)
         try:
             async with Tasks() as tasks:
                 clock = SystemClock()

@@ -24,6 +24,9 @@ from sampan.controllers.settings import ManagerSettings
 from sampan.lib.clock import Identity
 from sampan.lib.pkirotate import Lifetimes
 
+AT_ONCE = 96
+"""Requests: thousands of nodes ask, and the API server commits what comes together in one go."""
+
 
 @dataclass(frozen=True)
 class SimulationConfig:
@@ -54,7 +57,7 @@ def serve(config: SimulationConfig) -> int:
         informers = management.start(client_for, settings, here.tasks, clock=here.clock, identity=here.identity)
         start_nodes(config, client_for, informers, here.tasks, clock=here.clock, identity=here.identity)
 
-    return run_component(ComponentConfig(fleetaccess.path(config.folder), config.log_level), start)
+    return run_component(ComponentConfig(fleetaccess.path(config.folder), config.log_level, at_once=AT_ONCE), start)
 
 
 def start_nodes(config: SimulationConfig, client_for: Callable[[str], Client], informers: Informers, tasks: Tasks, *,
