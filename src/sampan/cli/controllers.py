@@ -83,5 +83,5 @@ def run(arguments: argparse.Namespace) -> int:
             except OSError as error:
                 raise ConfigError(f"--{flag} {path} can't be read: {error.strerror}") from None
     settings = replace(ManagerSettings(controllers=selection(arguments)), **given)
-    return run_controllers(ControllersConfig(arguments.kubeconfig, arguments.log_level, arguments.certificate_check_period, settings=settings,
+    return run_controllers(ControllersConfig(arguments.kubeconfig, arguments.log_level, arguments.certificate_check_period, settings,
                                              leader_elect=arguments.leader_elect, files=files))

@@ -38,7 +38,7 @@ class ComponentConfig:
     log_level: str = "warning"
     look_seconds: float = LOOK_SECONDS
     """How often the files of certificates and keys are looked at."""
-    at_once: int = MOST_AT_ONCE
+    at_once: int = field(default=MOST_AT_ONCE, kw_only=True)
     """How many requests."""
 
 
