@@ -20,8 +20,12 @@ class Counting(HugePages):
     def due(self) -> bool:
         return bool(self._due) and self._due.pop(0)
 
-    def gather(self) -> None:
-        self.gathered += 1
+    def wanted(self) -> list[int]:
+        return [1]
+
+    def gather(self, address: int) -> bool:
+        self.gathered += address
+        return True
 
 
 def test_it_is_gathered_when_it_has_grown() -> None:
@@ -34,7 +38,7 @@ def test_it_is_gathered_when_it_has_grown() -> None:
                 while pages.gathered < wanted:
                     await clock.turns(5)
                 assert pages.gathered == wanted
-                await clock.advance(heap.LOOK_SECONDS)
+                await clock.advance(heap.LOOK_SECONDS + heap.PAUSE_SECONDS)
 
     asyncio.run(main())
 

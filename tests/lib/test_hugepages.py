@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from sampan.lib.hugepages import AT_ONCE, HUGE, HugePages, full, heap, offered
+from sampan.lib.hugepages import HUGE, HugePages, full, heap, offered
 
 MAPS = """\
 00400000-00a00000 r-xp 00000000 fe:00 1234                               /usr/bin/python3
@@ -25,13 +25,9 @@ def test_only_the_processs_own_objects_count_and_whole_huge_pages_of_them() -> N
 
 def test_what_is_mostly_free_stays_small() -> None:
     used, half, free = b"\1" * 8, b"\1\0" * 4, b"\0" * 8
-    assert list(full(used + used + half + used + free, 8)) == [(0, 2), (3, 1)]
+    assert list(full(used + used + half + used + free, 8)) == [0, 1, 3]
     # also where one small page of eight is free
-    assert list(full(b"\1" * 7 + b"\0", 8)) == [(0, 1)]
-
-
-def test_long_runs_are_done_in_parts() -> None:
-    assert list(full(b"\1" * 8 * (AT_ONCE + 3), 8)) == [(0, AT_ONCE), (AT_ONCE, 3)]
+    assert list(full(b"\1" * 7 + b"\0", 8)) == [0]
 
 
 def test_a_kernel_without_them_is_not_asked(tmp_path: Path) -> None:
@@ -59,9 +55,11 @@ def test_memory_in_use_becomes_huge_where_the_kernel_can() -> None:
         before = _huge_kib()
         # when
         assert pages.due() == offered()
-        pages.gather()
+        for address in pages.wanted():
+            pages.gather(address)
         # then, unless the kernel is older than the call
         assert not pages.offered or _huge_kib() > before
+        assert not pages.offered or len(pages.wanted()) < 4, "what is huge is not done again"
         assert memory[:] == b"x" * len(memory)
 
 

@@ -24,8 +24,6 @@ LEAST_BYTES = 128 * 1024 * 1024
 """A smaller process gains little."""
 STEP_BYTES = 16 * 1024 * 1024
 """The heap has grown by so much when it is gone through again."""
-AT_ONCE = 32
-"""Huge pages made at a time: a tenth of a second or two, in which other threads may wait for a page of theirs."""
 FULL = 0.875
 """This part of the small pages is in use where a huge one replaces them."""
 MADV_COLLAPSE = 25
@@ -54,30 +52,19 @@ def heap(maps: Iterable[str]) -> list[tuple[int, int]]:
     return found
 
 
-def full(resident: bytes, pages: int, part: float = FULL) -> Iterator[tuple[int, int]]:
-    """Runs of huge pages that are in use, as (index, count); `resident` has a byte for each small page, `pages` of them in a huge one. Pure."""
-    start = count = 0
+def full(resident: bytes, pages: int, part: float = FULL) -> Iterator[int]:
+    """Which huge pages are in use, by number; `resident` has a byte for each small page, `pages` of them in a huge one. Pure."""
     for index in range(len(resident) // pages):
-        used = resident.count(1, index * pages, (index + 1) * pages)
-        if used < part * pages:
-            if count:
-                yield start, count
-            count = 0
-            continue
-        start = start if count else index
-        count += 1
-        if count == AT_ONCE:
-            yield start, count
-            count = 0
-    if count:
-        yield start, count
+        if resident.count(1, index * pages, (index + 1) * pages) >= part * pages:
+            yield index
 
 
 class HugePages:
-    """One a process: `due` now and then, and `gather` (in a thread) where it is."""
+    """One a process: look whether it is `due` now and then; then `gather` each of `wanted`, in a thread, with pauses."""
 
     def __init__(self, *, least_bytes: int = LEAST_BYTES, step_bytes: int = STEP_BYTES) -> None:
         self._least, self._step, self._before = least_bytes, step_bytes, 0
+        self._huge: set[int] = set()
         self.offered = offered()
         """Turns false when the kernel refuses: it is older than the call."""
 
@@ -91,21 +78,25 @@ class HugePages:
         self._before = resident
         return True
 
-    def gather(self) -> None:
-        """Make what is in use huge. Takes some milliseconds for each huge page that is new."""
+    def wanted(self) -> list[int]:
+        """The addresses of what is in use and not huge yet."""
         libc: Any = ctypes.CDLL(None, use_errno=True)
-        pages, made, refused = HUGE // mmap.PAGESIZE, 0, 0
         with Path("/proc/self/maps").open() as maps:
             regions = heap(maps)
+        used: set[int] = set()
         for first, last in regions:
             resident = ctypes.create_string_buffer((last - first) // mmap.PAGESIZE)
-            if libc.mincore(ctypes.c_void_p(first), ctypes.c_size_t(last - first), resident):
-                continue  # it has gone
-            for index, count in full(resident.raw, pages):
-                if libc.madvise(ctypes.c_void_p(first + index * HUGE), ctypes.c_size_t(count * HUGE), MADV_COLLAPSE) == 0:
-                    made += count
-                elif ctypes.get_errno() == errno.EINVAL:  # else there is none to be had now, or the memory has gone
-                    refused += count
-        if refused and not made:
+            if libc.mincore(ctypes.c_void_p(first), ctypes.c_size_t(last - first), resident) == 0:  # else it has gone
+                used.update(first + index * HUGE for index in full(resident.raw, HUGE // mmap.PAGESIZE))
+        self._huge &= used
+        return sorted(used - self._huge)
+
+    def gather(self, address: int) -> bool:
+        """Make one part huge; whether this kernel does. Takes some milliseconds, in which other threads may wait for memory of theirs."""
+        libc: Any = ctypes.CDLL(None, use_errno=True)
+        if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0:
+            self._huge.add(address)
+        elif ctypes.get_errno() == errno.EINVAL and not self._huge:  # else there is none to be had now, or the memory has gone
             self.offered = False
             log.debug("the kernel does not make huge pages on request")
+        return self.offered
