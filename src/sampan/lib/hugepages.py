@@ -27,6 +27,8 @@ STEP_BYTES = 16 * 1024 * 1024
 FULL = 0.875
 """This part of the small pages is in use where a huge one replaces them."""
 MADV_COLLAPSE = 25
+ENOUGH_REFUSALS = 8
+"""After so many, and nothing made, it is the kernel's: one may be the memory's."""
 SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -65,6 +67,7 @@ class HugePages:
     def __init__(self, *, least_bytes: int = LEAST_BYTES, step_bytes: int = STEP_BYTES) -> None:
         self._least, self._step, self._before = least_bytes, step_bytes, 0
         self._huge: set[int] = set()
+        self._refusals = 0
         self.offered = offered()
         """Turns false when the kernel refuses: it is older than the call."""
 
@@ -96,7 +99,9 @@ class HugePages:
         libc: Any = ctypes.CDLL(None, use_errno=True)
         if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0:
             self._huge.add(address)
-        elif ctypes.get_errno() == errno.EINVAL and not self._huge:  # else there is none to be had now, or the memory has gone
-            self.offered = False
-            log.debug("the kernel does not make huge pages on request")
+        elif ctypes.get_errno() == errno.EINVAL:  # else there is none to be had now, or the memory has gone
+            self._refusals += 1
+            if not self._huge and self._refusals >= ENOUGH_REFUSALS:
+                self.offered = False
+                log.debug("the kernel does not make huge pages on request")
         return self.offered

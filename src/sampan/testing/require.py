@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-KERNEL_MAY_LACK = frozenset({"IPVS", "cgroup v2", "dummy interfaces", "rootless limits"})
+KERNEL_MAY_LACK = frozenset({"IPVS", "cgroup v2", "dummy interfaces", "huge pages on request", "rootless limits"})
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
