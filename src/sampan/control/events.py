@@ -274,7 +274,7 @@ class EventRecorder:
                 if repeats or attempt:
                     return  # it was written, its answer was lost
                 # another component told of the same object at the same instant (clocks may stand still)
-                self._correlator.rename(correlated, _name(event.involvedObject.name, self._clock.now(), self._identity.rng.randrange(1, 1000)))
+                self._correlator.rename(correlated, _name(event.involvedObject.name, self._clock.now(), self._identity.chance.randrange(1, 1000)))
             except NotFound:
                 if not repeats:
                     log.debug("event not written: its namespace is gone", extra={"event": event.metadata.name})
@@ -288,7 +288,7 @@ class EventRecorder:
                     return
                 log.warning("event not written", extra={"event": event.metadata.name, "error": str(error)})
                 # not all recorders at once when the server comes back
-                await self._clock.sleep(RETRY_SECONDS * (self._identity.rng.random() if attempt == 0 else 1.0))
+                await self._clock.sleep(RETRY_SECONDS * (self._identity.chance.random() if attempt == 0 else 1.0))
         self._correlator.forget(correlated)
 
     def _event(self, about: ObjectReference, kind: str, reason: str, message: str) -> Event:

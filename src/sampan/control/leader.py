@@ -65,7 +65,7 @@ class LeaderElector:
             LostLeadership: The lease could not be renewed within the deadline, or somebody else took it.
         """
         while not await self._try_within(self._settings.renew_deadline):
-            await self._clock.sleep(self._settings.retry_period * (1 + self._identity.rng.random() * (JITTER - 1)))
+            await self._clock.sleep(self._settings.retry_period * (1 + self._identity.chance.random() * (JITTER - 1)))
         self.leading = True
         log.info("leading", extra={"lease": self._settings.name, "holder": self._settings.holder})
         if self._recorder is not None and self._observed is not None:

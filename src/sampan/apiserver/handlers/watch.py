@@ -46,7 +46,7 @@ async def watch(api: Api, info: RequestInfo, served: Served, body: Body) -> Resp
     watcher.when_begun, info.begun = info.begun, None
     seconds = float(options.timeout_seconds or 0)
     if seconds <= 0:
-        seconds = SHORTEST_SECONDS * (1 + api.registry.identity.rng.random())
+        seconds = SHORTEST_SECONDS * (1 + api.registry.identity.chance.random())
     clock: AsyncClock = api.clock  # type: ignore[assignment]
     content_type = WATCH if form.protobuf else JSON
     return Stream(200, _frames(watcher, clock, seconds), content_type, events=_events(watcher, clock, seconds, served),

@@ -199,7 +199,7 @@ class NodeLifecycleController(Controller):
 
     def _paused(self, health: _Health) -> Result:
         """Leave the node alone for a while: a kubelet that registers writes several times."""
-        pause = TAINT_RETRY_SECONDS * (1 + self.identity.rng.random())
+        pause = TAINT_RETRY_SECONDS * (1 + self.identity.chance.random())
         health.paused_until = self.clock.monotonic() + pause
         return Result(pause)
 
